@@ -1,0 +1,32 @@
+// Package roster holds who may take part: the members, their pinned keys, the
+// key holders' share commitments, quotas and purposes, signed by m of n
+// governance keys.
+//
+// # Format
+//
+// A roster is a signed note (golang.org/x/mod/sumdb/note, Ed25519). Its text
+// is the line "waypost roster v1" followed by canonical JSON: the fields of
+// [Roster] in order, indented by two spaces so that signers read what they
+// sign, keys and hashes in padded base64, times in UTC with whole seconds. A
+// text that does not re-encode to the same bytes is refused, so that one
+// roster has one hash.
+//
+// # Life
+//
+// A roster is valid for at most seven days and is signed again, with the next
+// version number, before that. Each names the hash of the one before. It must
+// carry enough signatures of the governance that the previous roster names
+// and of its own, as in TUF's root role, so that governance keys can change
+// without a new root of trust. [View] follows that chain: the version before
+// the current one is good for 24 hours, unless revoked, and the keys of older
+// versions stay readable so that a message stored in a mailbox still verifies
+// against the version it names while its sender is a member. When the current
+// roster runs out, nobody is admitted until its successor arrives.
+//
+// # Transport
+//
+// [ServerTLS] and [ClientTLS] give mutual TLS 1.3 between self-signed
+// certificates whose public keys the roster pins. There is no certificate
+// authority: a member renews its certificate under the same key whenever it
+// likes, and is gone the moment a roster without it arrives.
+package roster

@@ -1,0 +1,211 @@
+package roster
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"sort"
+	"time"
+
+	"github.com/waypost/waypost"
+)
+
+// MaxValidity is how long one roster may be valid.
+const MaxValidity = 7 * 24 * time.Hour
+
+// Roster is one version of the signed membership. Slices are in the order in
+// which they were signed. A Roster that came from Parse or a View is shared
+// and must not be modified.
+type Roster struct {
+	Version     uint64              `json:"version"` // from 1, dense
+	Environment waypost.Environment `json:"environment"`
+	// Previous is the Hash of the version before; zero for version 1.
+	Previous  Digest    `json:"previous"`
+	NotBefore time.Time `json:"not_before"`
+	NotAfter  time.Time `json:"not_after"` // exclusive
+	// RevokedBefore ends the grace of earlier versions: whatever names a
+	// version below it is refused, stored messages included. It never falls.
+	RevokedBefore uint64 `json:"revoked_before"`
+
+	Profile   int               `json:"profile"`   // match-key profile
+	Epoch     uint32            `json:"epoch"`     // of the OPRF key, from 1
+	Threshold int               `json:"threshold"` // t: key holders that make a token
+	GroupKey  []byte            `json:"group_key"` // OPRF public key, ristretto255, 32 bytes
+	Purposes  []waypost.Purpose `json:"purposes"`
+	Members   []Member          `json:"members"`
+	// Witnesses are the verifier keys (C2SP signed-note vkeys) of the ledger
+	// witnesses outside the key holders.
+	Witnesses  []string   `json:"witnesses,omitempty"`
+	Governance Governance `json:"governance"`
+}
+
+// Governance is who signs rosters: Threshold distinct keys out of Keys, each a
+// signed-note verifier key "name+hash+keydata" of type Ed25519.
+type Governance struct {
+	Threshold int      `json:"threshold"`
+	Keys      []string `json:"keys"`
+}
+
+// Role is what a member runs.
+type Role string
+
+const (
+	Gateway   Role = "gateway"
+	Hub       Role = "hub"
+	KeyHolder Role = "keyholder"
+)
+
+// Capability is one thing a jurisdiction does beyond being a member.
+type Capability string
+
+const (
+	Search  Capability = "search"  // asks about its applicants
+	Answer  Capability = "answer"  // answers about its records
+	Publish Capability = "publish" // its records are in the index
+	History Capability = "history" // exchanges driver history
+	RealID  Capability = "real_id" // takes part for REAL ID checks
+)
+
+// Participation is how far a jurisdiction's records can be found. The coverage
+// line on the clerk's screen is made from it.
+type Participation string
+
+const (
+	Full        Participation = "full"
+	Loading     Participation = "loading"      // its records are being loaded
+	InquiryOnly Participation = "inquiry_only" // asks, but its records are not in the index
+)
+
+// Member is one party. Its name is for ever: it never passes to another role
+// or jurisdiction.
+type Member struct {
+	// Name is "hub", "keyholder-1", or for a gateway its jurisdiction, "CA".
+	Name     string `json:"name"`
+	Role     Role   `json:"role"`
+	Operator string `json:"operator"` // legal name, for people
+	// Jurisdiction is set for gateways only.
+	Jurisdiction waypost.Jurisdiction `json:"jurisdiction,omitempty"`
+	// URL is "https://host:port" of a hub or key holder. Gateways dial out
+	// and have none.
+	URL string `json:"url,omitempty"`
+	// CertKey is the SHA-256 of the SubjectPublicKeyInfo of its TLS
+	// certificate.
+	CertKey  Digest            `json:"cert_key"`
+	Identity ed25519.PublicKey `json:"identity"` // signs tickets, receipts, messages
+	LogKey   ed25519.PublicKey `json:"log_key"`  // signs its ledger's checkpoints
+	Protocol Protocol          `json:"protocol"`
+
+	// For gateways.
+	Participation Participation `json:"participation,omitempty"`
+	Capabilities  []Capability  `json:"capabilities,omitempty"`
+	Quota         Quota         `json:"quota,omitzero"`
+
+	// For key holders: the share index, 1 to n, and the public share, that is
+	// the share times the generator, ristretto255, 32 bytes.
+	Index       int    `json:"index,omitempty"`
+	PublicShare []byte `json:"public_share,omitempty"`
+}
+
+// Protocol is the range of protocol versions that a member speaks, inclusive.
+type Protocol struct {
+	Min int `json:"min"`
+	Max int `json:"max"`
+}
+
+// Quota is what one jurisdiction may ask for.
+type Quota struct {
+	TicketsPerDay           int `json:"tickets_per_day"`             // 1.3 x its mean daily issuances
+	UnattendedPerDay        int `json:"unattended_per_day"`          // of those, mail and web renewals
+	TicketsPerOperatorHour  int `json:"tickets_per_operator_hour"`   // per operator tag
+	Operators               int `json:"operators"`                   // declared staff: distinct operator tags a day
+	PublishElementsPerDay   int `json:"publish_elements_per_day"`    // corrections; 10 a record
+	PublishElementsForALoad int `json:"publish_elements_for_a_load"` // total granted for onboarding
+}
+
+// Can reports whether the member has the capability.
+func (m Member) Can(c Capability) bool {
+	for _, has := range m.Capabilities {
+		if has == c {
+			return true
+		}
+	}
+	return false
+}
+
+// Member returns the member of that name.
+func (r *Roster) Member(name string) (Member, bool) {
+	for i := range r.Members {
+		if r.Members[i].Name == name {
+			return r.Members[i], true
+		}
+	}
+	return Member{}, false
+}
+
+// Hub returns the one hub of a valid roster.
+func (r *Roster) Hub() Member { return r.withRole(Hub)[0] }
+
+// Holders returns the key holders by index: the holder with share index i is
+// at position i-1.
+func (r *Roster) Holders() []Member {
+	holders := r.withRole(KeyHolder)
+	sort.Slice(holders, func(a, b int) bool { return holders[a].Index < holders[b].Index })
+	return holders
+}
+
+// Gateways returns the jurisdictions in alphabetical order.
+func (r *Roster) Gateways() []Member {
+	gateways := r.withRole(Gateway)
+	sort.Slice(gateways, func(a, b int) bool { return gateways[a].Name < gateways[b].Name })
+	return gateways
+}
+
+// HolderShare is how much of a quota one key holder grants by itself. A
+// ticket goes to t of n holders and sometimes to one more, so that each sees
+// (t+1)/n of them; a third is added for unevenness. It never exceeds the
+// quota.
+func (r *Roster) HolderShare(quota int) int {
+	n := len(r.withRole(KeyHolder))
+	share := (4*quota*(r.Threshold+1) + 3*n - 1) / (3 * n)
+	return min(quota, share)
+}
+
+// AllowsPurpose reports whether the roster admits the purpose at all.
+func (r *Roster) AllowsPurpose(p waypost.Purpose) bool {
+	for _, q := range r.Purposes {
+		if p == q {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Roster) withRole(role Role) []Member {
+	var found []Member
+	for _, m := range r.Members {
+		if m.Role == role {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// checkTime says in words whether the roster is valid at the time. Clocks may
+// differ by clockSkew at the beginning; the end is the end.
+func (r *Roster) checkTime(now time.Time) error {
+	switch {
+	case now.Before(r.NotBefore.Add(-clockSkew)):
+		return waypost.Errorf(waypost.Expired, "roster version %d is valid only from %s", r.Version, words(r.NotBefore))
+	case !now.Before(r.NotAfter):
+		return waypost.Errorf(waypost.Expired, "roster version %d ran out on %s: install its successor", r.Version, words(r.NotAfter))
+	}
+	return nil
+}
+
+// clockSkew is how far the clocks of two members may lie apart.
+const clockSkew = 5 * time.Minute
+
+func words(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+func invalid(format string, args ...any) error {
+	return waypost.Errorf(waypost.InvalidArgument, "roster: %s", fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,299 @@
+package roster
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/waypost/waypost"
+)
+
+// Limits that no real roster comes near: 56 jurisdictions, a hub, a handful
+// of key holders.
+const (
+	maxMembers    = 128
+	maxHolders    = 32
+	maxGovernance = 32
+	maxWitnesses  = 32
+	maxPurposes   = 64
+	maxQuota      = 1_000_000_000
+)
+
+var (
+	nameShape = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,31}$`)
+	wordShape = regexp.MustCompile(`^[a-z][a-z_]{0,39}$`)
+	vkeyShape = regexp.MustCompile(`^[^\s+]{1,200}\+[0-9a-f]{8}\+[A-Za-z0-9+/=]{4,200}$`)
+)
+
+// Validate checks everything that can be checked without signatures, clock or
+// predecessor: sizes, shapes, names and keys that must be unique, one hub,
+// share indices 1 to n, and that the public shares combine to the group key.
+// The first fault found is returned as an InvalidArgument error in words.
+func (r *Roster) Validate() error {
+	for _, check := range []func() error{r.checkHead, r.checkMembers, r.checkUnique, r.checkHolders, r.Governance.check} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Roster) checkHead() error {
+	switch {
+	case r.Version == 0:
+		return invalid("versions count from 1")
+	case (r.Version == 1) != (r.Previous == Digest{}):
+		return invalid("version 1, and no other, has no previous roster")
+	case r.RevokedBefore > r.Version:
+		return invalid("revoked_before lies above its own version")
+	case r.Environment != waypost.Test && r.Environment != waypost.Prod:
+		return invalid("the environment is test or prod")
+	case !wholeSecond(r.NotBefore) || !wholeSecond(r.NotAfter):
+		return invalid("times are in UTC and whole seconds")
+	case !r.NotBefore.Before(r.NotAfter) || r.NotAfter.Sub(r.NotBefore) > MaxValidity:
+		return invalid("it is valid for more than nothing and at most seven days")
+	case r.Profile < 1 || r.Profile > 255:
+		return invalid("the match-key profile is 1 to 255")
+	case r.Epoch == 0:
+		return invalid("epochs count from 1")
+	case len(r.GroupKey) != 32:
+		return invalid("the group key is 32 bytes")
+	case len(r.Purposes) == 0 || len(r.Purposes) > maxPurposes || repeats(r.Purposes):
+		return invalid("it names 1 to %d purposes, each once", maxPurposes)
+	case len(r.Witnesses) > maxWitnesses || repeats(r.Witnesses):
+		return invalid("it names at most %d witnesses, each once", maxWitnesses)
+	}
+	for _, p := range r.Purposes {
+		if !wordShape.MatchString(string(p)) {
+			return invalid("a purpose is a word in lower case")
+		}
+	}
+	for _, w := range r.Witnesses {
+		if !vkeyShape.MatchString(w) {
+			return invalid("a witness is a verifier key name+hash+keydata")
+		}
+	}
+	return nil
+}
+
+func (r *Roster) checkMembers() error {
+	if len(r.Members) > maxMembers {
+		return invalid("more than %d members", maxMembers)
+	}
+	hubs := 0
+	for _, m := range r.Members {
+		if !nameShape.MatchString(m.Name) {
+			return invalid("a member's name is up to 32 letters, digits and hyphens and begins with a letter")
+		}
+		if err := m.check(); err != nil {
+			return invalid("member %s: %v", m.Name, err)
+		}
+		if m.Role == Hub {
+			hubs++
+		}
+	}
+	if hubs != 1 {
+		return invalid("there is exactly one hub, not %d", hubs)
+	}
+	return nil
+}
+
+// fault is a reason in words, completed by the caller.
+type fault string
+
+func (f fault) Error() string { return string(f) }
+
+func (m Member) check() error {
+	switch {
+	case len(m.Operator) > 200 || strings.ContainsFunc(m.Operator, func(c rune) bool { return c < ' ' || c == 0x7f }):
+		return fault("the operator's name is one line of at most 200 bytes")
+	case m.CertKey == Digest{}:
+		return fault("the certificate key is missing")
+	case !soundKey(m.Identity):
+		return fault("the identity key is not a sound Ed25519 key")
+	case !soundKey(m.LogKey):
+		return fault("the log key is not a sound Ed25519 key")
+	case m.Protocol.Min < 1 || m.Protocol.Min > m.Protocol.Max || m.Protocol.Max > 255:
+		return fault("the protocol range is 1 <= min <= max <= 255")
+	}
+	switch m.Role {
+	case Gateway:
+		return m.checkGateway()
+	case Hub, KeyHolder:
+		return m.checkServer()
+	}
+	return fault("the role is gateway, hub or keyholder")
+}
+
+func (m Member) checkGateway() error {
+	j, err := waypost.ParseJurisdiction(string(m.Jurisdiction))
+	switch {
+	case err != nil || j != m.Jurisdiction || m.Name != string(j):
+		return fault("a gateway is named after its jurisdiction, two capital letters")
+	case m.URL != "":
+		return fault("a gateway dials out and has no URL")
+	case m.Index != 0 || m.PublicShare != nil:
+		return fault("only key holders have a share")
+	case m.Participation != Full && m.Participation != Loading && m.Participation != InquiryOnly:
+		return fault("participation is full, loading or inquiry_only")
+	case repeats(m.Capabilities):
+		return fault("a capability is named twice")
+	case m.Participation == InquiryOnly && m.Can(Publish):
+		return fault("inquiry_only and the capability publish exclude each other")
+	}
+	for _, c := range m.Capabilities {
+		if !slices.Contains([]Capability{Search, Answer, Publish, History, RealID}, c) {
+			return fault("unknown capability")
+		}
+	}
+	q := m.Quota
+	for _, n := range []int{q.TicketsPerDay, q.UnattendedPerDay, q.TicketsPerOperatorHour, q.Operators,
+		q.PublishElementsPerDay, q.PublishElementsForALoad} {
+		if n < 0 || n > maxQuota {
+			return fault("a quota is negative or absurd")
+		}
+	}
+	return nil
+}
+
+func (m Member) checkServer() error {
+	if m.Jurisdiction != "" || m.Participation != "" || len(m.Capabilities) > 0 || m.Quota != (Quota{}) {
+		return fault("jurisdiction, participation, capabilities and quota are for gateways")
+	}
+	if m.Role == Hub && (m.Index != 0 || m.PublicShare != nil) {
+		return fault("only key holders have a share")
+	}
+	if m.Role == KeyHolder && len(m.PublicShare) != 32 {
+		return fault("a public share is 32 bytes")
+	}
+	u, err := url.Parse(m.URL)
+	if err != nil || len(m.URL) > 300 || u.Scheme != "https" || u.Hostname() == "" || u.Port() == "" ||
+		m.URL != "https://"+u.Host {
+		return fault("its URL is https://host:port and nothing more")
+	}
+	return nil
+}
+
+// checkUnique refuses one name, address or key in two places. Identity and log
+// keys share one set: a key has one purpose.
+func (r *Roster) checkUnique() error {
+	seen := make(map[string]bool)
+	for _, m := range r.Members {
+		for _, x := range []struct{ what, set, value string }{
+			{"name", "name", strings.ToLower(m.Name)},
+			{"URL", "url", m.URL},
+			{"certificate key", "cert", string(m.CertKey[:])},
+			{"identity key", "key", string(m.Identity)},
+			{"log key", "key", string(m.LogKey)},
+		} {
+			if x.value == "" {
+				continue
+			}
+			if seen[x.set+x.value] {
+				return invalid("member %s: its %s is used twice", m.Name, x.what)
+			}
+			seen[x.set+x.value] = true
+		}
+	}
+	return nil
+}
+
+func (r *Roster) checkHolders() error {
+	holders := r.Holders()
+	if len(holders) == 0 || len(holders) > maxHolders {
+		return invalid("there are 1 to %d key holders", maxHolders)
+	}
+	for i, h := range holders {
+		if h.Index != i+1 {
+			return invalid("the key holders' share indices are 1 to %d, each once", len(holders))
+		}
+	}
+	if r.Threshold < 1 || r.Threshold > len(holders) {
+		return invalid("the threshold is 1 to the number of key holders, %d", len(holders))
+	}
+	return nil
+}
+
+func (g Governance) check() error {
+	_, err := g.verifiers()
+	return err
+}
+
+// verifiers parses the governance keys, which must be distinct in name and in
+// key, so that m signatures are those of m parties.
+func (g Governance) verifiers() ([]note.Verifier, error) {
+	if len(g.Keys) == 0 || len(g.Keys) > maxGovernance || g.Threshold < 1 || g.Threshold > len(g.Keys) {
+		return nil, invalid("governance is 1 to %d keys and a threshold from 1 to their number", maxGovernance)
+	}
+	var verifiers []note.Verifier
+	seen := make(map[string]bool)
+	for _, key := range g.Keys {
+		v, err := note.NewVerifier(key)
+		if err != nil || !vkeyShape.MatchString(key) {
+			return nil, invalid("a governance key is an Ed25519 verifier key name+hash+keydata")
+		}
+		keydata := key[len(v.Name())+len("+00000000+"):]
+		raw, err := base64.StdEncoding.DecodeString(keydata) // one byte of algorithm, then the key
+		if err != nil || !soundKey(raw[1:]) {
+			return nil, invalid("the governance key of %q is not sound", v.Name())
+		}
+		if seen["name "+v.Name()] || seen["key "+keydata] {
+			return nil, invalid("two governance keys share a name or a key")
+		}
+		seen["name "+v.Name()], seen["key "+keydata] = true, true
+		verifiers = append(verifiers, v)
+	}
+	return verifiers, nil
+}
+
+// smallOrder lists the encodings of y (sign bit cleared) of the Ed25519
+// points whose order divides 8, and the two that are not canonical. Under
+// such a key a signature can be made that fits many messages, so that its
+// owner could later deny any of them (RFC 8032, section 8.9; Chalkias et al.,
+// "Taming the many EdDSAs", eprint 2020/1244).
+var smallOrder = [][]byte{
+	append([]byte{0x00}, make([]byte, 31)...),
+	append([]byte{0x01}, make([]byte, 31)...),
+	{0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+		0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},
+	{0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+		0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a},
+	nearP(0xec), nearP(0xed), nearP(0xee),
+}
+
+// nearP encodes p + low - 0xed for p = 2^255 - 19.
+func nearP(low byte) []byte {
+	b := bytes.Repeat([]byte{0xff}, 32)
+	b[0], b[31] = low, 0x7f
+	return b
+}
+
+func soundKey(key ed25519.PublicKey) bool {
+	if len(key) != ed25519.PublicKeySize {
+		return false
+	}
+	y := bytes.Clone(key)
+	y[31] &= 0x7f
+	for _, bad := range smallOrder {
+		if bytes.Equal(y, bad) {
+			return false
+		}
+	}
+	return true
+}
+
+func wholeSecond(t time.Time) bool {
+	return t.Location() == time.UTC && t.Nanosecond() == 0 && t.Year() >= 2000 && t.Year() < 10000
+}
+
+func repeats[T ~string](list []T) bool {
+	sorted := slices.Sorted(slices.Values(list))
+	return len(slices.Compact(sorted)) != len(list)
+}

@@ -1,0 +1,284 @@
+package roster
+
+import (
+	"crypto/ed25519"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/waypost/waypost"
+)
+
+const (
+	// Grace is how long, counted from a roster's NotBefore, the version
+	// before it is still good.
+	Grace = 24 * time.Hour
+	// keptVersions is how many versions a View remembers, more than a year
+	// of weekly ones: far longer than any message stays in a mailbox.
+	keptVersions = 64
+)
+
+// View is what a running role knows about the membership: the current roster
+// and those before it. All methods may be called concurrently; an update
+// takes effect for the next call.
+type View struct {
+	now   func() time.Time
+	mu    sync.Mutex // serialises Update
+	state atomic.Pointer[chain]
+}
+
+// chain is a run of consecutive rosters, oldest first. It is never modified.
+type chain []*indexed
+
+// indexed is a roster with lookups by name and by certificate.
+type indexed struct {
+	*Roster
+	hash   Digest
+	byName map[string]*Member
+	byCert map[Digest]*Member
+}
+
+// NewView starts from signed rosters in order of version without a gap, as
+// kept by the caller: the first must be signed by the trusted governance, each
+// further one by the governance of the one before. Only the last must be
+// valid at this time. The older ones matter to a role that restarts with
+// stored messages which name them.
+func NewView(trusted Governance, now func() time.Time, signed ...[]byte) (*View, error) {
+	if len(signed) == 0 {
+		return nil, invalid("none given")
+	}
+	first, err := verify(signed[0], trusted)
+	if err != nil {
+		return nil, err
+	}
+	head, err := index(first)
+	if err != nil {
+		return nil, err
+	}
+	c, err := chain{head}.extend(signed[1:])
+	if err != nil {
+		return nil, err
+	}
+	if err := c.last().checkTime(now()); err != nil {
+		return nil, err
+	}
+	v := &View{now: now}
+	v.state.Store(&c)
+	return v, nil
+}
+
+// Update installs the successors of the current roster, in order of version
+// without a gap; only the last must be valid at this time. Rosters that are
+// already known are passed over, so that an update can be repeated. A second
+// roster under a known version is AlreadyExists, and evidence of a fork. On
+// an error nothing changes.
+func (v *View) Update(signed ...[]byte) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	c, err := v.chain().extend(signed)
+	if err != nil {
+		return err
+	}
+	if err := c.last().checkTime(v.now()); err != nil {
+		return err
+	}
+	v.state.Store(&c)
+	return nil
+}
+
+// Current returns the newest roster. It may have run out since: Allowed and
+// Accepts say so.
+func (v *View) Current() *Roster { return v.chain().last().Roster }
+
+// Member returns the member of that name in the current roster.
+func (v *View) Member(name string) (Member, bool) {
+	m, ok := v.chain().last().byName[name]
+	if !ok {
+		return Member{}, false
+	}
+	return *m, true
+}
+
+// ByCert returns the current member whose TLS certificate has the key with
+// this SHA-256 of its SubjectPublicKeyInfo. During the grace of the previous
+// roster the key pinned there is good too, for one who is still a member; in
+// the Member returned CertKey is the key that was asked for.
+func (v *View) ByCert(spki [32]byte) (Member, bool) {
+	c := v.chain()
+	if m, ok := c.last().byCert[spki]; ok {
+		return *m, true
+	}
+	if previous := c.inGrace(v.now()); previous != nil {
+		if old, ok := previous.byCert[spki]; ok {
+			if m, ok := c.last().byName[old.Name]; ok {
+				renewed := *m
+				renewed.CertKey = spki
+				return renewed, true
+			}
+		}
+	}
+	return Member{}, false
+}
+
+// Allowed says in words why the member, as once returned by ByCert or Peer,
+// may no longer take part; nil while it may. Connections outlive rosters:
+// handlers ask before each request.
+func (v *View) Allowed(m Member) error {
+	if err := v.chain().last().checkTime(v.now()); err != nil {
+		return err
+	}
+	now, ok := v.ByCert(m.CertKey)
+	if !ok || now.Name != m.Name || now.Role != m.Role {
+		return waypost.Errorf(waypost.Unauthenticated, "%s is not in roster version %d with this certificate key", m.Name, v.Current().Version)
+	}
+	return nil
+}
+
+// Accepts says in words why something made today may not name this roster
+// version; nil for the current version and, within its grace, the one before.
+func (v *View) Accepts(version uint64) error {
+	c, now := v.chain(), v.now()
+	current := c.last()
+	if err := current.checkTime(now); err != nil {
+		return err
+	}
+	if version == current.Version {
+		return nil
+	}
+	if previous := c.inGrace(now); previous != nil && version == previous.Version {
+		return nil
+	}
+	if version > current.Version {
+		return waypost.Errorf(waypost.Unavailable, "roster version %d is not known here yet; the newest is %d", version, current.Version)
+	}
+	return waypost.Errorf(waypost.Expired, "roster version %d is over: use version %d", version, current.Version)
+}
+
+// SenderKey returns the identity key that the version named gives to the
+// member, as long as it is still a member and the version is not revoked. It
+// has the shape that seal.Open asks for.
+func (v *View) SenderKey(version uint64, name string) (ed25519.PublicKey, error) {
+	return v.identity(version, name, "")
+}
+
+// StateKey is SenderKey for the gateway of a jurisdiction, which signs
+// tickets. Whether a new ticket may name the version is for Accepts to say.
+func (v *View) StateKey(version uint64, j waypost.Jurisdiction) (ed25519.PublicKey, error) {
+	return v.identity(version, string(j), Gateway)
+}
+
+// HolderKey is SenderKey for a key holder, which signs receipts.
+func (v *View) HolderKey(version uint64, name string) (ed25519.PublicKey, error) {
+	return v.identity(version, name, KeyHolder)
+}
+
+func (v *View) identity(version uint64, name string, role Role) (ed25519.PublicKey, error) {
+	c := v.chain()
+	current := c.last()
+	if err := current.checkTime(v.now()); err != nil {
+		return nil, err
+	}
+	if version < current.RevokedBefore {
+		return nil, waypost.Errorf(waypost.PermissionDenied, "roster version %d is revoked", version)
+	}
+	named := c.version(version)
+	if named == nil {
+		return nil, waypost.Errorf(waypost.Unavailable, "roster version %d is not known here", version)
+	}
+	then, ok := named.byName[name]
+	if !ok || role != "" && then.Role != role {
+		return nil, waypost.Errorf(waypost.PermissionDenied, "the sender is not in roster version %d in that role", version)
+	}
+	if _, still := current.byName[name]; !still {
+		return nil, waypost.Errorf(waypost.PermissionDenied, "%s is no longer a member", name)
+	}
+	return then.Identity, nil
+}
+
+func (v *View) chain() chain { return *v.state.Load() }
+
+func (c chain) last() *indexed { return c[len(c)-1] }
+
+func (c chain) version(n uint64) *indexed {
+	if n < c[0].Version || n > c.last().Version {
+		return nil
+	}
+	return c[n-c[0].Version]
+}
+
+// inGrace returns the previous roster while it is still good, or nil.
+func (c chain) inGrace(now time.Time) *indexed {
+	current := c.last()
+	previous := c.version(current.Version - 1)
+	if previous == nil || previous.Version < current.RevokedBefore || !now.Before(current.NotBefore.Add(Grace)) {
+		return nil
+	}
+	return previous
+}
+
+// extend returns the chain with the signed rosters appended.
+func (c chain) extend(signed [][]byte) (chain, error) {
+	longer := append(chain(nil), c...)
+	for _, s := range signed {
+		current := longer.last()
+		r, err := verify(s, current.Governance)
+		if err != nil {
+			return nil, err
+		}
+		next, err := index(r)
+		if err != nil {
+			return nil, err
+		}
+		if known := longer.version(r.Version); known != nil {
+			if known.hash != next.hash {
+				return nil, waypost.Errorf(waypost.AlreadyExists, "there are two different rosters with version %d: keep both and tell governance", r.Version)
+			}
+			continue
+		}
+		if err := current.precedes(next); err != nil {
+			return nil, err
+		}
+		longer = append(longer, next)
+	}
+	return longer[max(0, len(longer)-keptVersions):], nil
+}
+
+// precedes checks what may not change, or only in one direction, from one
+// version to the next.
+func (a *indexed) precedes(b *indexed) error {
+	switch {
+	case b.Version != a.Version+1:
+		return invalid("version %d cannot follow version %d", b.Version, a.Version)
+	case b.Previous != a.hash:
+		return invalid("version %d does not continue the version %d known here", b.Version, a.Version)
+	case b.Environment != a.Environment:
+		return invalid("the environment cannot change")
+	case b.NotBefore.Before(a.NotBefore):
+		return invalid("version %d begins before version %d", b.Version, a.Version)
+	case b.RevokedBefore < a.RevokedBefore:
+		return invalid("a revoked version cannot come back")
+	case b.Epoch < a.Epoch:
+		return invalid("the epoch cannot go back")
+	case b.Epoch == a.Epoch && string(b.GroupKey) != string(a.GroupKey):
+		return invalid("the group key changes only with the epoch")
+	}
+	for name, m := range a.byName {
+		if later, ok := b.byName[name]; ok && later.Role != m.Role {
+			return invalid("%s cannot change its role", name)
+		}
+	}
+	return nil
+}
+
+func index(r *Roster) (*indexed, error) {
+	hash, err := r.Hash()
+	if err != nil {
+		return nil, err
+	}
+	x := &indexed{Roster: r, hash: hash, byName: make(map[string]*Member), byCert: make(map[Digest]*Member)}
+	for i := range r.Members {
+		m := &r.Members[i]
+		x.byName[m.Name], x.byCert[m.CertKey] = m, m
+	}
+	return x, nil
+}
