@@ -1,0 +1,131 @@
+package waypost
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+)
+
+// Action is what a role did under a ticket and committed to its ledger.
+type Action string
+
+const (
+	ActionEvaluate     Action = "evaluate"      // a key holder raised the elements to its share
+	ActionSearchFirst  Action = "search_first"  // the hub looked up the name and date tokens
+	ActionSearchSecond Action = "search_second" // the hub looked up the rest
+	ActionPublish      Action = "publish"       // the hub wrote pointers
+)
+
+const (
+	receiptDomain  = "waypost receipt v1\n"
+	maxReceiptSize = 1024
+)
+
+// Receipt is a role's signed promise that one action stands in its ledger: the
+// leaf numbered Sequence of the log Origin must be in a checkpoint by
+// Deadline. A receipt without its leaf proves misconduct offline.
+type Receipt struct {
+	Action   Action
+	Signer   string // roster name, like "keyholder-1" or "hub"
+	Ticket   TicketID
+	Epoch    uint32
+	Inputs   [32]byte // for evaluate: the ticket's Probes; for the hub: SHA-256 of the tokens
+	Outputs  [32]byte // SHA-256 of what was returned
+	Proof    [32]byte // SHA-256 of the DLEQ proof, zero at the hub
+	Origin   string   // name of the log
+	Sequence uint64   // dense leaf index
+	Deadline time.Time
+}
+
+// SignedReceipt is a receipt with the exact bytes that were signed.
+type SignedReceipt struct {
+	Receipt
+	payload   []byte
+	signature []byte
+}
+
+// Sign encodes the receipt canonically and signs it with the signer's identity
+// key. Deadline is cut to seconds.
+func (r Receipt) Sign(identity ed25519.PrivateKey) (SignedReceipt, error) {
+	r.Deadline = r.Deadline.UTC().Truncate(time.Second)
+	payload, err := r.marshal()
+	if err != nil {
+		return SignedReceipt{}, err
+	}
+	return SignedReceipt{Receipt: r, payload: payload, signature: ed25519.Sign(identity, payload)}, nil
+}
+
+// Bytes returns the wire form: payload, then the 64-byte signature.
+func (s SignedReceipt) Bytes() []byte {
+	return append(append(make([]byte, 0, len(s.payload)+len(s.signature)), s.payload...), s.signature...)
+}
+
+// ParseReceipt decodes the wire form strictly, without checking the signature.
+func ParseReceipt(b []byte) (SignedReceipt, error) {
+	bad := Errorf(InvalidArgument, "the receipt is not well formed")
+	if len(b) > maxReceiptSize || len(b) < ed25519.SignatureSize {
+		return SignedReceipt{}, bad
+	}
+	b = bytes.Clone(b)
+	payload, signature := b[:len(b)-ed25519.SignatureSize], b[len(b)-ed25519.SignatureSize:]
+	r, ok := unmarshalReceipt(payload)
+	if !ok {
+		return SignedReceipt{}, bad
+	}
+	again, err := r.marshal()
+	if err != nil || !bytes.Equal(again, payload) {
+		return SignedReceipt{}, bad
+	}
+	return SignedReceipt{Receipt: r, payload: payload, signature: signature}, nil
+}
+
+// Verify checks the signature.
+func (s SignedReceipt) Verify(identity ed25519.PublicKey) error {
+	if !ed25519.Verify(identity, s.payload, s.signature) {
+		return Errorf(PermissionDenied, "the receipt is not signed by %q", s.Signer)
+	}
+	return nil
+}
+
+func (r Receipt) marshal() ([]byte, error) {
+	b := cryptobyte.NewBuilder(make([]byte, 0, 384))
+	b.AddBytes([]byte(receiptDomain))
+	addString(b, string(r.Action))
+	addString(b, r.Signer)
+	b.AddBytes(r.Ticket[:])
+	b.AddUint32(r.Epoch)
+	b.AddBytes(r.Inputs[:])
+	b.AddBytes(r.Outputs[:])
+	b.AddBytes(r.Proof[:])
+	addString(b, r.Origin)
+	b.AddUint64(r.Sequence)
+	b.AddUint64(uint64(r.Deadline.Unix()))
+	out, err := b.Bytes()
+	if err != nil {
+		return nil, Errorf(InvalidArgument, "a name in the receipt is too long").WithCause(err)
+	}
+	return out, nil
+}
+
+func unmarshalReceipt(payload []byte) (r Receipt, ok bool) {
+	s := cryptobyte.String(payload)
+	var action string
+	var deadline uint64
+	ok = readDomain(&s, receiptDomain) &&
+		readString(&s, &action) &&
+		readString(&s, &r.Signer) &&
+		s.CopyBytes(r.Ticket[:]) &&
+		s.ReadUint32(&r.Epoch) &&
+		s.CopyBytes(r.Inputs[:]) &&
+		s.CopyBytes(r.Outputs[:]) &&
+		s.CopyBytes(r.Proof[:]) &&
+		readString(&s, &r.Origin) &&
+		s.ReadUint64(&r.Sequence) &&
+		s.ReadUint64(&deadline) &&
+		s.Empty()
+	r.Action = Action(action)
+	r.Deadline = time.Unix(int64(deadline), 0).UTC()
+	return r, ok
+}

@@ -1,0 +1,137 @@
+package waypost
+
+// Purpose says why a state asks. The list is closed: there is no law
+// enforcement or immigration purpose (18 USC 2721 names the permitted uses;
+// this list is narrower).
+type Purpose string
+
+const (
+	IssueLicence         Purpose = "issue_licence"
+	IssuePermit          Purpose = "issue_permit"
+	IssueID              Purpose = "issue_id"
+	IssueRealID          Purpose = "issue_real_id" // 6 CFR 37.29
+	Renew                Purpose = "renew"
+	DuplicateResolution  Purpose = "duplicate_resolution"
+	PostConviction       Purpose = "post_conviction"
+	AcceptAsID           Purpose = "accept_as_identification"
+	ChangeSOR            Purpose = "change_state_of_record"
+	ResolvePossibleMatch Purpose = "resolve_possible_match"
+	DriverHistory        Purpose = "driver_history"
+	MaintainPointer      Purpose = "maintain_pointer"
+)
+
+var issuePurposes = []Purpose{IssueLicence, IssuePermit, IssueID, IssueRealID, Renew}
+
+// Kind is the kind of transaction that a ticket allows.
+type Kind string
+
+const (
+	KindCheck   Kind = "check"   // search, then ask the candidates; 32 elements
+	KindPublish Kind = "publish" // up to 100 records of 10 elements; never a search
+)
+
+// kindRule says which purposes a kind allows and how many elements it takes.
+type kindRule struct {
+	purposes []Purpose
+	elements func(n int) bool
+}
+
+// Elements per transaction (design, sections 3 and 5).
+const (
+	CheckElements   = 32  // probes of one check, always exactly this many
+	NameElements    = 20  // of those, part one: from name and date
+	SSNElements     = 12  // and part two: from the SSN, or decoys
+	RecordElements  = 10  // index keys of one record
+	MaxPublishBatch = 100 // records under one publish ticket
+)
+
+var kindRules = map[Kind]kindRule{
+	KindCheck: {
+		purposes: append(issuePurposes[:len(issuePurposes):len(issuePurposes)], DuplicateResolution, PostConviction),
+		elements: func(n int) bool { return n == CheckElements },
+	},
+	KindPublish: {
+		purposes: []Purpose{MaintainPointer},
+		elements: func(n int) bool {
+			return n > 0 && n%RecordElements == 0 && n/RecordElements <= MaxPublishBatch
+		},
+	},
+}
+
+// Allows reports whether the purpose is one that the kind of transaction may
+// be asked for.
+func (k Kind) Allows(p Purpose) bool {
+	for _, q := range kindRules[k].purposes {
+		if p == q {
+			return true
+		}
+	}
+	return false
+}
+
+// Takes reports whether n is a number of elements that the kind may carry.
+func (k Kind) Takes(n int) bool {
+	r, ok := kindRules[k]
+	return ok && r.elements(n)
+}
+
+// Environment keeps rehearsal and production apart: nothing signed for one is
+// valid in the other.
+type Environment string
+
+const (
+	Test Environment = "test"
+	Prod Environment = "prod"
+)
+
+// OperatorClass says whether a person sits at the counter.
+type OperatorClass string
+
+const (
+	Attended   OperatorClass = "attended"
+	Unattended OperatorClass = "unattended" // mail and web renewals; a quota of its own
+	Loader     OperatorClass = "publish"    // bulk publishing
+)
+
+// Outcome is the class of one candidate's comparison at its state of record.
+type Outcome string
+
+const (
+	NoMatch  Outcome = "no_match"
+	Possible Outcome = "possible" // a person must look
+	Match    Outcome = "match"
+	Pending  Outcome = "pending" // the state of record has not answered yet
+)
+
+// Status is the standing of a record at its state of record, in one word.
+type Status string
+
+const (
+	Valid        Status = "valid"
+	ExpiredCard  Status = "expired"
+	Surrendered  Status = "surrendered"
+	Suspended    Status = "suspended"
+	Revoked      Status = "revoked"
+	Disqualified Status = "disqualified"
+	Closed       Status = "closed"
+)
+
+// CardKind is what sort of card the record is for. The card's class, and
+// whether it is a REAL ID, never travel.
+type CardKind string
+
+const (
+	Licence    CardKind = "licence"
+	Permit     CardKind = "permit"
+	IDCard     CardKind = "id"
+	Commercial CardKind = "commercial"
+)
+
+// Disclosure is the minimum that a state of record tells about one candidate.
+// Fields that the disclosure table does not allow are empty.
+type Disclosure struct {
+	Outcome             Outcome  `json:"outcome"`
+	Status              Status   `json:"status,omitempty"`
+	CardKind            CardKind `json:"card_kind,omitempty"`
+	TerminationRequired bool     `json:"termination_required,omitempty"`
+}
