@@ -131,7 +131,7 @@ func readNote(signed []byte, known note.Verifiers) (*note.Note, error) {
 	case errors.As(err, &wrong):
 		return nil, waypost.Errorf(waypost.PermissionDenied, "the roster's signature by %q does not verify", wrong.Name)
 	case err != nil:
-		return nil, invalid("not a signed note").(*waypost.Error).WithCause(err)
+		return nil, invalid("not a signed note").WithCause(err)
 	}
 	return n, nil
 }
@@ -144,7 +144,7 @@ func (r *Roster) text() (string, error) {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	if err := enc.Encode(r); err != nil {
-		return "", invalid("cannot be encoded").(*waypost.Error).WithCause(err)
+		return "", invalid("cannot be encoded").WithCause(err)
 	}
 	return b.String(), nil
 }

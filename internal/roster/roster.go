@@ -206,6 +206,6 @@ const clockSkew = 5 * time.Minute
 
 func words(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
-func invalid(format string, args ...any) error {
+func invalid(format string, args ...any) *waypost.Error {
 	return waypost.Errorf(waypost.InvalidArgument, "roster: %s", fmt.Sprintf(format, args...))
 }
