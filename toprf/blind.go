@@ -2,8 +2,7 @@ package toprf
 
 import (
 	"crypto/sha256"
-	"fmt"
-	"io"
+	"slices"
 )
 
 // Blind returns r * HashToGroup(input). An input longer than MaxInput, or one
@@ -33,8 +32,8 @@ func (s *suite) blind(input []byte, r *Scalar) (Element, error) {
 // the inputs and their blinds: it is secret and stays with the gateway.
 type Blinding struct {
 	elements []Element
-	inputs   [][]byte
-	blinds   []Scalar
+	inputs   hidden[[][]byte]
+	blinds   hidden[[]Scalar]
 	batch    [32]byte
 }
 
@@ -52,7 +51,7 @@ func (s *suite) blindAll(inputs [][]byte, blinds []Scalar, opts []Option) (*Blin
 	if len(inputs) == 0 || len(inputs) > MaxBatch {
 		return nil, ErrBatch
 	}
-	b := &Blinding{elements: make([]Element, len(inputs)), inputs: inputs, blinds: blinds}
+	b := &Blinding{elements: make([]Element, len(inputs)), inputs: hide(inputs), blinds: hide(blinds)}
 	err := spread(opts, len(inputs), func(lo, hi int) (err error) {
 		for i := lo; i < hi; i++ {
 			if b.elements[i], err = s.blind(inputs[i], &blinds[i]); err != nil {
@@ -74,10 +73,7 @@ func (b *Blinding) Elements() []Element { return b.elements }
 
 // Scalar returns the blind of position i, to be opened to a counterpart that
 // recomputes the blinded element with Blind.
-func (b *Blinding) Scalar(i int) Scalar { return b.blinds[i] }
-
-// Format prints "[redacted]" for every verb.
-func (b *Blinding) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+func (b *Blinding) Scalar(i int) Scalar { return b.blinds()[i] }
 
 // batchID names a batch of blinded elements, so that answers to one request
 // are never combined or finalized with those to another.
@@ -89,21 +85,21 @@ func batchID(es []Element) [32]byte {
 // in order (RFC 9497, section 3.3.1). Answers to other elements than this
 // blinding's are ErrShares.
 func (b *Blinding) Finalize(c *Combined, opts ...Option) ([][]byte, error) {
-	if c.batch != b.batch || len(c.points) != len(b.inputs) {
+	inputs, unblind := b.inputs(), slices.Clone(b.blinds())
+	if c.batch != b.batch || len(c.points) != len(inputs) {
 		return nil, ErrShares
 	}
-	unblind := make([]Scalar, len(b.blinds))
 	for i := range unblind {
-		unblind[i].mulPublic(&b.blinds[i], &c.denominator)
+		unblind[i].mulPublic(&unblind[i], &c.denominator)
 	}
 	invertAll(unblind)
-	outputs := make([][]byte, len(b.inputs))
-	_ = spread(opts, len(b.inputs), func(lo, hi int) error {
+	outputs := make([][]byte, len(inputs))
+	_ = spread(opts, len(inputs), func(lo, hi int) error {
 		var p point
 		for i := lo; i < hi; i++ {
 			p.mulSecret(&unblind[i], &c.points[i])
 			enc := p.encode()
-			outputs[i] = output(b.inputs[i], &enc)
+			outputs[i] = output(inputs[i], &enc)
 		}
 		return nil
 	})

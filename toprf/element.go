@@ -4,8 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 )
 
 // Sizes in bytes.
@@ -139,11 +137,3 @@ func (k Scalar) Bytes() []byte {
 	b := k.encode()
 	return b[:]
 }
-
-const redacted = "[redacted]"
-
-// Format prints "[redacted]" for every verb.
-func (k Scalar) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
-
-// LogValue logs "[redacted]".
-func (k Scalar) LogValue() slog.Value { return slog.StringValue(redacted) }

@@ -1,11 +1,6 @@
 package toprf
 
-import (
-	"errors"
-	"fmt"
-	"io"
-	"log/slog"
-)
+import "errors"
 
 // HedgeSize is the size in bytes of the hedge of an evaluation.
 const HedgeSize = 32
@@ -14,7 +9,7 @@ const HedgeSize = 32
 // "[redacted]". The zero value is unusable.
 type Share struct {
 	index int
-	key   *Scalar // a pointer: package fmt does not follow it out of somebody else's struct
+	key   hidden[*Scalar]
 	pub   Element
 }
 
@@ -29,7 +24,7 @@ func NewShare(index int, key Scalar) (Share, error) {
 	if err != nil {
 		return Share{}, ErrScalar // only zero has the identity for a public key
 	}
-	return Share{index: index, key: &key, pub: pub}, nil
+	return Share{index: index, key: hide(&key), pub: pub}, nil
 }
 
 // shareVersion is the first byte of an encoded share.
@@ -41,7 +36,7 @@ func (s Share) MarshalBinary() ([]byte, error) {
 	if !s.pub.valid() {
 		return nil, ErrKeys
 	}
-	return append([]byte{shareVersion, byte(s.index)}, s.key.Bytes()...), nil
+	return append([]byte{shareVersion, byte(s.index)}, s.key().Bytes()...), nil
 }
 
 // UnmarshalBinary reads what MarshalBinary wrote. It refuses anything else
@@ -64,12 +59,6 @@ func (s Share) Index() int { return s.index }
 // Public is the public share.
 func (s Share) Public() Element { return s.pub }
 
-// Format prints "[redacted]" for every verb.
-func (s Share) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
-
-// LogValue logs "[redacted]".
-func (s Share) LogValue() slog.Value { return slog.StringValue(redacted) }
-
 // Evaluation is a key holder's answer: one 32-byte element for each blinded
 // element, in order, and one proof for all of them. These are the bytes on the
 // wire.
@@ -83,23 +72,23 @@ type Evaluation struct {
 // stores 32 fresh random bytes with a ticket, and gives the same bytes again
 // if asked again. Repeating a hedge for another request is not dangerous.
 func (s Share) Evaluate(blinded []Element, hedge []byte, opts ...Option) (Evaluation, error) {
-	if len(hedge) != HedgeSize {
-		return Evaluation{}, errors.New("toprf: a hedge has 32 bytes")
-	}
-	return s.evaluate(verifiableSuite, blinded, hedgedNonce(s.key, hedge), opts)
-}
-
-func (s Share) evaluate(suite *suite, blinded []Element, nonce func(*statement) Scalar, opts []Option) (Evaluation, error) {
 	if !s.pub.valid() {
 		return Evaluation{}, ErrKeys
 	}
-	evaluated, err := multiply(s.key, blinded, opts)
+	if len(hedge) != HedgeSize {
+		return Evaluation{}, errors.New("toprf: a hedge has 32 bytes")
+	}
+	return s.evaluate(verifiableSuite, blinded, hedgedNonce(s.key(), hedge), opts)
+}
+
+func (s Share) evaluate(suite *suite, blinded []Element, nonce func(*statement) Scalar, opts []Option) (Evaluation, error) {
+	evaluated, err := multiply(s.key(), blinded, opts)
 	if err != nil {
 		return Evaluation{}, err
 	}
 	return Evaluation{
 		Elements: EncodeElements(evaluated),
-		Proof:    suite.prove(s.key, &s.pub, blinded, evaluated, nonce, opts),
+		Proof:    suite.prove(s.key(), &s.pub, blinded, evaluated, nonce, opts),
 	}, nil
 }
 
