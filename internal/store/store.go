@@ -1,0 +1,165 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+var (
+	// ErrNoRows is returned by [Row.Scan] where the statement gave no row. It
+	// is sql.ErrNoRows and the only error that does not end a transaction.
+	ErrNoRows = sql.ErrNoRows
+	// ErrClosed is returned by every call after [DB.Close] began.
+	ErrClosed = errors.New("store: the database is closed")
+	// ErrUnknownOutcome is wrapped by an error of [DB.Write] where COMMIT
+	// itself failed: the effects may or may not be there after a restart.
+	ErrUnknownOutcome = errors.New("store: the commit failed; whether it took effect is known after a restart")
+)
+
+// A Fault is called at the named points of every group commit; tests and the
+// simulator use it to fail there by returning an error or panicking. The
+// points, in order: "begin" (nothing has run), "commit" (every function has
+// run, nothing is durable), "committed" (all is durable, no caller knows yet:
+// an error here is what a caller sees whose answer was lost by a crash).
+type Fault func(point string) error
+
+// An Option changes how [Open] sets a database up.
+type Option func(*DB)
+
+// WithFault calls f at the points that [Fault] lists.
+func WithFault(f Fault) Option { return func(db *DB) { db.fault = f } }
+
+// WithReaders sets the number of reading connections; without it there is one
+// for each processor, at least two, so that one long scan does not stop the
+// point lookups.
+func WithReaders(n int) Option { return func(db *DB) { db.readers = make(chan *conn, max(n, 1)) } }
+
+// DB is the database of one role. It is safe for concurrent use.
+type DB struct {
+	role    string
+	engine  engine
+	fault   Fault
+	readers chan *conn // idle readers; a nil one connects when it is taken
+
+	mu      sync.RWMutex // held for reading while a request enters the queue
+	closed  bool
+	queue   chan *request
+	stopped chan struct{} // the writer has drained the queue and ended
+
+	writer *conn // of the writer goroutine only, as is broken
+	broken error // set once durability is in doubt; no write is tried after it
+
+	groups, writes, failed, largest atomic.Uint64
+}
+
+// engine is what differs between SQLite and PostgreSQL.
+type engine interface {
+	// connect opens a connection: the single writer, or one for reading only.
+	connect(ctx context.Context, write bool) (*conn, error)
+	// migrate brings the schemas of the role up to date, or refuses.
+	migrate(ctx context.Context, role string) error
+	// fatal reports whether err leaves it in doubt what is on the disk.
+	fatal(err error) bool
+	close() error
+}
+
+// Open opens the database at url for one role ("keyholder", "hub", "gateway",
+// "people") and brings its schema up to date. The url is "sqlite:" and a file
+// path whose folder must exist; the file is created, for this user only, if it
+// does not. It is an error, in words, if another process has the file, if it
+// belongs to another role or another program, or if a newer version wrote it.
+func Open(ctx context.Context, url, role string, opts ...Option) (*DB, error) {
+	scheme, rest, ok := strings.Cut(url, ":")
+	if !ok || scheme != "sqlite" {
+		return nil, fmt.Errorf("store: a database is named sqlite:/path/file.db, not %s:...", scheme)
+	}
+	db := &DB{
+		role:    role,
+		readers: make(chan *conn, max(runtime.GOMAXPROCS(0), 2)),
+		queue:   make(chan *request, queueLimit),
+		stopped: make(chan struct{}),
+	}
+	for _, o := range opts {
+		o(db)
+	}
+	var err error
+	if db.engine, err = openSQLite(ctx, strings.TrimPrefix(rest, "//")); err != nil {
+		return nil, err
+	}
+	if err := db.start(ctx); err != nil {
+		return nil, errors.Join(err, db.engine.close())
+	}
+	return db, nil
+}
+
+// start migrates, connects the writer and one reader, and starts the writer.
+func (db *DB) start(ctx context.Context) error {
+	err := db.engine.migrate(ctx, db.role)
+	if err != nil {
+		return err
+	}
+	if db.writer, err = db.engine.connect(ctx, true); err != nil {
+		return err
+	}
+	first, err := db.engine.connect(ctx, false)
+	if err != nil {
+		return errors.Join(err, db.writer.close())
+	}
+	db.readers <- first
+	for len(db.readers) < cap(db.readers) {
+		db.readers <- nil
+	}
+	go db.run()
+	return nil
+}
+
+// Role returns the role the database was opened for.
+func (db *DB) Role() string { return db.role }
+
+// Close lets the queued writes and the running reads finish, then closes the
+// database. Later calls return [ErrClosed].
+func (db *DB) Close() error {
+	db.mu.Lock()
+	if db.closed {
+		db.mu.Unlock()
+		return ErrClosed
+	}
+	db.closed = true
+	close(db.queue)
+	db.mu.Unlock()
+
+	<-db.stopped
+	var errs []error
+	for range cap(db.readers) {
+		if c := <-db.readers; c != nil {
+			errs = append(errs, c.close())
+		}
+	}
+	// The writer goes last: SQLite folds the write-ahead log into the file
+	// and removes it when the last connection, able to write, closes.
+	errs = append(errs, db.writer.close(), db.engine.close())
+	return errors.Join(errs...)
+}
+
+// Stats are counters since Open, and gauges, for metrics.
+type Stats struct {
+	Queued  int    // writes waiting now
+	Groups  uint64 // transactions committed
+	Writes  uint64 // functions committed in them
+	Failed  uint64 // functions that failed or panicked and left no effect
+	Largest uint64 // most functions in one group
+}
+
+// Stats returns the counters.
+func (db *DB) Stats() Stats {
+	return Stats{
+		Queued: len(db.queue), Groups: db.groups.Load(), Writes: db.writes.Load(),
+		Failed: db.failed.Load(), Largest: db.largest.Load(),
+	}
+}

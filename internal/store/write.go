@@ -1,0 +1,234 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	queueLimit = 1024                  // writes waiting; further ones wait to enter the queue
+	groupLimit = 256                   // functions in one transaction
+	groupTime  = 20 * time.Millisecond // after which a group takes no more
+)
+
+// A request is one function on its way through the writer.
+type request struct {
+	fn    func(*Tx) error
+	state atomic.Int32
+	err   error // what fn came to, held back until the group is durable
+	done  chan error
+}
+
+const (
+	waiting   int32 = iota
+	taken           // by the writer: what it reports is what happened
+	abandoned       // by the caller, before the writer came to it
+)
+
+var errGoexit = errors.New("store: a function ended the goroutine it ran on, and its whole group was undone")
+
+// Write runs fn in a transaction that changes the database and returns after
+// the change is durable. fn runs on the writer's goroutine, one at a time, so
+// it must be quick and must not call Write. An error or a panic in fn undoes
+// what fn did and is returned. If ctx ends before fn starts, fn never runs;
+// after that Write waits and returns what happened.
+func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
+	r := &request{fn: fn, done: make(chan error, 1)}
+	if err := db.enqueue(ctx, r); err != nil {
+		return err
+	}
+	select {
+	case err := <-r.done:
+		return err
+	case <-ctx.Done():
+		if r.state.CompareAndSwap(waiting, abandoned) {
+			return ctx.Err()
+		}
+		return <-r.done
+	}
+}
+
+func (db *DB) enqueue(ctx context.Context, r *request) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	if db.closed {
+		return ErrClosed
+	}
+	select {
+	case db.queue <- r:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// run is the writer: it ends when the queue is closed and empty. A function
+// may end its goroutine (runtime.Goexit, as a failing test does); its group is
+// settled by then and another goroutine takes over.
+func (db *DB) run() {
+	drained := false
+	defer func() {
+		if drained {
+			close(db.stopped)
+		} else {
+			go db.run()
+		}
+	}()
+	for r := range db.queue {
+		db.group(r)
+	}
+	drained = true
+}
+
+// group runs first and whatever else is waiting in one transaction, and only
+// then tells every caller how it went.
+func (db *DB) group(first *request) {
+	if !first.state.CompareAndSwap(waiting, taken) {
+		return
+	}
+	members := []*request{first}
+	err := errGoexit
+	defer func() {
+		if db.writer.active {
+			db.rollback()
+		}
+		db.settle(members, err)
+	}()
+	err = db.transact(&members)
+}
+
+// transact runs the members, takes more while they are waiting, and commits.
+// A nil result means that all is durable, save for members with an error of
+// their own; any other result is that of every member.
+func (db *DB) transact(members *[]*request) error {
+	if db.broken != nil {
+		return fmt.Errorf("store: no writing after a failed commit; restart: %w", db.broken)
+	}
+	if err := db.hit("begin"); err != nil {
+		return err
+	}
+	if err := db.writer.begin(); err != nil {
+		return err
+	}
+	kept := 0
+	deadline := time.Now().Add(groupTime)
+	for i := 0; i < len(*members); i++ {
+		r := (*members)[i]
+		var err error
+		if r.err, err = db.attempt(r.fn); err != nil {
+			return err
+		}
+		if r.err == nil {
+			kept++
+		}
+		if next := db.next(i+1, deadline); next != nil {
+			*members = append(*members, next)
+		}
+	}
+	if err := db.hit("commit"); err != nil {
+		return err
+	}
+	if kept == 0 {
+		return nil // nothing to make durable: group rolls back
+	}
+	if err := db.commit(); err != nil {
+		return err
+	}
+	db.groups.Add(1)
+	db.writes.Add(uint64(kept))
+	db.largest.Store(max(db.largest.Load(), uint64(len(*members))))
+	return db.hit("committed")
+}
+
+// next takes a waiting request into a group that has n, or returns nil where
+// none waits or the group is full: a lone write never waits for company.
+func (db *DB) next(n int, deadline time.Time) *request {
+	for n < groupLimit && time.Now().Before(deadline) {
+		select {
+		case r, ok := <-db.queue:
+			if !ok {
+				return nil
+			}
+			if r.state.CompareAndSwap(waiting, taken) {
+				return r
+			}
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+// attempt runs fn in a savepoint of its own. failed is fn's error, whose
+// effects are undone; lost means that the whole transaction is.
+func (db *DB) attempt(fn func(*Tx) error) (failed, lost error) {
+	c := db.writer
+	if lost = c.run("SAVEPOINT w"); lost != nil {
+		return nil, lost
+	}
+	if failed = c.call(fn); failed != nil {
+		if lost = c.run("ROLLBACK TO SAVEPOINT w"); lost != nil {
+			// The engine gave up the transaction by itself (disk full, say).
+			return nil, errors.Join(failed, lost)
+		}
+	}
+	return failed, c.run("RELEASE SAVEPOINT w")
+}
+
+// commit makes the transaction durable. Where the engine cannot say what is on
+// the disk, nothing may be written over it: the database refuses all further
+// writes until it has been reopened.
+func (db *DB) commit() error {
+	err := db.writer.end("COMMIT")
+	if err != nil && db.engine.fatal(err) {
+		db.broken = err
+		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+	}
+	return err
+}
+
+// rollback ends the transaction without effect. A connection that cannot do
+// that is replaced.
+func (db *DB) rollback() {
+	if db.writer.end("ROLLBACK") == nil {
+		return
+	}
+	// A close error says nothing more: the connection is being given up.
+	_ = db.writer.close()
+	c, err := db.engine.connect(context.Background(), true)
+	if err != nil {
+		db.broken = errors.Join(db.broken, err)
+		return
+	}
+	db.writer = c
+}
+
+// settle tells the callers. An error of a member's own waits until here, too:
+// what the member saw may have come from another one of the group, so it is
+// only true if the group is.
+func (db *DB) settle(members []*request, err error) {
+	for _, r := range members {
+		if err != nil {
+			r.err = err
+		}
+		if r.err != nil {
+			db.failed.Add(1)
+		}
+		r.done <- r.err
+	}
+}
+
+// hit calls the fault hook, if there is one.
+func (db *DB) hit(point string) (err error) {
+	if db.fault == nil {
+		return nil
+	}
+	defer contain(&err)
+	return db.fault(point)
+}
