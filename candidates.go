@@ -1,0 +1,99 @@
+package waypost
+
+import (
+	"bytes"
+	"crypto/sha256"
+
+	"golang.org/x/crypto/cryptobyte"
+)
+
+// MaxCandidates is how many candidates one part of a search returns; more set
+// TooMany and leave the ones with most hits.
+const MaxCandidates = 20
+
+const (
+	candidatesDomain = "waypost candidates v1\n"
+	tokensDomain     = "waypost searched tokens v1\n"
+)
+
+// Reference names a pointer for the length of one ticket only. It is random:
+// two tickets that find the same pointer cannot be joined by it.
+type Reference [16]byte
+
+// Candidate is one pointer that a search hit, without saying which token did.
+type Candidate struct {
+	Reference Reference
+	Owner     Jurisdiction
+}
+
+// Candidates is the hub's answer to one part of a search.
+type Candidates struct {
+	Ticket  TicketID
+	TooMany bool
+	List    []Candidate
+}
+
+// Bytes is the canonical form, which the hub's receipt commits to through
+// [HashOutputs].
+func (c Candidates) Bytes() []byte {
+	b := cryptobyte.NewBuilder(nil)
+	b.AddBytes([]byte(candidatesDomain))
+	b.AddBytes(c.Ticket[:])
+	many := uint8(0)
+	if c.TooMany {
+		many = 1
+	}
+	b.AddUint8(many)
+	b.AddUint8(uint8(len(c.List)))
+	for _, one := range c.List {
+		b.AddBytes(one.Reference[:])
+		b.AddBytes([]byte(one.Owner))
+	}
+	return b.BytesOrPanic()
+}
+
+// ParseCandidates decodes the canonical form and refuses any other.
+func ParseCandidates(raw []byte) (Candidates, error) {
+	bad := Errorf(InvalidArgument, "the list of candidates is not well formed")
+	s := cryptobyte.String(raw)
+	var c Candidates
+	var many, n uint8
+	if !readDomain(&s, candidatesDomain) || !s.CopyBytes(c.Ticket[:]) || !s.ReadUint8(&many) || !s.ReadUint8(&n) || n > MaxCandidates {
+		return Candidates{}, bad
+	}
+	c.TooMany = many == 1
+	for range n {
+		var one Candidate
+		var owner [2]byte
+		if !s.CopyBytes(one.Reference[:]) || !s.CopyBytes(owner[:]) {
+			return Candidates{}, bad
+		}
+		var err error
+		if one.Owner, err = ParseJurisdiction(string(owner[:])); err != nil {
+			return Candidates{}, bad
+		}
+		c.List = append(c.List, one)
+	}
+	if !bytes.Equal(c.Bytes(), raw) {
+		return Candidates{}, bad
+	}
+	return c, nil
+}
+
+// HashOutputs is what a receipt commits to: the SHA-256 of what was returned,
+// under the domain of the action.
+func HashOutputs(a Action, returned []byte) [32]byte {
+	h := sha256.New()
+	h.Write([]byte("waypost outputs v1\n" + string(a) + "\n"))
+	h.Write(returned)
+	return [32]byte(h.Sum(nil))
+}
+
+// HashTokens is the commitment to the concatenated tokens that were searched
+// or published.
+func HashTokens(tokens []byte) [32]byte {
+	h := sha256.New()
+	h.Write([]byte(tokensDomain))
+	h.Write(tokens)
+	return [32]byte(h.Sum(nil))
+}
