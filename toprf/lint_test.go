@@ -96,7 +96,7 @@ func TestLintListsAreUsed(t *testing.T) {
 
 func load(t *testing.T, dir string) *packages.Package {
 	t.Helper()
-	mode := packages.NeedName | packages.NeedFiles | packages.NeedImports | packages.NeedDeps | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo
+	mode := packages.NeedName | packages.NeedFiles | packages.NeedSyntax | packages.NeedTypes | packages.NeedTypesInfo
 	pkgs, err := packages.Load(&packages.Config{Mode: mode}, dir)
 	if err != nil {
 		t.Fatal(err)
