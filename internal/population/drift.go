@@ -93,7 +93,7 @@ func (p *Population) driftSSN(second *waypost.Person, r *rand.Rand) []string {
 		digits := []byte(second.SSN5)
 		i := r.IntN(5)
 		digits[i] = '0' + (digits[i]-'0'+1+byte(r.IntN(9)))%10
-		if p.reservedSSN[string(digits)] {
+		if !p.freeSSN(string(digits)) {
 			return nil
 		}
 		second.SSN5 = string(digits)

@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/matchkey"
 )
 
 // random returns a generator for one purpose and index, independent of every
@@ -103,17 +103,18 @@ func (p *Population) birthday(r *rand.Rand) waypost.Date {
 	}
 }
 
-// ssn5 draws the last five digits of an SSN: never a placeholder, never those
-// of a scenario's person.
+// ssn5 draws the last five digits of an SSN.
 func (p *Population) ssn5(r *rand.Rand) string {
 	for {
-		s := fmt.Sprintf("%05d", r.IntN(100000))
-		placeholder := strings.Count(s, s[:1]) == 5 || s == "12345" || s == "54321"
-		if !placeholder && !p.reservedSSN[s] {
+		if s := fmt.Sprintf("%05d", r.IntN(100000)); p.freeSSN(s) {
 			return s
 		}
 	}
 }
+
+// freeSSN reports whether anybody in the crowd may have these last five digits:
+// they are no placeholder, and not those of a scenario's person.
+func (p *Population) freeSSN(s string) bool { return matchkey.SSN5(s) != "" && !p.reservedSSN[s] }
 
 // reservedDate reports whether a scenario's person was born on the day, in
 // either order of day and month.
