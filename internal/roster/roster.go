@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/toprf"
 )
 
 // MaxValidity is how long one roster may be valid.
@@ -157,6 +158,28 @@ func (r *Roster) Gateways() []Member {
 	gateways := r.withRole(Gateway)
 	sort.Slice(gateways, func(a, b int) bool { return gateways[a].Name < gateways[b].Name })
 	return gateways
+}
+
+// Keys returns the OPRF public keys: the group key and the key holders' public
+// shares, which must lie on one polynomial with it.
+func (r *Roster) Keys() (*toprf.PublicKeys, error) {
+	group, err := toprf.DecodeElement(r.GroupKey)
+	if err != nil {
+		return nil, invalid("the group key is not a group element")
+	}
+	var shares []toprf.Element
+	for _, h := range r.Holders() {
+		share, err := toprf.DecodeElement(h.PublicShare)
+		if err != nil {
+			return nil, invalid("the public share of %s is not a group element", h.Name)
+		}
+		shares = append(shares, share)
+	}
+	keys, err := toprf.NewPublicKeys(r.Threshold, group, shares)
+	if err != nil {
+		return nil, invalid("the key holders' public shares do not combine to the group key").WithCause(err)
+	}
+	return keys, nil
 }
 
 // HolderShare is how much of a quota one key holder grants by itself. A

@@ -218,7 +218,8 @@ func (r *Roster) checkHolders() error {
 	if r.Threshold < 1 || r.Threshold > len(holders) {
 		return invalid("the threshold is 1 to the number of key holders, %d", len(holders))
 	}
-	return nil
+	_, err := r.Keys()
+	return err
 }
 
 func (g Governance) check() error {

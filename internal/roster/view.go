@@ -18,6 +18,9 @@ const (
 	keptVersions = 64
 )
 
+// A View is the authority against which a ticket's chain is verified.
+var _ waypost.Authority = (*View)(nil)
+
 // View is what a running role knows about the membership: the current roster
 // and those before it. All methods may be called concurrently; an update
 // takes effect for the next call.
@@ -172,27 +175,46 @@ func (v *View) HolderKey(version uint64, name string) (ed25519.PublicKey, error)
 	return v.identity(version, name, KeyHolder)
 }
 
+// Environment is the environment of the rosters; it never changes.
+func (v *View) Environment() waypost.Environment { return v.Current().Environment }
+
+// Threshold is how many key holders had to evaluate under the version named.
+func (v *View) Threshold(version uint64) (int, error) {
+	named, err := v.named(version)
+	if err != nil {
+		return 0, err
+	}
+	return named.Threshold, nil
+}
+
 func (v *View) identity(version uint64, name string, role Role) (ed25519.PublicKey, error) {
-	c := v.chain()
-	current := c.last()
-	if err := current.checkTime(v.now()); err != nil {
+	named, err := v.named(version)
+	if err != nil {
 		return nil, err
-	}
-	if version < current.RevokedBefore {
-		return nil, waypost.Errorf(waypost.PermissionDenied, "roster version %d is revoked", version)
-	}
-	named := c.version(version)
-	if named == nil {
-		return nil, waypost.Errorf(waypost.Unavailable, "roster version %d is not known here", version)
 	}
 	then, ok := named.byName[name]
 	if !ok || role != "" && then.Role != role {
 		return nil, waypost.Errorf(waypost.PermissionDenied, "the sender is not in roster version %d in that role", version)
 	}
-	if _, still := current.byName[name]; !still {
+	if _, still := v.Member(name); !still {
 		return nil, waypost.Errorf(waypost.PermissionDenied, "%s is no longer a member", name)
 	}
 	return then.Identity, nil
+}
+
+// named returns a version that stored messages and tickets may still name.
+func (v *View) named(version uint64) (*indexed, error) {
+	c := v.chain()
+	if err := c.last().checkTime(v.now()); err != nil {
+		return nil, err
+	}
+	if version < c.last().RevokedBefore {
+		return nil, waypost.Errorf(waypost.PermissionDenied, "roster version %d is revoked", version)
+	}
+	if named := c.version(version); named != nil {
+		return named, nil
+	}
+	return nil, waypost.Errorf(waypost.Unavailable, "roster version %d is not known here", version)
 }
 
 func (v *View) chain() chain { return *v.state.Load() }
