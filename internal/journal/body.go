@@ -2,36 +2,51 @@ package journal
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/waypost/waypost"
 )
+
+// A Field is one named fact in the body of an entry.
+type Field struct{ Name, Value string }
 
 var errBody = errors.New("journal: not a canonical body")
 
 // Body returns the canonical encoding of an entry's fields: a JSON object
 // without white space whose keys are sorted and whose values are strings, as
-// RFC 8785 has it. A name is 1 to 32 of a-z, 0-9 and _; a value is printable
-// UTF-8. The whole is at most [MaxBody] bytes. Errors give names, not values.
-func Body(fields map[string]string) ([]byte, error) {
-	for name, value := range fields {
-		if !isName(name) {
+// RFC 8785 has it. A name is 1 to 32 of a-z, 0-9 and _, and occurs once; a
+// value is printable UTF-8. The whole is at most [MaxBody] bytes. Errors give
+// names, not values.
+func Body(fields ...Field) ([]byte, error) {
+	object := make(map[string]string, len(fields))
+	for _, f := range fields {
+		if !isName(f.Name) {
 			return nil, errors.New("journal: the name of a field is 1 to 32 of a-z, 0-9 and _")
 		}
-		// Printable text has one JSON form; Go and RFC 8785 agree on it.
-		if !isPrintable(value) {
-			return nil, fmt.Errorf("journal: the value of %q is not printable text", name)
+		if _, twice := object[f.Name]; twice {
+			return nil, fmt.Errorf("journal: the field %q is given twice", f.Name)
 		}
+		// Printable text has one JSON form; Go and RFC 8785 agree on it.
+		if !isPrintable(f.Value) {
+			return nil, fmt.Errorf("journal: the value of %q is not printable text", f.Name)
+		}
+		object[f.Name] = f.Value
 	}
-	if fields == nil {
-		fields = map[string]string{}
-	}
+	return marshal(object)
+}
+
+func marshal(object map[string]string) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(fields); err != nil { // sorts the keys
+	if err := enc.Encode(object); err != nil { // sorts the keys
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	body := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
@@ -41,21 +56,46 @@ func Body(fields map[string]string) ([]byte, error) {
 	return body, nil
 }
 
-// ParseBody returns the fields of a body. It accepts nothing that [Body] could
-// not have made.
+// ParseBody returns the fields of a body by name. It accepts nothing that
+// [Body] could not have made.
 func ParseBody(body []byte) (map[string]string, error) {
-	if len(body) > MaxBody {
+	var object map[string]string
+	if len(body) > MaxBody || json.Unmarshal(body, &object) != nil || object == nil {
 		return nil, errBody
 	}
-	var fields map[string]string
-	if json.Unmarshal(body, &fields) != nil || fields == nil {
-		return nil, errBody
+	for name, value := range object {
+		if !isName(name) || !isPrintable(value) {
+			return nil, errBody
+		}
 	}
-	again, err := Body(fields)
+	again, err := marshal(object)
 	if err != nil || !bytes.Equal(body, again) {
 		return nil, errBody
 	}
-	return fields, nil
+	return object, nil
+}
+
+// TicketFields returns what every entry about a ticket says of it: who asked,
+// for which purpose, and in which minute. The operator and the case stand
+// behind the gateway's own keys. The id and τ have their places in [Entry].
+func TicketFields(t waypost.Ticket) []Field {
+	fields := []Field{
+		{"soi", string(t.SOI)},
+		{"kind", string(t.Kind)},
+		{"purpose", string(t.Purpose)},
+		{"class", string(t.Class)},
+		{"operator", hex.EncodeToString(t.Operator[:])},
+		{"case", hex.EncodeToString(t.Case[:])},
+		{"minute", t.IssuedAt.UTC().Truncate(time.Minute).Format("2006-01-02T15:04Z")},
+		{"elements", strconv.Itoa(t.Elements)},
+		{"environment", string(t.Environment)},
+		{"epoch", strconv.FormatUint(uint64(t.Epoch), 10)},
+		{"roster", strconv.FormatUint(t.RosterVersion, 10)},
+	}
+	if !t.Cites.IsZero() {
+		fields = append(fields, Field{"cites", hex.EncodeToString(t.Cites[:])})
+	}
+	return fields
 }
 
 func isName(s string) bool {
