@@ -1,6 +1,7 @@
 // Package holder measures what one core of a key holder does, beside its
 // peers: cloudflare/circl's verifiable OPRF, and libsodium's bare
-// multiplication where the program was built for it.
+// multiplication where the program was built for it (CGO_ENABLED=1 and the
+// build tag libsodium; the header is in Debian's libsodium-dev).
 package holder
 
 import (
@@ -13,42 +14,92 @@ import (
 	"github.com/waypost/waypost/toprf"
 )
 
-// Evaluations measures toprf: decode batch blinded elements, multiply, prove,
-// encode, over and over for about budget on the calling goroutine. It returns
-// elements per second.
-func Evaluations(batch int, budget time.Duration) (float64, error) {
+// Rates are elements per second on one core, for one size of batch.
+type Rates struct {
+	Toprf     float64 // decode, multiply, prove, encode
+	Circl     float64 // the same, by circl's verifiable OPRF
+	Libsodium float64 // decode, multiply, encode, no proof; 0 if not built in
+}
+
+// turn is how long one contender works before the next has its turn.
+const turn = 50 * time.Millisecond
+
+// Compare measures all contenders on batches of one size. They take short
+// turns on the calling goroutine, each for about budget in all, so that
+// whatever else the machine does meets all of them alike: their ratios are
+// steadier than the figures.
+func Compare(batch int, budget time.Duration) (Rates, error) {
+	contenders := []func([]byte) (func() error, error){newToprf, newCircl, newLibsodium}
 	wire, err := request(batch)
 	if err != nil {
-		return 0, err
+		return Rates{}, err
 	}
+	works := make([]func() error, len(contenders))
+	done, spent := make([]int, len(contenders)), make([]time.Duration, len(contenders))
+	for i, prepare := range contenders {
+		if works[i], err = prepare(wire); err != nil {
+			return Rates{}, err
+		}
+	}
+	for total := time.Duration(0); total < budget; total += turn {
+		for i, work := range works {
+			if work == nil {
+				continue
+			}
+			n, d, err := repeat(turn, work)
+			if err != nil {
+				return Rates{}, err
+			}
+			done[i], spent[i] = done[i]+n*batch, spent[i]+d
+		}
+	}
+	rate := func(i int) float64 {
+		if spent[i] == 0 {
+			return 0
+		}
+		return float64(done[i]) / spent[i].Seconds()
+	}
+	return Rates{Toprf: rate(0), Circl: rate(1), Libsodium: rate(2)}, nil
+}
+
+// repeat does work over and over for about budget, and at least once.
+func repeat(budget time.Duration, work func() error) (n int, spent time.Duration, err error) {
+	start := time.Now()
+	for spent < budget {
+		if err := work(); err != nil {
+			return 0, 0, err
+		}
+		n, spent = n+1, time.Since(start)
+	}
+	return n, spent, nil
+}
+
+// newToprf returns what a key holder computes for the request in wire.
+func newToprf(wire []byte) (func() error, error) {
 	share, err := toprf.NewShare(1, toprf.RandomScalar())
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	hedge := make([]byte, toprf.HedgeSize)
-	return rate(batch, budget, func() error {
-		blinded, err := toprf.DecodeElements(wire, batch)
+	return func() error {
+		blinded, err := toprf.DecodeElements(wire, toprf.MaxBatch)
 		if err != nil {
 			return err
 		}
 		_, err = share.Evaluate(blinded, hedge)
 		return err
-	})
+	}, nil
 }
 
-// CirclEvaluations measures the same work done by circl's verifiable OPRF.
-func CirclEvaluations(batch int, budget time.Duration) (float64, error) {
-	wire, err := request(batch)
-	if err != nil {
-		return 0, err
-	}
+// newCircl returns the same work, done by circl.
+func newCircl(wire []byte) (func() error, error) {
 	private := new(oprf.PrivateKey)
 	if err := private.UnmarshalBinary(oprf.SuiteRistretto255, toprf.RandomScalar().Bytes()); err != nil {
-		return 0, err
+		return nil, err
 	}
-	server := oprf.NewVerifiableServer(oprf.SuiteRistretto255, private)
 	private.Public() // computed once and kept, as our share does
-	return rate(batch, budget, func() error { return circlOnce(server, wire) })
+	server := oprf.NewVerifiableServer(oprf.SuiteRistretto255, private)
+	return func() error { return circlOnce(server, wire) }, nil
 }
 
 func circlOnce(server oprf.VerifiableServer, wire []byte) error {
@@ -83,21 +134,4 @@ func request(batch int) ([]byte, error) {
 		return nil, err
 	}
 	return toprf.EncodeElements(blinding.Elements()), nil
-}
-
-// rate repeats once until budget is spent, after one unmeasured repetition, and
-// returns elements per second.
-func rate(batch int, budget time.Duration, once func() error) (float64, error) {
-	if err := once(); err != nil {
-		return 0, err
-	}
-	start := time.Now()
-	for n := 1; ; n++ {
-		if err := once(); err != nil {
-			return 0, err
-		}
-		if spent := time.Since(start); spent >= budget {
-			return float64(n) * float64(batch) / spent.Seconds(), nil
-		}
-	}
 }

@@ -2,68 +2,67 @@ package holder
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 )
 
 // The figures are for a person to read (go test -v, or waypost bench): a
 // timing is never a test that fails on a busy machine.
-func TestPeersRun(t *testing.T) {
+func TestCompare(t *testing.T) {
+	libsodium, err := newLibsodium(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, batch := range []int{1, 32} {
-		ours, err := Evaluations(batch, 20*time.Millisecond)
-		if err != nil || ours <= 0 {
-			t.Errorf("toprf, batch of %d: %v elements/s, %v", batch, ours, err)
+		r, err := Compare(batch, turn)
+		if err != nil {
+			t.Fatal(err)
 		}
-		circl, err := CirclEvaluations(batch, 20*time.Millisecond)
-		if err != nil || circl <= 0 {
-			t.Errorf("circl, batch of %d: %v elements/s, %v", batch, circl, err)
+		if r.Toprf <= 0 || r.Circl <= 0 || (r.Libsodium > 0) != (libsodium != nil) {
+			t.Errorf("batches of %d: %+v", batch, r)
 		}
-		sodium, built, err := LibsodiumMultiplications(batch, 20*time.Millisecond)
-		if err != nil || built != (sodium > 0) {
-			t.Errorf("libsodium, batch of %d: %v elements/s, built %v, %v", batch, sodium, built, err)
-		}
-		t.Logf("batch of %d: toprf %.0f, circl %.0f, libsodium %.0f (built %v) elements/s", batch, ours, circl, sodium, built)
+		t.Logf("batches of %d: %+v elements/s", batch, r)
 	}
-}
-
-func TestRefusesABadBatch(t *testing.T) {
-	if _, err := Evaluations(0, time.Millisecond); err == nil {
-		t.Error("an empty batch is measured")
-	}
-	if _, err := CirclEvaluations(0, time.Millisecond); err == nil {
+	if _, err := Compare(0, turn); err == nil {
 		t.Error("an empty batch is measured")
 	}
 }
 
-func TestRateCounts(t *testing.T) {
+func TestRepeat(t *testing.T) {
 	calls := 0
-	perSecond, err := rate(10, 30*time.Millisecond, func() error {
+	n, spent, err := repeat(30*time.Millisecond, func() error {
 		calls++
 		time.Sleep(10 * time.Millisecond)
 		return nil
 	})
-	// Sleeping never ends early: at most ten elements in ten milliseconds.
-	if err != nil || calls < 2 || perSecond <= 0 || perSecond > 1000 {
-		t.Errorf("%d calls, %.0f elements/s, %v", calls, perSecond, err)
+	// Sleeping never ends early, so three calls are enough.
+	if err != nil || n != calls || n < 1 || n > 3 || spent < 30*time.Millisecond {
+		t.Errorf("%d repetitions, %d calls in %v, %v", n, calls, spent, err)
 	}
 	failed := errors.New("failed")
-	if _, err := rate(1, time.Millisecond, func() error { return failed }); !errors.Is(err, failed) {
+	if _, _, err := repeat(time.Millisecond, func() error { return failed }); !errors.Is(err, failed) {
 		t.Errorf("an error is lost: %v", err)
 	}
 }
 
-func BenchmarkEvaluations(b *testing.B) {
-	for name, measure := range map[string]func(int, time.Duration) (float64, error){"toprf": Evaluations, "circl": CirclEvaluations} {
-		for _, batch := range []int{32, 1000} {
-			b.Run(name+"/"+map[int]string{32: "32", 1000: "1000"}[batch], func(b *testing.B) {
-				for b.Loop() {
-					perSecond, err := measure(batch, time.Second)
-					if err != nil {
-						b.Fatal(err)
-					}
-					b.ReportMetric(perSecond, "elements/s")
+func BenchmarkCompare(b *testing.B) {
+	for _, batch := range []int{32, 1000} {
+		b.Run(fmt.Sprint(batch), func(b *testing.B) {
+			var r Rates
+			for b.Loop() {
+				var err error
+				if r, err = Compare(batch, 2*time.Second); err != nil {
+					b.Fatal(err)
 				}
-			})
-		}
+			}
+			b.ReportMetric(r.Toprf, "toprf/s")
+			b.ReportMetric(r.Circl, "circl/s")
+			b.ReportMetric(r.Toprf/r.Circl, "x-circl")
+			if r.Libsodium > 0 {
+				b.ReportMetric(r.Libsodium, "libsodium/s")
+				b.ReportMetric(r.Toprf/r.Libsodium, "x-libsodium")
+			}
+		})
 	}
 }
