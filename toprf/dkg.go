@@ -21,7 +21,9 @@ import (
 //
 // The caller authenticates every message and delivers it; here messages[i]
 // always is what holder i+1 sent. Whatever is wrong ends the ceremony with a
-// *CeremonyError that names the culprit; the next attempt takes a new ID.
+// *CeremonyError that names the culprit; the next attempt takes a new ID. Who
+// disturbs can so make the others draw again, seen and named each time; that
+// and nothing else is left of the influence on the key that plain Feldman gives.
 type Ceremony struct {
 	ID        [32]byte // unique to this attempt
 	Roster    [32]byte // hash of the roster that names the holders
