@@ -38,7 +38,9 @@ type Blinding struct {
 }
 
 // BlindAll blinds inputs, 1 to MaxBatch of them, with the blinds that seed
-// gives for positions 0, 1, 2, ... The inputs must not change afterwards.
+// gives for positions 0, 1, 2, ... The seed is 32 secret random bytes, fresh for
+// each request: one seed for two requests would show the holders where the two
+// have the same input. The inputs must not change afterwards.
 func BlindAll(inputs [][]byte, seed [32]byte, opts ...Option) (*Blinding, error) {
 	blinds := make([]Scalar, len(inputs))
 	for i := range blinds {
