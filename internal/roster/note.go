@@ -48,7 +48,10 @@ func Parse(signed []byte, trusted Governance, now time.Time) (*Roster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r, r.checkTime(now)
+	if err := r.checkTime(now); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // verify is Parse without the time, for rosters that lie behind a newer one.
