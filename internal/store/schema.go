@@ -50,11 +50,9 @@ func migrate(ctx context.Context, dialect goose.Dialect, connector driver.Connec
 		if have > known {
 			return fmt.Errorf("store: the database has version %d of schema %q and this program knows %d; run the newer program", have, set, known)
 		}
-		if set == "store" {
-			if have > 0 {
-				if err := checkRole(ctx, db, role); err != nil {
-					return err
-				}
+		if set == "store" && have > 0 {
+			if err := checkRole(ctx, db, role); err != nil {
+				return err
 			}
 		}
 		pending = append(pending, p)
@@ -63,8 +61,19 @@ func migrate(ctx context.Context, dialect goose.Dialect, connector driver.Connec
 		if _, err := p.Up(ctx); err != nil {
 			return fmt.Errorf("store: bringing schema %q up to date: %w", sets[i], err)
 		}
+		if sets[i] == "store" {
+			if err := bindRole(ctx, db, role); err != nil {
+				return err
+			}
+		}
 	}
-	if _, err := db.ExecContext(ctx, `INSERT INTO store_role (role) SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM store_role)`, role); err != nil {
+	return nil
+}
+
+// bindRole makes the database that of role, unless it is another's.
+func bindRole(ctx context.Context, db *sql.DB, role string) error {
+	if _, err := db.ExecContext(ctx, `INSERT INTO store_role (role)
+		SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM store_role)`, role); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	return checkRole(ctx, db, role)
@@ -74,7 +83,7 @@ func checkRole(ctx context.Context, db *sql.DB, role string) error {
 	var bound string
 	err := db.QueryRowContext(ctx, `SELECT role FROM store_role`).Scan(&bound)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil // stopped before it was bound; it is, at the end of migrate
+		return nil // its first opening was interrupted; bindRole goes on from there
 	}
 	if err != nil {
 		return fmt.Errorf("store: reading whose database this is: %w", err)
