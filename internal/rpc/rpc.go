@@ -37,7 +37,7 @@ func Peer(ctx context.Context) roster.Member {
 // roster names at this moment, judged again for each call, and whose errors are
 // waypost errors. A panic becomes an internal error of that call alone.
 func NewServer(view *roster.View, log *slog.Logger) *connect.Server {
-	return connect.NewServer(errorsToWire(log), requirePeer(view))
+	return connect.NewServer(ErrorsToWire(log), requirePeer(view))
 }
 
 func requirePeer(view *roster.View) connect.ServerInterceptor {
@@ -56,7 +56,9 @@ func requirePeer(view *roster.View) connect.ServerInterceptor {
 	}
 }
 
-func errorsToWire(log *slog.Logger) connect.ServerInterceptor {
+// ErrorsToWire makes every error that leaves a server a waypost error, and
+// contains panics. It comes first in the chain of interceptors.
+func ErrorsToWire(log *slog.Logger) connect.ServerInterceptor {
 	return func(next connect.ServerFunc) connect.ServerFunc {
 		return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) (err error) {
 			defer func() {

@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"net"
+
+	"connectrpc.com/connect/v2"
+	"connectrpc.com/connect/v2/connecthttp"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
+	"github.com/waypost/waypost/internal/rpc"
+	"github.com/waypost/waypost/internal/store"
+)
+
+// Operators are the certificates that may use a gateway's counter door: the
+// SHA-256 of their public keys, and whose they are.
+type Operators map[[32]byte]string
+
+// counterDoor is the door of a gateway towards its own state's counters and
+// loaders. It listens on an address of the state's own network.
+type counterDoor struct {
+	server    *Server
+	operators Operators
+}
+
+type operatorKey struct{}
+
+// ServeCounter serves the Counter calls to the operators until the context
+// ends.
+func (s *Server) ServeCounter(ctx context.Context, listener net.Listener, cert tls.Certificate, operators Operators) error {
+	door := counterDoor{s, operators}
+	server := connect.NewServer(rpc.ErrorsToWire(s.Log), door.requireOperator)
+	waypostv1connect.RegisterCounterHandler(server, door)
+	config := &tls.Config{
+		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"},
+		// Operators' certificates are self-signed and pinned: requireOperator
+		// looks the key up for each call, and TLS has proved its possession.
+		ClientAuth: tls.RequireAnyClientCert,
+	}
+	return rpc.Serve(ctx, rpc.NewHTTPServer(rpc.Mount(server), config, s.Log), listener)
+}
+
+// DialCounter returns a client of a gateway's counter door, whose certificate
+// key must have the given pin.
+func DialCounter(url string, cert tls.Certificate, pin [32]byte) waypostv1connect.CounterClient {
+	return waypostv1connect.NewCounterClient(rpc.NewClient(&tls.Config{
+		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13,
+		InsecureSkipVerify: true, // self-signed and pinned, see VerifyConnection
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if pinOf(state) != pin {
+				return waypost.Errorf(waypost.Unauthenticated, "the gateway's certificate is not the one expected")
+			}
+			return nil
+		},
+	}, url))
+}
+
+func pinOf(state tls.ConnectionState) [32]byte {
+	if len(state.PeerCertificates) == 0 {
+		return [32]byte{}
+	}
+	return sha256.Sum256(state.PeerCertificates[0].RawSubjectPublicKeyInfo)
+}
+
+func (d counterDoor) requireOperator(next connect.ServerFunc) connect.ServerFunc {
+	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
+		info, ok := connecthttp.ServerInfoForContext(ctx)
+		if !ok || info.TLS() == nil {
+			return waypost.Errorf(waypost.Unauthenticated, "this port speaks TLS with client certificates only")
+		}
+		operator, ok := d.operators[pinOf(*info.TLS())]
+		if !ok {
+			return waypost.Errorf(waypost.Unauthenticated, "this certificate does not belong to an operator of %s", d.server.config.State)
+		}
+		return next(context.WithValue(ctx, operatorKey{}, operator), spec, stream)
+	}
+}
+
+func operatorOf(ctx context.Context) string {
+	name, _ := ctx.Value(operatorKey{}).(string)
+	return name
+}
+
+// Check asks about one applicant.
+func (d counterDoor) Check(ctx context.Context, req *waypostv1.CheckRequest) (*waypostv1.CheckAnswer, error) {
+	who, err := fromProto(req.Applicant)
+	if err != nil {
+		return nil, err
+	}
+	who.SSN5 = req.Ssn5
+	answer, err := d.server.Check(ctx, who, Counter{
+		Operator: operatorOf(ctx), Class: waypost.Attended, Purpose: waypost.Purpose(req.Purpose), Case: req.CaseReference,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return AnswerToProto(answer), nil
+}
+
+// GetCheck returns what is known now.
+func (d counterDoor) GetCheck(ctx context.Context, req *waypostv1.GetCheckRequest) (*waypostv1.CheckAnswer, error) {
+	raw, err := hex.DecodeString(req.Ticket)
+	if err != nil || len(raw) != len(waypost.TicketID{}) {
+		return nil, waypost.Errorf(waypost.InvalidArgument, "a ticket is named by 64 hex digits")
+	}
+	answer, err := d.server.Answer(ctx, waypost.TicketID(raw))
+	if err != nil {
+		return nil, err
+	}
+	return AnswerToProto(answer), nil
+}
+
+// Load takes up to 100 records.
+func (d counterDoor) Load(ctx context.Context, req *waypostv1.LoadRequest) (*waypostv1.LoadResponse, error) {
+	records := make([]waypost.Record, len(req.Records))
+	for i, r := range req.Records {
+		// What cannot be read is rejected with the others, by Load itself.
+		who, _ := fromProto(r.Person)
+		who.SSN5 = r.Ssn5
+		records[i] = waypost.Record{
+			ID: r.Id, Person: who.Person, CardNumber: who.CardNumber, Kind: waypost.CardKind(r.CardKind),
+			Status: waypost.Status(r.Status), RealID: r.RealId, Protected: r.Protected,
+		}
+	}
+	published, rejected, err := d.server.Load(ctx, operatorOf(ctx), records)
+	if err != nil {
+		return nil, err
+	}
+	res := &waypostv1.LoadResponse{Published: uint32(published)}
+	for _, r := range rejected {
+		res.Rejected = append(res.Rejected, &waypostv1.Rejected{Index: uint32(r.Index), Reason: r.Reason})
+	}
+	return res, nil
+}
+
+// Status counts.
+func (d counterDoor) Status(ctx context.Context, _ *waypostv1.StatusRequest) (*waypostv1.StatusResponse, error) {
+	res := &waypostv1.StatusResponse{State: string(d.server.config.State)}
+	err := d.server.DB.Read(ctx, func(tx *store.Tx) error {
+		if err := tx.Row(`SELECT count(*), coalesce(sum(published), 0) FROM record`).Scan(&res.Records, &res.Published); err != nil {
+			return err
+		}
+		return tx.Row(`SELECT count(*) FROM outbox`).Scan(&res.WaitingToSend)
+	})
+	return res, err
+}
+
+// RecordToProto is the other side of Load.
+func RecordToProto(r waypost.Record) *waypostv1.Record {
+	return &waypostv1.Record{
+		Id: r.ID, Person: toProto(Applicant{Person: r.Person, CardNumber: r.CardNumber}), Ssn5: r.SSN5,
+		CardKind: string(r.Kind), Status: string(r.Status), RealId: r.RealID, Protected: r.Protected,
+	}
+}
+
+// CheckToProto is the request for a check of this applicant.
+func CheckToProto(who Applicant, purpose waypost.Purpose, caseReference string) *waypostv1.CheckRequest {
+	return &waypostv1.CheckRequest{Applicant: toProto(who), Ssn5: who.SSN5, Purpose: string(purpose), CaseReference: caseReference}
+}

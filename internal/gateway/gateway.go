@@ -1,0 +1,177 @@
+// Package gateway is the role that a member state runs beside its own licensing
+// system. It is the only role that sees a person in clear.
+//
+//	check.go     one check, top-down
+//	inquiry.go   the ticket and what is kept of a check
+//	evaluate.go  the quorum of key holders
+//	search.go    the hub's candidates, and the state's own records
+//	ask.go       the two legs, as the state of inquiry
+//	owner.go     the two legs, as the state of record
+//	post.go      outbox, inbox, mailbox
+//	load.go      publishing the state's records
+//	people.go    a state system of its own, in SQLite
+//	counter.go   the door towards the state's own counters
+package gateway
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/sha256"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/policy"
+	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/internal/seal"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/toprf"
+)
+
+// Holders reaches the key holders by their roster names.
+type Holders interface {
+	Evaluate(ctx context.Context, holder string, req *waypostv1.EvaluateRequest) (*waypostv1.EvaluateResponse, error)
+}
+
+// Hub is the index. Both calls may be repeated: the same ticket gets the same
+// answer.
+type Hub interface {
+	Search(ctx context.Context, req *waypostv1.SearchRequest) (*waypostv1.SearchResponse, error)
+	Publish(ctx context.Context, req *waypostv1.PublishRequest) (*waypostv1.PublishResponse, error)
+}
+
+// Mailbox is the post office and the directory of encryption keys. A sent
+// message is durable when Send returns; a received one is deleted only when a
+// later Receive acknowledges it.
+type Mailbox interface {
+	Send(ctx context.Context, req *waypostv1.SendRequest) (*waypostv1.SendResponse, error)
+	Receive(ctx context.Context, req *waypostv1.ReceiveRequest) (*waypostv1.ReceiveResponse, error)
+	PutKey(ctx context.Context, req *waypostv1.PutKeyRequest) (*waypostv1.PutKeyResponse, error)
+	GetKey(ctx context.Context, req *waypostv1.GetKeyRequest) (*waypostv1.GetKeyResponse, error)
+}
+
+// StateSystem is the state's own licensing system. Put must be durable when it
+// returns; both may be called concurrently.
+type StateSystem interface {
+	// Record returns one record by the state's own id, or NotFound.
+	Record(ctx context.Context, id string) (waypost.Record, error)
+	// Put stores records, replacing those with the same id.
+	Put(ctx context.Context, records []waypost.Record) error
+}
+
+// Config names this gateway.
+type Config struct {
+	State waypost.Jurisdiction // its name in the roster, "CA"
+}
+
+// Deps is what a gateway works with.
+type Deps struct {
+	Roster   *roster.View
+	DB       *store.DB
+	Journal  *journal.Journal
+	Identity ed25519.PrivateKey
+	Secret   [32]byte // under which decoys and operator tags are derived
+	Keyring  *seal.Keyring
+	// SaveKeyring stores the keyring durably; it is called before a new public
+	// key is announced.
+	SaveKeyring func(*seal.Keyring) error
+	Policy      *policy.Table
+	Holders     Holders
+	Hub         Hub
+	Mailbox     Mailbox
+	People      StateSystem
+	Now         func() time.Time
+	Log         *slog.Logger
+}
+
+// Server is one state's gateway.
+type Server struct {
+	config Config
+	Deps
+	name        string // in the roster
+	decoySecret []byte
+	operatorKey []byte
+	keys        *toprf.PublicKeys
+	hedge       *hedgeBudget
+	outgoing    chan letter // committed to the outbox
+	changes     *changes
+	recipients  sync.Map // member name -> *seal.PublicKey
+}
+
+// New checks that state and roster agree. The gateway works once Run does.
+func New(config Config, deps Deps) (*Server, error) {
+	me, ok := deps.Roster.Member(string(config.State))
+	if !ok || me.Role != roster.Gateway {
+		return nil, waypost.Errorf(waypost.InvalidArgument, "%s is not a member state of the roster", config.State)
+	}
+	keys, err := publicKeys(deps.Roster.Current())
+	if err != nil {
+		return nil, err
+	}
+	return &Server{
+		config: config, Deps: deps, name: string(config.State), keys: keys,
+		decoySecret: derive(deps.Secret, "decoys"), operatorKey: derive(deps.Secret, "operators"),
+		hedge: newHedgeBudget(), outgoing: make(chan letter, 1024), changes: newChanges(),
+	}, nil
+}
+
+// derive makes a key for one use of the gateway's secret.
+func derive(secret [32]byte, use string) []byte {
+	m := hmac.New(sha256.New, secret[:])
+	m.Write([]byte("waypost gateway v1 " + use))
+	return m.Sum(nil)
+}
+
+func publicKeys(r *roster.Roster) (*toprf.PublicKeys, error) {
+	group, err := toprf.DecodeElement(r.GroupKey)
+	if err != nil {
+		return nil, err
+	}
+	var shares []toprf.Element
+	for _, h := range r.Holders() {
+		share, err := toprf.DecodeElement(h.PublicShare)
+		if err != nil {
+			return nil, err
+		}
+		shares = append(shares, share)
+	}
+	return toprf.NewPublicKeys(r.Threshold, group, shares)
+}
+
+// Run announces the encryption key, delivers what is in the outbox and works
+// through the mailbox until the context ends.
+func (s *Server) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var tasks sync.WaitGroup
+	for _, task := range []func(context.Context){s.keepKeys, s.deliver, s.collect, s.keepHouse} {
+		tasks.Go(func() { task(ctx) })
+	}
+	tasks.Wait()
+	return nil
+}
+
+// keepHouse catches up with what a crash or an unreachable party left undone.
+func (s *Server) keepHouse(ctx context.Context) {
+	for pause(ctx, 5*time.Second) {
+		if err := s.resume(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Warn("resuming unfinished work failed; it will be tried again", "cause", err)
+		}
+	}
+}
+
+// pause waits, and reports whether the context is still alive.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -1,0 +1,324 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/policy"
+	"github.com/waypost/waypost/internal/seal"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/matchkey"
+	"github.com/waypost/waypost/toprf"
+)
+
+// How far a question about one of this state's records has come.
+const (
+	noticed = iota
+	declined
+	continued
+	disclosed
+	misused
+)
+
+// noticeRow is what this state knows of one question.
+type noticeRow struct {
+	handle []byte
+	asking waypost.Jurisdiction
+	state  int
+	agreed uint32 // a bit for each slot
+	signed []byte // the ticket, from the first leg on
+}
+
+// onNotice keeps the hub's word that a search found one of our records. Only
+// with it can the question that follows be answered.
+func (s *Server) onNotice(ctx context.Context, m seal.Message) error {
+	var notice waypostv1.Notice
+	if err := proto.Unmarshal(m.Body, &notice); err != nil {
+		return malformed(m)
+	}
+	if sender, ok := s.Roster.Member(m.Sender); !ok || sender.Name != s.Roster.Current().Hub().Name {
+		return waypost.Errorf(waypost.PermissionDenied, "%s sent a notice, which only the hub may", m.Sender)
+	}
+	asking, err := waypost.ParseJurisdiction(notice.StateOfInquiry)
+	if err != nil || len(notice.Reference) != len(waypost.Reference{}) {
+		return malformed(m)
+	}
+	body, err := journal.Body(journal.Field{Name: "soi", Value: string(asking)})
+	if err != nil {
+		return err
+	}
+	return s.once(ctx, m, func(tx *store.Tx) (bool, error) {
+		_, err := s.Journal.Append(tx, journal.Entry{Kind: "notified", Ticket: m.Ticket, At: s.Now(), Body: body})
+		if err != nil {
+			return false, err
+		}
+		return one(tx.Exec(`INSERT INTO notice (ticket, reference, handle, asking, state, agreed, signed, at) VALUES ($1, $2, $3, $4, $5, 0, $6, $7)
+			ON CONFLICT (ticket, reference) DO NOTHING`, m.Ticket[:], notice.Reference, notice.Handle, asking, noticed, []byte{}, s.Now().Unix()))
+	})
+}
+
+// onFirstLeg answers with one bit: which of the record's own keys agree is seen
+// here, whose they are is not.
+func (s *Server) onFirstLeg(ctx context.Context, m seal.Message) error {
+	var leg waypostv1.FirstLeg
+	if err := proto.Unmarshal(m.Body, &leg); err != nil {
+		return malformed(m)
+	}
+	ticket, row, err := s.admit(ctx, m, &leg)
+	if err != nil {
+		return s.refuse(ctx, m, waypost.MessageFirstAnswer, &waypostv1.FirstAnswer{Reference: leg.Reference, Refused: err.Error()}, err)
+	}
+	agreed, go_on, err := s.weigh(ctx, ticket.ID, row.handle, leg.Tags)
+	if err != nil {
+		return err
+	}
+	state, kind := declined, "decline"
+	if go_on {
+		state, kind = continued, "continue"
+	}
+	answer, err := s.reply(ctx, m, waypost.MessageFirstAnswer, &waypostv1.FirstAnswer{Reference: leg.Reference, Continue: go_on})
+	if err != nil {
+		return err
+	}
+	return s.once(ctx, m, func(tx *store.Tx) (bool, error) {
+		changed, err := one(tx.Exec(`UPDATE notice SET state = $1, agreed = $2, signed = $3 WHERE ticket = $4 AND reference = $5 AND state = $6`,
+			state, agreed, ticket.Bytes(), m.Ticket[:], leg.Reference, noticed))
+		if err != nil || !changed {
+			return false, err
+		}
+		return true, s.log(tx, ticket, kind)
+	}, answer)
+}
+
+// admit verifies the chain of authorisation and that the hub announced exactly
+// this question.
+func (s *Server) admit(ctx context.Context, m seal.Message, leg *waypostv1.FirstLeg) (waypost.SignedTicket, noticeRow, error) {
+	ticket, receipts, err := waypost.ParseChain(leg.Ticket, leg.Receipts)
+	if err != nil {
+		return ticket, noticeRow{}, err
+	}
+	if ticket.ID != m.Ticket || string(ticket.SOI) != m.Sender || ticket.Kind != waypost.KindCheck {
+		return ticket, noticeRow{}, waypost.Errorf(waypost.PermissionDenied, "the ticket is not a check of %s", m.Sender)
+	}
+	if err := waypost.VerifyChain(ticket, receipts, s.Roster); err != nil {
+		return ticket, noticeRow{}, err
+	}
+	if len(leg.Tags) != waypost.CheckElements*tagSize {
+		return ticket, noticeRow{}, waypost.Errorf(waypost.InvalidArgument, "a first leg brings %d tags", waypost.CheckElements)
+	}
+	row, err := s.noticeOf(ctx, m.Ticket, leg.Reference)
+	if err != nil {
+		return ticket, row, err
+	}
+	if row.asking != ticket.SOI || row.state != noticed {
+		return ticket, row, waypost.Errorf(waypost.PermissionDenied, "this question has been answered, or was announced for another state")
+	}
+	return ticket, row, nil
+}
+
+func (s *Server) noticeOf(ctx context.Context, ticket [32]byte, reference []byte) (noticeRow, error) {
+	var row noticeRow
+	err := s.DB.Read(ctx, func(tx *store.Tx) error {
+		return tx.Row(`SELECT handle, asking, state, agreed, signed FROM notice WHERE ticket = $1 AND reference = $2`, ticket[:], reference).
+			Scan(&row.handle, &row.asking, &row.state, &row.agreed, &row.signed)
+	})
+	if errors.Is(err, store.ErrNoRows) {
+		return row, waypost.Errorf(waypost.PermissionDenied, "the hub has announced no such question")
+	}
+	return row, err
+}
+
+// weigh finds the slots of the record whose tags are among those asked, and
+// applies the first-leg rule.
+func (s *Server) weigh(ctx context.Context, id waypost.TicketID, handle, tags []byte) (agreed uint32, goOn bool, err error) {
+	record, tokens, err := s.recordOf(ctx, handle)
+	if err != nil {
+		return 0, false, err
+	}
+	asked := make(map[waypost.Tag]bool, waypost.CheckElements)
+	for i := 0; i < len(tags); i += tagSize {
+		asked[waypost.Tag(tags[i:i+tagSize])] = true
+	}
+	var slots []matchkey.Slot
+	for i, slot := range matchkey.Index(record.Person, s.decoySecret) {
+		// A decoy says nothing about the SSN, whoever holds it by now.
+		if asked[waypost.NewTag(tokens[i], id)] && !slot.Decoy {
+			agreed |= 1 << i
+			slots = append(slots, slot)
+		}
+	}
+	return agreed, matchkey.Continue(slots), nil
+}
+
+// recordOf returns the record that a handle means, with its tokens in slot
+// order.
+func (s *Server) recordOf(ctx context.Context, handle []byte) (waypost.Record, []waypost.Token, error) {
+	var id string
+	var stored []byte
+	err := s.DB.Read(ctx, func(tx *store.Tx) error {
+		return tx.Row(`SELECT id, tokens FROM record WHERE handle = $1`, handle).Scan(&id, &stored)
+	})
+	if errors.Is(err, store.ErrNoRows) {
+		return waypost.Record{}, nil, waypost.Errorf(waypost.NotFound, "the hub knows a record that this state does not")
+	}
+	if err != nil {
+		return waypost.Record{}, nil, err
+	}
+	record, err := s.People.Record(ctx, id)
+	tokens := make([]waypost.Token, matchkey.Slots)
+	for i := range tokens {
+		copy(tokens[i][:], stored[i*32:])
+	}
+	return record, tokens, err
+}
+
+// onSecondLeg sees the applicant in clear, if the ticket was for this applicant,
+// and answers with the minimum that the disclosure table allows.
+func (s *Server) onSecondLeg(ctx context.Context, m seal.Message) error {
+	var leg waypostv1.SecondLeg
+	if err := proto.Unmarshal(m.Body, &leg); err != nil {
+		return malformed(m)
+	}
+	row, ticket, who, err := s.examine(ctx, m, &leg)
+	if waypost.CodeOf(err) == waypost.Misuse {
+		return s.reportMisuse(ctx, m, ticket, &leg, err)
+	}
+	if err != nil {
+		return s.refuse(ctx, m, waypost.MessageSecondAnswer, &waypostv1.SecondAnswer{Reference: leg.Reference, Refused: err.Error()}, err)
+	}
+	told, err := s.disclosure(ctx, ticket, row, who)
+	if err != nil {
+		return err
+	}
+	answer, err := s.reply(ctx, m, waypost.MessageSecondAnswer, &waypostv1.SecondAnswer{
+		Reference: leg.Reference, Outcome: string(told.Outcome), Status: string(told.Status),
+		CardKind: string(told.CardKind), TerminationRequired: told.TerminationRequired,
+	})
+	if err != nil {
+		return err
+	}
+	kind := "disclose"
+	if told.Outcome == waypost.NoMatch {
+		kind = "decline"
+	}
+	return s.once(ctx, m, func(tx *store.Tx) (bool, error) {
+		changed, err := one(tx.Exec(`UPDATE notice SET state = $1 WHERE ticket = $2 AND reference = $3 AND state = $4`,
+			disclosed, m.Ticket[:], leg.Reference, continued))
+		if err != nil || !changed {
+			return false, err
+		}
+		return true, s.log(tx, ticket, kind, journal.Field{Name: "outcome", Value: string(told.Outcome)},
+			journal.Field{Name: "policy", Value: s.Policy.Version()})
+	}, answer)
+}
+
+// examine checks that this question may be asked in clear now, and that the
+// ticket's name probes were made from this applicant.
+func (s *Server) examine(ctx context.Context, m seal.Message, leg *waypostv1.SecondLeg) (noticeRow, waypost.SignedTicket, Applicant, error) {
+	row, err := s.noticeOf(ctx, m.Ticket, leg.Reference)
+	if err != nil {
+		return row, waypost.SignedTicket{}, Applicant{}, err
+	}
+	if string(row.asking) != m.Sender || row.state != continued {
+		return row, waypost.SignedTicket{}, Applicant{}, waypost.Errorf(waypost.PermissionDenied, "a second leg comes after continue, once, from the state that asked")
+	}
+	ticket, err := waypost.ParseTicket(row.signed)
+	if err != nil {
+		return row, ticket, Applicant{}, err
+	}
+	who, err := fromProto(leg.Applicant)
+	if err != nil {
+		return row, ticket, who, err
+	}
+	return row, ticket, who, checkProbes(ticket.Ticket, who.Person, leg)
+}
+
+// checkProbes recomputes the blinded name probes from the applicant. A ticket
+// made for anybody else is misuse.
+func checkProbes(t waypost.Ticket, who waypost.Person, leg *waypostv1.SecondLeg) error {
+	if err := t.CoversProbes(leg.Elements); err != nil {
+		return waypost.Errorf(waypost.Misuse, "the probes shown are not the ones that the ticket was signed over")
+	}
+	if len(leg.Order) != waypost.NameElements || len(leg.Blinds) != waypost.NameElements*toprf.ScalarSize {
+		return waypost.Errorf(waypost.InvalidArgument, "a second leg opens exactly %d blinds", waypost.NameElements)
+	}
+	keys := matchkey.NameKeys(who)
+	var seen [waypost.NameElements]bool
+	for position, key := range leg.Order {
+		if int(key) >= waypost.NameElements || seen[key] {
+			return waypost.Errorf(waypost.InvalidArgument, "the order of the probes is not a permutation")
+		}
+		seen[key] = true
+		blind, err := toprf.DecodeScalar(leg.Blinds[position*toprf.ScalarSize : (position+1)*toprf.ScalarSize])
+		if err != nil {
+			return waypost.Errorf(waypost.InvalidArgument, "a blind is not a canonical scalar")
+		}
+		blinded, err := toprf.Blind(keys[key], blind)
+		if err != nil {
+			return waypost.Errorf(waypost.InvalidArgument, "a blind cannot be used")
+		}
+		if string(blinded.Bytes()) != string(leg.Elements[position*toprf.ElementSize:(position+1)*toprf.ElementSize]) {
+			return waypost.Errorf(waypost.Misuse, "the ticket was made for another person than the applicant named")
+		}
+	}
+	return nil
+}
+
+// disclosure compares in clear and applies the disclosure table.
+func (s *Server) disclosure(ctx context.Context, t waypost.SignedTicket, row noticeRow, who Applicant) (waypost.Disclosure, error) {
+	record, _, err := s.recordOf(ctx, row.handle)
+	if err != nil {
+		return waypost.Disclosure{}, err
+	}
+	var agreed []matchkey.Kind
+	for i, slot := range matchkey.Index(record.Person, s.decoySecret) {
+		if row.agreed&(1<<i) != 0 {
+			agreed = append(agreed, slot.Kind)
+		}
+	}
+	return s.Policy.Apply(t.Kind, t.Purpose, t.SOI, waypost.Disclosure{
+		Outcome: s.compare(who, record, agreed), Status: record.Status, CardKind: record.Kind,
+		TerminationRequired: policy.TerminationRequired(t.Purpose, record.Kind, record.Status, record.RealID),
+	}), nil
+}
+
+// reportMisuse logs a ticket that was for somebody else, refuses it and closes
+// the question.
+func (s *Server) reportMisuse(ctx context.Context, m seal.Message, t waypost.SignedTicket, leg *waypostv1.SecondLeg, cause error) error {
+	s.Log.Warn("misuse: a ticket was for another person than the one named", "asking", m.Sender, "ticket", t.ID)
+	answer, err := s.reply(ctx, m, waypost.MessageSecondAnswer, &waypostv1.SecondAnswer{Reference: leg.Reference, Refused: cause.Error()})
+	if err != nil {
+		return err
+	}
+	return s.once(ctx, m, func(tx *store.Tx) (bool, error) {
+		if _, err := tx.Exec(`UPDATE notice SET state = $1 WHERE ticket = $2 AND reference = $3`, misused, m.Ticket[:], leg.Reference); err != nil {
+			return false, err
+		}
+		return true, s.log(tx, t, "misuse")
+	}, answer)
+}
+
+// refuse answers in words where the question cannot be admitted. A fault of our
+// own is not an answer: it is returned, and the message is tried again.
+func (s *Server) refuse(ctx context.Context, m seal.Message, messageType string, refusal proto.Message, cause error) error {
+	if code := waypost.CodeOf(cause); code == waypost.Internal || code == waypost.Unavailable {
+		return cause
+	}
+	answer, err := s.reply(ctx, m, messageType, refusal)
+	if err != nil {
+		return err
+	}
+	body, err := journal.Body(journal.Field{Name: "soi", Value: m.Sender}, journal.Field{Name: "code", Value: string(waypost.CodeOf(cause))})
+	if err != nil {
+		return err
+	}
+	return s.once(ctx, m, func(tx *store.Tx) (bool, error) {
+		_, err := s.Journal.Append(tx, journal.Entry{Kind: "refuse", Ticket: m.Ticket, At: s.Now(), Body: body})
+		return true, err
+	}, answer)
+}

@@ -1,0 +1,144 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"sort"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/compare"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/matchkey"
+)
+
+// part is one of the two parts of a search.
+type part struct {
+	number   uint32
+	action   waypost.Action
+	from, to int // positions of its tokens
+}
+
+var (
+	firstPart  = part{1, waypost.ActionSearchFirst, 0, waypost.NameElements}
+	secondPart = part{2, waypost.ActionSearchSecond, waypost.NameElements, waypost.CheckElements}
+)
+
+// search sends one part's tokens to the hub and asks the candidates that come
+// back. The hub has told their owners before it answers.
+func (s *Server) search(ctx context.Context, q *inquiry, p part) error {
+	tokens := joinTokens(q.tokens[p.from:p.to])
+	req := &waypostv1.SearchRequest{Ticket: q.ticket.Bytes(), Part: p.number, Tokens: tokens}
+	if p.number == firstPart.number {
+		req.Receipts = q.receipts
+	}
+	res, err := s.Hub.Search(ctx, req)
+	if err != nil {
+		return err
+	}
+	candidates, err := s.checkCandidates(q.ticket, p.action, tokens, res)
+	if err != nil {
+		return err
+	}
+	return s.askAll(ctx, q, candidates)
+}
+
+// checkCandidates insists that the hub's receipt commits to exactly this
+// ticket, these tokens and this list.
+func (s *Server) checkCandidates(t waypost.SignedTicket, action waypost.Action, tokens []byte, res *waypostv1.SearchResponse) (waypost.Candidates, error) {
+	hub := s.Roster.Current().Hub()
+	receipt, err := waypost.ParseReceipt(res.Receipt)
+	if err != nil {
+		return waypost.Candidates{}, err
+	}
+	if err := receipt.Verify(hub.Identity); err != nil {
+		return waypost.Candidates{}, err
+	}
+	want := waypost.Receipt{
+		Action: action, Signer: hub.Name, Ticket: t.ID, Epoch: t.Epoch, Inputs: waypost.HashTokens(tokens),
+		Outputs: waypost.HashOutputs(action, res.Candidates), Origin: receipt.Origin,
+		Sequence: receipt.Sequence, Deadline: receipt.Deadline,
+	}
+	list, err := waypost.ParseCandidates(res.Candidates)
+	if err != nil {
+		return waypost.Candidates{}, err
+	}
+	if receipt.Receipt != want || list.Ticket != t.ID {
+		return waypost.Candidates{}, waypost.Errorf(waypost.PermissionDenied, "the hub's receipt is not for its answer")
+	}
+	return list, nil
+}
+
+func joinTokens(tokens []waypost.Token) []byte {
+	joined := make([]byte, 0, len(tokens)*len(waypost.Token{}))
+	for _, t := range tokens {
+		joined = append(joined, t[:]...)
+	}
+	return joined
+}
+
+// ownTokenSize cuts the tokens of the state's own index: enough to tell its own
+// records apart.
+const ownTokenSize = 16
+
+// searchOwn looks the tokens up among the state's own records, which the hub
+// leaves out, and compares in clear. It returns the JSON of []waypost.OwnRecord.
+func (s *Server) searchOwn(ctx context.Context, q *inquiry) ([]byte, error) {
+	handles, err := s.ownHits(ctx, q.tokens)
+	if err != nil {
+		return nil, err
+	}
+	searched := make(map[waypost.Token]bool, len(q.tokens))
+	for _, t := range q.tokens {
+		searched[t] = true
+	}
+	own := []waypost.OwnRecord{}
+	for handle := range handles {
+		record, tokens, err := s.recordOf(ctx, []byte(handle))
+		if waypost.CodeOf(err) == waypost.NotFound {
+			continue // deleted in the state system, not yet withdrawn from the index
+		}
+		if err != nil {
+			return nil, err
+		}
+		var agreed []matchkey.Kind
+		for i, slot := range matchkey.Index(record.Person, s.decoySecret) {
+			if searched[tokens[i]] && !slot.Decoy {
+				agreed = append(agreed, slot.Kind)
+			}
+		}
+		if outcome := s.compare(q.who, record, agreed); outcome != waypost.NoMatch {
+			own = append(own, waypost.OwnRecord{ID: record.ID, Outcome: outcome})
+		}
+	}
+	sort.Slice(own, func(i, j int) bool { return own[i].ID < own[j].ID })
+	return json.Marshal(own)
+}
+
+// ownHits returns the handles of the state's own records that the tokens hit.
+func (s *Server) ownHits(ctx context.Context, tokens []waypost.Token) (map[string]bool, error) {
+	handles := make(map[string]bool)
+	err := s.DB.Read(ctx, func(tx *store.Tx) error {
+		clear(handles)
+		for _, t := range tokens {
+			err := tx.Query(`SELECT handle FROM own_token WHERE token = $1`, []any{t[:ownTokenSize]}, func(scan func(dest ...any) error) error {
+				var handle []byte
+				err := scan(&handle)
+				handles[string(handle)] = true
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return handles, err
+}
+
+// compare weighs the applicant against one record, in clear.
+func (s *Server) compare(who Applicant, record waypost.Record, agreed []matchkey.Kind) waypost.Outcome {
+	return compare.Compare(
+		compare.Candidate{Person: who.Person, CardNumber: who.CardNumber},
+		compare.Candidate{Person: record.Person, CardNumber: record.CardNumber}, agreed)
+}

@@ -1,0 +1,247 @@
+// Package keyholder is the role that holds one share of the OPRF key. It
+// raises blinded elements to that share for a member state with a fresh ticket
+// and a purpose, commits an entry to its ledger before it does, and never
+// learns about whom.
+package keyholder
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
+	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/quota"
+	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/internal/rpc"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/toprf"
+)
+
+// Config names this key holder.
+type Config struct {
+	Name  string // its name in the roster, "keyholder-1"
+	Epoch uint32 // the epoch that Share belongs to
+}
+
+// Deps is what a key holder works with.
+type Deps struct {
+	Roster   *roster.View
+	DB       *store.DB
+	Journal  *journal.Journal
+	Share    toprf.Share
+	Identity ed25519.PrivateKey
+	Cert     tls.Certificate
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Server is one key holder.
+type Server struct {
+	config Config
+	Deps
+	replays *replays
+}
+
+// New checks that share, name and roster agree.
+func New(config Config, deps Deps) (*Server, error) {
+	me, ok := deps.Roster.Member(config.Name)
+	if !ok || me.Role != roster.KeyHolder {
+		return nil, waypost.Errorf(waypost.InvalidArgument, "%s is not a key holder of the roster", config.Name)
+	}
+	public := deps.Share.Public()
+	if string(public.Bytes()) != string(me.PublicShare) {
+		return nil, waypost.Errorf(waypost.InvalidArgument, "the share of %s is not the one that the roster commits to", config.Name)
+	}
+	return &Server{config: config, Deps: deps, replays: newReplays()}, nil
+}
+
+// Handler serves the KeyHolder calls to member states.
+func (s *Server) Handler() http.Handler {
+	server := rpc.NewServer(s.Roster, s.Log)
+	waypostv1connect.RegisterKeyHolderHandler(server, s)
+	return rpc.Mount(server)
+}
+
+// Run serves on the listener and keeps house until the context ends.
+func (s *Server) Run(ctx context.Context, listener net.Listener) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go s.keepHouse(ctx)
+	return rpc.Serve(ctx, rpc.NewHTTPServer(s.Handler(), roster.ServerTLS(s.Cert, s.Roster, roster.Gateway), s.Log), listener)
+}
+
+// Evaluate judges the ticket, commits the entry, and only then multiplies.
+func (s *Server) Evaluate(ctx context.Context, req *waypostv1.EvaluateRequest) (*waypostv1.EvaluateResponse, error) {
+	now := s.Now()
+	ticket, err := waypost.ParseTicket(req.Ticket)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.judge(ctx, ticket, req.Elements, now); err != nil {
+		return nil, err
+	}
+	if answer, ok := s.replays.get(ticket.ID); ok {
+		return answer, nil
+	}
+	elements, err := toprf.DecodeElements(req.Elements, ticket.Elements)
+	if err != nil {
+		return nil, waypost.Errorf(waypost.InvalidArgument, "the elements are not canonical ristretto255 elements other than the identity")
+	}
+	var first evaluation
+	err = s.DB.Write(ctx, func(tx *store.Tx) (err error) {
+		first, err = s.commit(tx, ticket, now)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer, err := s.answer(ticket, elements, first)
+	if err != nil {
+		return nil, err
+	}
+	s.replays.put(ticket.ID, answer)
+	return answer, nil
+}
+
+// judge says in words why the ticket may not be evaluated by this holder for
+// this peer at this time.
+func (s *Server) judge(ctx context.Context, t waypost.SignedTicket, elements []byte, now time.Time) error {
+	peer := rpc.Peer(ctx)
+	if peer.Role != roster.Gateway || peer.Jurisdiction != t.SOI {
+		return waypost.Errorf(waypost.PermissionDenied, "%s brought a ticket of %s", peer.Name, t.SOI)
+	}
+	if t.Environment != s.Roster.Environment() {
+		return waypost.Errorf(waypost.PermissionDenied, "the ticket is for the %s environment, this is %s", t.Environment, s.Roster.Environment())
+	}
+	if err := s.Roster.Accepts(t.RosterVersion); err != nil {
+		return err
+	}
+	key, err := s.Roster.StateKey(t.RosterVersion, t.SOI)
+	if err != nil {
+		return err
+	}
+	if err := t.Verify(key); err != nil {
+		return err
+	}
+	if t.Epoch != s.config.Epoch {
+		return waypost.Errorf(waypost.Expired, "the ticket is for key epoch %d, this holder serves epoch %d", t.Epoch, s.config.Epoch)
+	}
+	if err := t.CheckFresh(now); err != nil {
+		return err
+	}
+	if err := allowed(peer, t.Ticket); err != nil {
+		return err
+	}
+	if !s.Roster.Current().AllowsPurpose(t.Purpose) {
+		return waypost.Errorf(waypost.PermissionDenied, "the roster does not admit the purpose %s", t.Purpose)
+	}
+	return t.CoversProbes(elements)
+}
+
+// allowed checks the member's capabilities for the kind of ticket.
+func allowed(peer roster.Member, t waypost.Ticket) error {
+	need := roster.Search
+	if t.Kind == waypost.KindPublish {
+		need = roster.Publish
+	}
+	if !peer.Can(need) {
+		return waypost.Errorf(waypost.PermissionDenied, "%s does not take part in %s", peer.Name, need)
+	}
+	return nil
+}
+
+// evaluation is what a ticket's first commit fixed; with the share it
+// determines the answer to the last byte.
+type evaluation struct {
+	sequence uint64
+	deadline time.Time
+	hedge    []byte
+}
+
+// commit finds the ticket's first evaluation or makes it: entry, quota and
+// ticket in one transaction.
+func (s *Server) commit(tx *store.Tx, t waypost.SignedTicket, now time.Time) (evaluation, error) {
+	var e evaluation
+	var deadline int64
+	err := tx.Row(`SELECT sequence, deadline, hedge FROM ticket WHERE id = $1`, t.ID[:]).Scan(&e.sequence, &deadline, &e.hedge)
+	if err == nil {
+		e.deadline = time.Unix(deadline, 0)
+		return e, nil
+	}
+	if !errors.Is(err, store.ErrNoRows) {
+		return e, err
+	}
+	member, ok := s.Roster.Member(string(t.SOI))
+	if !ok {
+		return e, waypost.Errorf(waypost.Unauthenticated, "%s is no longer a member", t.SOI)
+	}
+	if err := quota.Charge(tx, member, t.Ticket, s.Roster.Current().HolderShare, now); err != nil {
+		return e, err
+	}
+	e.hedge = make([]byte, toprf.HedgeSize)
+	_, _ = rand.Read(e.hedge) // never fails (Go 1.24)
+	e.deadline = s.Journal.Deadline(now)
+	body, err := journal.Body(journal.TicketFields(t.Ticket)...)
+	if err != nil {
+		return e, err
+	}
+	e.sequence, err = s.Journal.Append(tx, journal.Entry{Kind: string(waypost.ActionEvaluate), Ticket: t.ID, Tau: t.Tau, At: now, Body: body})
+	if err != nil {
+		return e, err
+	}
+	_, err = tx.Exec(`INSERT INTO ticket (id, expires, sequence, deadline, hedge) VALUES ($1, $2, $3, $4, $5)`,
+		t.ID[:], t.IssuedAt.Add(waypost.TicketWindow+waypost.ClockSkew).Unix(), e.sequence, e.deadline.Unix(), e.hedge)
+	return e, err
+}
+
+// answer multiplies, proves and signs. It changes nothing, and gives the same
+// bytes each time.
+func (s *Server) answer(t waypost.SignedTicket, elements []toprf.Element, e evaluation) (*waypostv1.EvaluateResponse, error) {
+	evaluated, err := s.Share.Evaluate(elements, e.hedge)
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := waypost.Receipt{
+		Action: waypost.ActionEvaluate, Signer: s.config.Name, Ticket: t.ID, Epoch: t.Epoch,
+		Inputs: t.Probes, Outputs: waypost.HashOutputs(waypost.ActionEvaluate, evaluated.Elements),
+		Proof: sha256.Sum256(evaluated.Proof[:]), Origin: s.Journal.Origin(), Sequence: e.sequence, Deadline: e.deadline,
+	}.Sign(s.Identity)
+	if err != nil {
+		return nil, err
+	}
+	return &waypostv1.EvaluateResponse{Elements: evaluated.Elements, Proof: evaluated.Proof[:], Receipt: receipt.Bytes()}, nil
+}
+
+// keepHouse forgets tickets whose window is over, which the freshness check
+// refuses from then on, and old quota windows.
+func (s *Server) keepHouse(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := s.Now()
+		err := s.DB.Write(ctx, func(tx *store.Tx) error {
+			if _, err := tx.Exec(`DELETE FROM ticket WHERE expires < $1`, now.Unix()); err != nil {
+				return err
+			}
+			return quota.Expire(tx, now)
+		})
+		if err != nil && ctx.Err() == nil {
+			s.Log.Error("housekeeping failed", "cause", err)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+-- +goose Up
+-- A label is HMAC(h, token || counter), cut to 16 bytes. Rows are never deleted
+-- and carry nothing else: all that can change is in the pointer row.
+CREATE TABLE label (
+    label   BYTEA  NOT NULL PRIMARY KEY,
+    pointer BIGINT NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+
+-- The single authority on a pointer. The id is random and never leaves the hub.
+CREATE TABLE pointer (
+    id         BIGINT  NOT NULL PRIMARY KEY,
+    owner      TEXT    NOT NULL,
+    handle     BYTEA   NOT NULL,
+    state      INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    version    INTEGER NOT NULL,
+    epoch      INTEGER NOT NULL,
+    changed    BIGINT  NOT NULL
+) /* sqlite: STRICT */;
+CREATE UNIQUE INDEX pointer_handle ON pointer (owner, handle);
+
+-- One part of one ticket's search, kept as long as it may be asked again.
+CREATE TABLE search (
+    ticket     BYTEA   NOT NULL,
+    part       INTEGER NOT NULL,
+    inputs     BYTEA   NOT NULL,
+    candidates BYTEA   NOT NULL,
+    sequence   BIGINT  NOT NULL,
+    deadline   BIGINT  NOT NULL,
+    expires    BIGINT  NOT NULL,
+    PRIMARY KEY (ticket, part)
+) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX search_expires ON search (expires);
+
+-- What a reference means, for one ticket.
+CREATE TABLE reference (
+    ticket    BYTEA  NOT NULL,
+    pointer   BIGINT NOT NULL,
+    reference BYTEA  NOT NULL,
+    PRIMARY KEY (ticket, pointer)
+) /* sqlite: STRICT, WITHOUT ROWID */;
+
+CREATE TABLE mailbox (
+    recipient TEXT   NOT NULL,
+    sequence  BIGINT NOT NULL,
+    id        BYTEA  NOT NULL,
+    sealed    BYTEA  NOT NULL,
+    expires   BIGINT NOT NULL,
+    PRIMARY KEY (recipient, sequence)
+) /* sqlite: STRICT */;
+CREATE UNIQUE INDEX mailbox_id ON mailbox (recipient, id);
+
+-- The last sequence number given out in each box, and how many messages are in it.
+CREATE TABLE box (
+    recipient TEXT   NOT NULL PRIMARY KEY,
+    last      BIGINT NOT NULL,
+    waiting   BIGINT NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+
+-- Each member's current encryption key, signed by the member.
+CREATE TABLE encryption_key (
+    member TEXT   NOT NULL PRIMARY KEY,
+    key    BYTEA  NOT NULL,
+    at     BIGINT NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+
+CREATE TABLE publication (
+    ticket   BYTEA  NOT NULL PRIMARY KEY,
+    inputs   BYTEA  NOT NULL,
+    sequence BIGINT NOT NULL,
+    deadline BIGINT NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+
+CREATE TABLE quota (
+    member TEXT   NOT NULL,
+    class  TEXT   NOT NULL,
+    key    BYTEA  NOT NULL,
+    starts BIGINT NOT NULL,
+    used   BIGINT NOT NULL,
+    PRIMARY KEY (member, class, key, starts)
+) /* sqlite: STRICT, WITHOUT ROWID */;
