@@ -27,13 +27,13 @@ func TestWriteThenRead(t *testing.T) {
 	}
 	p := generate(t, c)
 	for _, s := range four {
-		var want, got []Record
-		_ = p.Each(s, func(rec Record) error { want = append(want, rec); return nil })
+		var want, got []waypost.Record
+		_ = p.Each(s, func(rec waypost.Record) error { want = append(want, rec); return nil })
 		f, err := os.Open(filepath.Join(dir, string(s)+".csv"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = ReadCSV(f, func(line int, rec Record, err error) error {
+		err = ReadCSV(f, func(line int, rec waypost.Record, err error) error {
 			if line != len(got)+2 {
 				t.Fatalf("line %d after %d records", line, len(got))
 			}
@@ -89,9 +89,9 @@ func TestWriteIsWholeOrNothing(t *testing.T) {
 }
 
 // read returns what ReadCSV says about each line of the input.
-func read(in string) (good map[int]Record, bad map[int]string, err error) {
-	good, bad = map[int]Record{}, map[int]string{}
-	err = ReadCSV(strings.NewReader(in), func(line int, rec Record, err error) error {
+func read(in string) (good map[int]waypost.Record, bad map[int]string, err error) {
+	good, bad = map[int]waypost.Record{}, map[int]string{}
+	err = ReadCSV(strings.NewReader(in), func(line int, rec waypost.Record, err error) error {
 		if err != nil {
 			bad[line] = err.Error()
 		} else {
@@ -111,7 +111,7 @@ func TestReadTolerates(t *testing.T) {
 	if err != nil || len(bad) != 0 {
 		t.Fatal(err, bad)
 	}
-	card := Record{Kind: waypost.Licence, Status: waypost.Valid}
+	card := waypost.Record{Kind: waypost.Licence, Status: waypost.Valid}
 	one, two, three := card, card, card
 	one.ID, one.CardNumber = "X1", "X1"
 	one.Person = waypost.Person{Family: "Achterberg", Given: `Desmond "Des"`, Born: waypost.Date{Year: 1984, Month: 3, Day: 17}, Sex: "M", SSN5: "00042"}
@@ -119,7 +119,7 @@ func TestReadTolerates(t *testing.T) {
 	two.Person = waypost.Person{Family: "Vanderhoof, jr", Born: waypost.Date{Year: 1990, Month: 10, Day: 14}}
 	three.ID, three.CardNumber = "X3", "X3"
 	three.Person = waypost.Person{Given: "Rosalind", Born: waypost.Date{Year: 2001, Month: 5, Day: 23}, Sex: "X", SSN5: "99999"}
-	if d := cmp.Diff(map[int]Record{2: one, 4: two, 5: three}, good); d != "" {
+	if d := cmp.Diff(map[int]waypost.Record{2: one, 4: two, 5: three}, good); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }
@@ -182,7 +182,7 @@ func TestReadRefusesAHeader(t *testing.T) {
 		}
 	}
 	enough := errors.New("enough")
-	if err := ReadCSV(strings.NewReader("id,family,dob\nA,B,C\n"), func(int, Record, error) error { return enough }); err != enough {
+	if err := ReadCSV(strings.NewReader("id,family,dob\nA,B,C\n"), func(int, waypost.Record, error) error { return enough }); err != enough {
 		t.Errorf("error %v", err)
 	}
 	if err := ReadCSV(failing{}, nil); waypost.CodeOf(err) != waypost.Internal || !errors.Is(err, errDisk) {
@@ -222,13 +222,13 @@ func FuzzReadCSV(f *testing.F) {
 	f.Add("id,dob,family\n" + strings.Repeat("x", maxLineBytes+3))
 	f.Fuzz(func(t *testing.T, in string) {
 		last := 1
-		err := ReadCSV(strings.NewReader(in), func(line int, rec Record, bad error) error {
+		err := ReadCSV(strings.NewReader(in), func(line int, rec waypost.Record, bad error) error {
 			if line <= last {
 				t.Fatalf("line %d after %d", line, last)
 			}
 			last = line
 			if bad != nil {
-				if rec != (Record{}) || waypost.CodeOf(bad) != waypost.InvalidArgument {
+				if rec != (waypost.Record{}) || waypost.CodeOf(bad) != waypost.InvalidArgument {
 					t.Fatalf("a bad row with a record, or the error %v", bad)
 				}
 				return nil

@@ -127,7 +127,7 @@ func swapped(d waypost.Date) waypost.Date {
 }
 
 // card fills in the card's side of a record: what it is and how it stands.
-func card(r *rand.Rand, rec *Record) {
+func card(r *rand.Rand, rec *waypost.Record) {
 	rec.Kind = choose(r, []weight[waypost.CardKind]{
 		{waypost.Licence, 84}, {waypost.IDCard, 11}, {waypost.Permit, 3}, {waypost.Commercial, 2}})
 	rec.Status = choose(r, []weight[waypost.Status]{

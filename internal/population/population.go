@@ -7,17 +7,6 @@ import (
 	"github.com/waypost/waypost"
 )
 
-// Record is one row of a state's file: a card holder and the card.
-type Record struct {
-	ID string // the state's own handle, in clear, for example "CA-000001"
-	waypost.Person
-	CardNumber string
-	Kind       waypost.CardKind
-	Status     waypost.Status
-	RealID     bool
-	Protected  bool // answered by a special unit; never leaves the gateway
-}
-
 // Truth says that records A and B, in two states, are one person, and why they
 // may look different: "same", or causes joined by "+", such as
 // "surname_changed+ssn_typo".
@@ -55,7 +44,7 @@ func (c Config) noSSN() float64 {
 type Population struct {
 	config      Config
 	scenarios   []Scenario
-	fixed       map[waypost.Jurisdiction][]Record
+	fixed       map[waypost.Jurisdiction][]waypost.Record
 	reserved    map[waypost.Date]bool // birthdays of the scenarios' people
 	reservedSSN map[string]bool
 }
@@ -95,7 +84,7 @@ func (p *Population) States() []waypost.Jurisdiction { return slices.Clone(p.con
 // Each calls fn with every record of the state, in the order of its ID, and
 // stops at the first error, which it returns. A state that the population does
 // not have has no records.
-func (p *Population) Each(state waypost.Jurisdiction, fn func(Record) error) error {
+func (p *Population) Each(state waypost.Jurisdiction, fn func(waypost.Record) error) error {
 	if !slices.Contains(p.config.States, state) {
 		return nil
 	}
@@ -138,8 +127,8 @@ func (p *Population) EachTruth(fn func(Truth) error) error {
 }
 
 // record draws the n-th record of the crowd, which has the given index.
-func (p *Population) record(state waypost.Jurisdiction, index, n int) Record {
-	rec := Record{ID: p.id(state, n)}
+func (p *Population) record(state waypost.Jurisdiction, index, n int) waypost.Record {
+	rec := waypost.Record{ID: p.id(state, n)}
 	rec.Person = p.original(state, index)
 	for _, pair := range p.pairs(index) {
 		if pair.second == state {

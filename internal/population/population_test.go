@@ -26,12 +26,12 @@ func generate(t testing.TB, c Config) *Population {
 }
 
 // all collects every record by its ID.
-func all(t testing.TB, p *Population) map[string]Record {
+func all(t testing.TB, p *Population) map[string]waypost.Record {
 	t.Helper()
-	records := map[string]Record{}
+	records := map[string]waypost.Record{}
 	for _, s := range p.States() {
 		last := ""
-		err := p.Each(s, func(rec Record) error {
+		err := p.Each(s, func(rec waypost.Record) error {
 			if rec.ID <= last {
 				t.Errorf("%s comes after %s", rec.ID, last)
 			}
@@ -69,7 +69,7 @@ func TestDeterministic(t *testing.T) {
 		p := generate(t, Config{States: four, PerState: 300, Seed: seed})
 		h := sha256.New()
 		for _, s := range four {
-			if err := p.Each(s, func(rec Record) error { _, err := fmt.Fprintln(h, rec); return err }); err != nil {
+			if err := p.Each(s, func(rec waypost.Record) error { _, err := fmt.Fprintln(h, rec); return err }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -235,11 +235,11 @@ func TestScenarios(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		records := map[string]Record{}
+		records := map[string]waypost.Record{}
 		held := map[string]bool{}
 		for _, s := range states {
 			n := 0
-			if err := p.Each(s, func(rec Record) error { n++; records[rec.ID] = rec; return nil }); err != nil {
+			if err := p.Each(s, func(rec waypost.Record) error { n++; records[rec.ID] = rec; return nil }); err != nil {
 				t.Fatal(err)
 			}
 			if n != MinPerState {
@@ -296,7 +296,7 @@ func BenchmarkEach(b *testing.B) {
 	p := generate(b, Config{States: four, PerState: maxPerState, Seed: 1})
 	n := 0
 	b.ResetTimer()
-	_ = p.Each("AZ", func(Record) error {
+	_ = p.Each("AZ", func(waypost.Record) error {
 		if n++; n >= b.N {
 			return fmt.Errorf("enough")
 		}

@@ -33,7 +33,7 @@ const (
 // licence, not a REAL ID. Fields are quoted as in RFC 4180, except that a
 // quoted field ends on its line: a stray quote costs one row, not the file. A
 // byte order mark, CRLF and empty lines are allowed; a line has at most 8 KiB.
-func ReadCSV(r io.Reader, each func(line int, rec Record, err error) error) error {
+func ReadCSV(r io.Reader, each func(line int, rec waypost.Record, err error) error) error {
 	lines := lineReader{r: bufio.NewReaderSize(r, maxLineBytes+2)}
 	var of columns
 	for {
@@ -53,12 +53,12 @@ func ReadCSV(r io.Reader, each func(line int, rec Record, err error) error) erro
 		if bad == nil && len(text) == 0 {
 			continue
 		}
-		var rec Record
+		var rec waypost.Record
 		if bad == nil {
 			rec, bad = of.record(text)
 		}
 		if bad != nil {
-			rec = Record{}
+			rec = waypost.Record{}
 		}
 		if err := each(lines.number, rec, bad); err != nil {
 			return err
@@ -146,32 +146,32 @@ func parseHeader(text string, bad error) (columns, error) {
 
 // record makes a record of one line. It fails where the line does not fit the
 // header or a field cannot be what its column says.
-func (of columns) record(text string) (Record, error) {
+func (of columns) record(text string) (waypost.Record, error) {
 	fields, err := split(text)
 	if err != nil {
-		return Record{}, err
+		return waypost.Record{}, err
 	}
 	if len(fields) != len(of) {
-		return Record{}, unusable("the row has %d fields and the first line %d", len(fields), len(of))
+		return waypost.Record{}, unusable("the row has %d fields and the first line %d", len(fields), len(of))
 	}
-	rec := Record{Kind: waypost.Licence, Status: waypost.Valid}
+	rec := waypost.Record{Kind: waypost.Licence, Status: waypost.Valid}
 	for i, name := range of {
 		value := strings.TrimSpace(fields[i])
 		if name == "" || value == "" {
 			continue
 		}
 		if strings.ContainsFunc(value, unicode.IsControl) {
-			return Record{}, unusable("%s has a control character in it", name)
+			return waypost.Record{}, unusable("%s has a control character in it", name)
 		}
-		if err := rec.set(name, value); err != nil {
-			return Record{}, unusable("%s: %v", name, err)
+		if err := set(&rec, name, value); err != nil {
+			return waypost.Record{}, unusable("%s: %v", name, err)
 		}
 	}
 	if rec.ID == "" {
 		rec.ID = rec.CardNumber
 	}
 	if rec.ID == "" {
-		return Record{}, unusable("id and card_number are both empty")
+		return waypost.Record{}, unusable("id and card_number are both empty")
 	}
 	return rec, rec.Validate()
 }
@@ -182,7 +182,8 @@ var (
 		waypost.Revoked, waypost.Disqualified, waypost.Closed}
 )
 
-func (rec *Record) set(name, value string) (err error) {
+// set reads one column into the record.
+func set(rec *waypost.Record, name, value string) (err error) {
 	switch name {
 	case "id":
 		rec.ID, err = short(value)

@@ -95,7 +95,7 @@ func (p *Population) Scenarios() []Scenario { return slices.Clone(p.scenarios) }
 // stage casts the states, gives the scenarios' people their records, and
 // reserves their birthdays and SSNs.
 func (p *Population) stage() {
-	p.fixed = map[waypost.Jurisdiction][]Record{}
+	p.fixed = map[waypost.Jurisdiction][]waypost.Record{}
 	p.reserved, p.reservedSSN = map[waypost.Date]bool{}, map[string]bool{}
 	for _, s := range scripts {
 		p.reserved[s.applicant.Born] = true
@@ -123,9 +123,9 @@ func (p *Population) cast(want, taken waypost.Jurisdiction) waypost.Jurisdiction
 }
 
 // fix adds a valid REAL ID licence for the person to the state's first records.
-func (p *Population) fix(state waypost.Jurisdiction, person waypost.Person) Record {
+func (p *Population) fix(state waypost.Jurisdiction, person waypost.Person) waypost.Record {
 	number := len(p.fixed[state]) + 1
-	rec := Record{ID: recordID(state, number), Person: person, Kind: waypost.Licence, Status: waypost.Valid, RealID: true}
+	rec := waypost.Record{ID: recordID(state, number), Person: person, Kind: waypost.Licence, Status: waypost.Valid, RealID: true}
 	rec.CardNumber = cardNumber(p.random("fixed "+string(state), number), rec.ID)
 	p.fixed[state] = append(p.fixed[state], rec)
 	return rec

@@ -16,7 +16,7 @@ import (
 var header = []string{"id", "family", "given", "middle", "suffix", "dob", "sex", "ssn5",
 	"card_number", "card_kind", "status", "real_id", "protected"}
 
-func (rec Record) row() []string {
+func row(rec waypost.Record) []string {
 	return []string{rec.ID, rec.Family, rec.Given, rec.Middle, rec.Suffix, rec.Born.String(), string(rec.Sex), rec.SSN5,
 		rec.CardNumber, string(rec.Kind), string(rec.Status), strconv.FormatBool(rec.RealID), strconv.FormatBool(rec.Protected)}
 }
@@ -51,14 +51,14 @@ func (p *Population) write(ctx context.Context, dir string, progress func(done, 
 	done, total := 0, len(p.config.States)*p.config.PerState
 	for _, state := range p.config.States {
 		err := writeFile(filepath.Join(dir, string(state)+".csv"), header, func(w *csv.Writer) error {
-			return p.Each(state, func(rec Record) error {
+			return p.Each(state, func(rec waypost.Record) error {
 				if done++; done%1000 == 0 {
 					progress(done, total)
 					if err := ctx.Err(); err != nil {
 						return err
 					}
 				}
-				return w.Write(rec.row())
+				return w.Write(row(rec))
 			})
 		})
 		if err != nil {
