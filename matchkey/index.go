@@ -1,0 +1,67 @@
+package matchkey
+
+import "github.com/waypost/waypost"
+
+// Index returns the ten keys to publish for a person, in the order of the
+// kinds: six from names and date of birth, four from the SSN. secret is the
+// gateway's own, 32 random bytes that never change within an epoch; decoys for
+// an absent SSN are derived under it, so that nobody else can compute them.
+// Index panics if it is shorter, for then decoys could be told from keys.
+func Index(p waypost.Person, secret []byte) [Slots]Slot {
+	r := newReader(Normalize(p), secret)
+	base := r.base()
+	var out [Slots]Slot
+	for i, c := range r.name(base) {
+		out[i] = c.slot()
+	}
+	for i, c := range r.ssn(base, secret) {
+		out[NameSlots+i] = c.slot()
+	}
+	return out
+}
+
+func newReader(n Normal, secret []byte) *reader {
+	if len(secret) < secretSize {
+		panic("matchkey: the decoy secret must be 32 bytes")
+	}
+	return &reader{n: n, born: newDate(n.Born)}
+}
+
+// base is the reading that is indexed: first given name, first surname.
+func (r *reader) base() reading { return reading{first(r.n.Given), first(r.n.Family)} }
+
+func first(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return names[0]
+}
+
+func (c clue) slot() Slot {
+	return Slot{Kind: c.kind, Key: c.key[:], Expected: c.expected(), Decoy: c.decoy}
+}
+
+// rare is the number of other people with the same key up to which agreement on
+// that key alone is worth asking about in clear.
+const rare = 0.05
+
+// Continue is the rule of the first leg at the state of record: whether the
+// slots of one of its own records that agree with a blinded question are enough
+// to be shown the applicant in clear. They are if two agree, or one that has the
+// whole SSN5 with the date or both names (A, B), or one so rare that at most
+// 0.05 other people are expected to share it. Decoys count for nothing.
+func Continue(agreed []Slot) bool {
+	var kinds [Slots]bool
+	n := 0
+	for _, s := range agreed {
+		if s.Decoy || int(s.Kind) >= Slots || kinds[s.Kind] {
+			continue
+		}
+		kinds[s.Kind] = true
+		n++
+		if s.Kind == A || s.Kind == B || s.Expected <= rare {
+			return true
+		}
+	}
+	return n >= 2
+}
