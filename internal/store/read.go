@@ -3,8 +3,9 @@ package store
 import "context"
 
 // Read runs fn on one consistent snapshot of the database, beside the writer
-// and other readers. fn can change nothing. It waits for an idle reading
-// connection, unless ctx ends first; fn itself is not interrupted.
+// and other readers. fn can change nothing, and must not call Read: each
+// holds a connection of a small pool. Read waits for an idle connection unless
+// ctx ends first; fn itself is not interrupted.
 func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 	c, err := db.reader(ctx)
 	if err != nil {
