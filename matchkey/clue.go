@@ -113,12 +113,14 @@ func (r *reader) name(read reading) [NameSlots]clue {
 		return r.missing()
 	}
 	f, s, d := read.given, read.surname, r.born
+	exactly := r.given(freq.Given, f) + freq.Of(freq.Surname, s) + freq.Together(f, s) + d.day
+	// A key is no rarer than the people who agree on all of it, which a pair of
+	// names that belong together may make commoner than its parts.
 	made := func(k Kind, share freq.Share, parts ...string) clue {
-		return clue{kind: k, key: publicKey(domainKey, k.String(), parts...), share: share}
+		return clue{kind: k, key: publicKey(domainKey, k.String(), parts...), share: min(share, exactly)}
 	}
-	exactShare := r.given(freq.Given, f) + freq.Of(freq.Surname, s) + freq.Together(f, s) + d.day
 	exact := func(k Kind) clue {
-		return clue{kind: k, key: publicKey(domainExact, k.String(), f, s, d.full), share: exactShare}
+		return clue{kind: k, key: publicKey(domainExact, k.String(), f, s, d.full), share: exactly}
 	}
 	out := [NameSlots]clue{exact(Fa), exact(G), exact(H), exact(I), exact(Ka), exact(Q)}
 	if f == "" || s == "" {

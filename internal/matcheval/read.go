@@ -1,0 +1,193 @@
+package matcheval
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/matchkey"
+)
+
+// people is one file of records.
+type people struct {
+	path     string
+	people   []waypost.Person
+	position map[string]int32 // by id
+	badDates int
+}
+
+// columns of a file of people. Only id must be there.
+var columns = []string{"id", "family", "given", "middle", "suffix", "dob", "sex", "ssn5"}
+
+// table reads a CSV file row by row, by the names in its first line.
+type table struct {
+	path   string
+	file   *os.File
+	csv    *csv.Reader
+	column map[string]int
+	row    []string
+}
+
+func open(path string, allowed []string, required ...string) (*table, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, waypost.Errorf(waypost.NotFound, "%s: cannot be opened", path).WithCause(err)
+	}
+	t := &table{path: path, file: f, csv: csv.NewReader(bufio.NewReaderSize(f, 1<<16)), column: make(map[string]int)}
+	t.csv.ReuseRecord = true
+	if err := t.header(allowed, required); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *table) close() { t.file.Close() }
+
+func (t *table) header(allowed, required []string) error {
+	first, err := t.csv.Read()
+	if err != nil {
+		return t.readError(err)
+	}
+	for i, name := range first {
+		name = strings.ToLower(strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")))
+		known := false
+		for _, a := range allowed {
+			known = known || a == name
+		}
+		if _, twice := t.column[name]; !known || twice {
+			return t.fault(1, i+1, "the header names a column that is unknown or there twice; known are "+strings.Join(allowed, ", "))
+		}
+		t.column[name] = i
+	}
+	for _, r := range required {
+		if _, ok := t.column[r]; !ok {
+			return t.fault(1, len(first)+1, "the header lacks the column "+r)
+		}
+	}
+	return nil
+}
+
+// next reads a row, and returns io.EOF after the last.
+func (t *table) next() (err error) {
+	t.row, err = t.csv.Read()
+	if err != nil && err != io.EOF {
+		return t.readError(err)
+	}
+	return err
+}
+
+// get returns a field of the row without the space around it, or "".
+func (t *table) get(column string) string {
+	if i, ok := t.column[column]; ok {
+		return strings.TrimSpace(t.row[i])
+	}
+	return ""
+}
+
+// fail makes an error about a field of the row that is being read.
+func (t *table) fail(column, what string) error {
+	line, col := t.csv.FieldPos(t.column[column])
+	return t.fault(line, col, column+": "+what)
+}
+
+func (t *table) fault(line, column int, what string) error {
+	return waypost.Errorf(waypost.InvalidArgument, "%s, line %d, column %d: %s", t.path, line, column, what)
+}
+
+func (t *table) readError(err error) error {
+	var bad *csv.ParseError
+	switch {
+	case errors.As(err, &bad):
+		return t.fault(bad.Line, max(bad.Column, 1), bad.Err.Error())
+	case err == io.EOF:
+		return t.fault(1, 1, "the file is empty; its first line must name the columns")
+	}
+	return waypost.Errorf(waypost.Internal, "%s: cannot be read", t.path).WithCause(err)
+}
+
+// readPeople reads a file of people. A date that is not one is counted and
+// treated as missing; so are an SSN and a sex that are none.
+func readPeople(path string, noSSN bool) (*people, error) {
+	t, err := open(path, columns, "id")
+	if err != nil {
+		return nil, err
+	}
+	defer t.close()
+	out := &people{path: path, position: make(map[string]int32)}
+	for {
+		if err := t.next(); err == io.EOF {
+			return out, nil
+		} else if err != nil {
+			return nil, err
+		}
+		id := t.get("id")
+		if id == "" {
+			return nil, t.fail("id", "is empty")
+		}
+		if _, twice := out.position[id]; twice {
+			return nil, t.fail("id", "is that of an earlier line")
+		}
+		out.position[strings.Clone(id)] = int32(len(out.people))
+		out.people = append(out.people, out.person(t, noSSN))
+	}
+}
+
+func (p *people) person(t *table, noSSN bool) waypost.Person {
+	person := waypost.Person{
+		Family: strings.Clone(t.get("family")), Given: strings.Clone(t.get("given")),
+		Middle: strings.Clone(t.get("middle")), Suffix: strings.Clone(t.get("suffix")),
+	}
+	if dob := t.get("dob"); dob != "" {
+		born, err := waypost.ParseDate(dob)
+		if err != nil {
+			p.badDates++
+		}
+		person.Born = born
+	}
+	if sex, err := waypost.ParseSex(t.get("sex")); err == nil {
+		person.Sex = sex
+	}
+	if !noSSN {
+		person.SSN5 = matchkey.SSN5(strings.Clone(t.get("ssn5")))
+	}
+	return person
+}
+
+// readTruth reads the pairs that are one person each.
+func (in *input) readTruth(path string) error {
+	t, err := open(path, []string{"a", "b"}, "a", "b")
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	in.truth = make(map[pair]int)
+	for {
+		if err := t.next(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		a, ok := in.a.position[t.get("a")]
+		if !ok {
+			return t.fail("a", "no record of "+in.a.path+" has this id")
+		}
+		b, ok := in.b.position[t.get("b")]
+		if !ok {
+			return t.fail("b", "no record of "+in.b.path+" has this id")
+		}
+		if in.dedup && a == b {
+			return t.fail("b", "pairs a record with itself")
+		}
+		p := in.pair(a, b)
+		if _, twice := in.truth[p]; twice {
+			continue
+		}
+		in.truth[p] = len(in.truthList)
+		in.truthList = append(in.truthList, p)
+	}
+}
