@@ -54,6 +54,10 @@ func Parse(signed []byte, trusted Governance, now time.Time) (*Roster, error) {
 	return r, nil
 }
 
+// ParseExpired is Parse without the time: for governance, which signs the
+// successor of a roster that has run out. No role may act on what it returns.
+func ParseExpired(signed []byte, trusted Governance) (*Roster, error) { return verify(signed, trusted) }
+
 // verify is Parse without the time, for rosters that lie behind a newer one.
 func verify(signed []byte, trusted Governance) (*Roster, error) {
 	text, err := openNote(signed, trusted)

@@ -1,0 +1,210 @@
+// Package cluster runs every role of an exchange in one process, over real TLS
+// on loopback, each from its own folder as it would run alone. Tests, the
+// demonstration, drills and benchmarks all use it, so that what they show is
+// the same program.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
+	"github.com/waypost/waypost/internal/gateway"
+	"github.com/waypost/waypost/internal/install"
+	"github.com/waypost/waypost/internal/roster"
+)
+
+// Config says which exchange to run. All but Dir, Log and Now matter only when
+// Dir does not hold one yet.
+type Config struct {
+	Dir       string
+	States    []waypost.Jurisdiction
+	Holders   int          // zero means 5
+	Threshold int          // zero means 3
+	Quota     roster.Quota // zero means one that a demonstration never meets
+	Log       *slog.Logger
+}
+
+// Ample is a quota that only a load test or an attack would meet.
+var Ample = roster.Quota{
+	TicketsPerDay: 10_000_000, UnattendedPerDay: 10_000_000, TicketsPerOperatorHour: 10_000_000, Operators: 1000,
+	PublishElementsPerDay: 100_000_000, PublishElementsForALoad: 100_000_000,
+}
+
+// Cluster is a running exchange.
+type Cluster struct {
+	Clock  *Clock
+	dir    string
+	log    *slog.Logger
+	mu     sync.Mutex
+	nodes  map[string]*node
+	closed bool
+}
+
+// node is one role and its process-like life.
+type node struct {
+	role *install.Role
+	stop context.CancelFunc
+	done chan error
+}
+
+// Open creates the exchange if there is none in the folder, renews its roster
+// if it is about to run out, and starts every role.
+func Open(ctx context.Context, c Config) (*Cluster, error) {
+	if err := create(c); err != nil {
+		return nil, err
+	}
+	if err := install.Renew(c.Dir, time.Now()); err != nil {
+		return nil, err
+	}
+	cl := &Cluster{Clock: &Clock{}, dir: c.Dir, log: c.Log, nodes: make(map[string]*node)}
+	names, err := cl.names()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if err := cl.Start(ctx, name); err != nil {
+			return nil, errors.Join(err, cl.Close())
+		}
+	}
+	return cl, nil
+}
+
+func create(c Config) error {
+	if _, err := os.Stat(filepath.Join(c.Dir, "governance")); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	plan := install.Plan{States: c.States, Holders: c.Holders, Threshold: c.Threshold, Quota: c.Quota, Now: time.Now()}
+	if plan.Holders == 0 {
+		plan.Holders, plan.Threshold = 5, 3
+	}
+	if plan.Quota == (roster.Quota{}) {
+		plan.Quota = Ample
+	}
+	return install.Create(c.Dir, plan)
+}
+
+// names lists the roles: the hub and the key holders before the gateways.
+func (c *Cluster) names() ([]string, error) {
+	configs, err := filepath.Glob(filepath.Join(c.dir, "*", "config.json"))
+	if err != nil {
+		return nil, err
+	}
+	var servers, gateways []string
+	for _, path := range configs {
+		folder := filepath.Base(filepath.Dir(path))
+		if len(folder) > len("gateway-") && folder[:len("gateway-")] == "gateway-" {
+			gateways = append(gateways, folder[len("gateway-"):])
+		} else {
+			servers = append(servers, folder)
+		}
+	}
+	sort.Strings(servers)
+	sort.Strings(gateways)
+	return append(servers, gateways...), nil
+}
+
+// Start starts one role, by its roster name, from its folder.
+func (c *Cluster) Start(ctx context.Context, name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.nodes[name] != nil {
+		return waypost.Errorf(waypost.AlreadyExists, "%s is running", name)
+	}
+	role, err := install.Open(ctx, install.FolderOf(c.dir, name), c.Clock.Now, c.log)
+	if err != nil {
+		return err
+	}
+	// A role lives until it is stopped, not until the caller's context ends.
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	n := &node{role: role, stop: stop, done: make(chan error, 1)}
+	go func() { n.done <- role.Run(running) }()
+	c.nodes[name] = n
+	return nil
+}
+
+// Stop stops one role and closes its databases, as the end of its process
+// would.
+func (c *Cluster) Stop(name string) error {
+	c.mu.Lock()
+	n := c.nodes[name]
+	delete(c.nodes, name)
+	c.mu.Unlock()
+	if n == nil {
+		return waypost.Errorf(waypost.NotFound, "%s is not running", name)
+	}
+	n.stop()
+	return errors.Join(<-n.done, n.role.Close())
+}
+
+// Close stops every role, the gateways before those they talk to.
+func (c *Cluster) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	var gateways, servers []string
+	for name, n := range c.nodes {
+		if n.role.Gateway != nil {
+			gateways = append(gateways, name)
+		} else {
+			servers = append(servers, name)
+		}
+	}
+	c.mu.Unlock()
+	return errors.Join(c.stopAll(gateways), c.stopAll(servers))
+}
+
+func (c *Cluster) stopAll(names []string) error {
+	errs := make([]error, len(names))
+	var stopping sync.WaitGroup
+	for i, name := range names {
+		stopping.Go(func() { errs[i] = c.Stop(name) })
+	}
+	stopping.Wait()
+	return errors.Join(errs...)
+}
+
+// Role returns a running role by its roster name, or nil.
+func (c *Cluster) Role(name string) *install.Role {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := c.nodes[name]; n != nil {
+		return n.role
+	}
+	return nil
+}
+
+// Gateway returns a running gateway, or nil.
+func (c *Cluster) Gateway(state waypost.Jurisdiction) *gateway.Server {
+	if r := c.Role(string(state)); r != nil {
+		return r.Gateway
+	}
+	return nil
+}
+
+// Roster returns the membership as the hub sees it.
+func (c *Cluster) Roster() *roster.Roster { return c.Role("hub").Folder.Roster.Current() }
+
+// Counter returns a client of a state's counter door, with the operator's
+// certificate from the gateway's folder. The exchange may run in any process.
+func Counter(dir string, state waypost.Jurisdiction) (waypostv1connect.CounterClient, string, error) {
+	return install.DialCounter(install.FolderOf(dir, string(state)))
+}
+
+// Clock is the real clock, which a demonstration may set forward for all roles
+// at once.
+type Clock struct{ ahead atomic.Int64 }
+
+// Now is the time that the roles of the cluster see.
+func (c *Clock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+// Advance sets the clock of every role forward.
+func (c *Clock) Advance(d time.Duration) { c.ahead.Add(int64(d)) }

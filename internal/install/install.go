@@ -1,0 +1,194 @@
+// Package install is what a role has on its disk: a folder with its config
+// file, keys, certificate, rosters and databases. Create makes the folders of a
+// whole exchange on one machine; the Open functions start a role from its
+// folder, whether it runs alone or with all others in one process.
+//
+//	config.json        what to run and where to listen
+//	identity.key       signs tickets, receipts, messages
+//	log.key            signs the ledger's checkpoints
+//	tls.crt tls.key    its TLS certificate, pinned by the roster
+//	governance.json    whose signatures on a roster count
+//	roster/000001      every roster since the beginning
+//	share.key          a key holder's share of the OPRF key
+//	label.key          the hub's secret h, outside its database
+//	secret.key         a gateway's secret for decoys and operator tags
+//	keyring            a gateway's message keys
+//	counter.* operator.*  a gateway's door for its own counters
+//	*.db               SQLite databases
+package install
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"time"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/roster"
+)
+
+// Config is config.json. Relative paths are relative to the folder.
+type Config struct {
+	Role     roster.Role `json:"role"`             // hub, keyholder or gateway
+	Name     string      `json:"name"`             // in the roster
+	Listen   string      `json:"listen"`           // host:port; a gateway's is for its own counters only
+	Database string      `json:"database"`         // "sqlite:hub.db"
+	People   string      `json:"people,omitempty"` // a gateway's own state system, "sqlite:people.db"
+	Origin   string      `json:"origin"`           // name of its log
+	Epoch    uint32      `json:"epoch,omitempty"`  // a key holder's share is of this key epoch
+}
+
+// Folder is an opened role folder.
+type Folder struct {
+	Dir      string
+	Config   Config
+	Identity ed25519.PrivateKey
+	Cert     tls.Certificate
+	Roster   *roster.View
+}
+
+// OpenFolder reads what every role has. Unknown fields in config.json are
+// errors, so that a misspelt setting does not pass unnoticed.
+func OpenFolder(dir string, now func() time.Time) (*Folder, error) {
+	f := &Folder{Dir: dir}
+	if err := readJSON(f.path("config.json"), &f.Config); err != nil {
+		return nil, err
+	}
+	var err error
+	if f.Identity, err = f.ed25519Key("identity.key"); err != nil {
+		return nil, err
+	}
+	if f.Cert, err = tls.LoadX509KeyPair(f.path("tls.crt"), f.path("tls.key")); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	var trusted roster.Governance
+	if err := readJSON(f.path("governance.json"), &trusted); err != nil {
+		return nil, err
+	}
+	signed, err := Rosters(dir)
+	if err != nil {
+		return nil, err
+	}
+	if f.Roster, err = roster.NewView(trusted, now, signed...); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return f, nil
+}
+
+// Rosters returns the signed rosters of a folder, oldest first.
+func Rosters(dir string) ([][]byte, error) {
+	names, err := filepath.Glob(filepath.Join(dir, "roster", "[0-9]*"))
+	if err != nil || len(names) == 0 {
+		return nil, fmt.Errorf("%s has no roster: this folder is not a Waypost role's", dir)
+	}
+	sort.Strings(names)
+	signed := make([][]byte, len(names))
+	for i, name := range names {
+		if signed[i], err = os.ReadFile(name); err != nil {
+			return nil, err
+		}
+	}
+	return signed, nil
+}
+
+func (f *Folder) path(name string) string { return filepath.Join(f.Dir, name) }
+
+// database returns a database URL with its path made absolute to the folder.
+func (f *Folder) database(url string) string {
+	const scheme = "sqlite:"
+	if path, ok := bytes.CutPrefix([]byte(url), []byte(scheme)); ok && !filepath.IsAbs(string(path)) {
+		return scheme + f.path(string(path))
+	}
+	return url
+}
+
+// secret reads a key file: 32 bytes in hex.
+func (f *Folder) secret(name string) (key [32]byte, err error) {
+	raw, err := f.hexFile(name)
+	if err != nil {
+		return key, err
+	}
+	if len(raw) != len(key) {
+		return key, fmt.Errorf("%s must hold 64 hex digits", f.path(name))
+	}
+	copy(key[:], raw)
+	return key, nil
+}
+
+func (f *Folder) ed25519Key(name string) (ed25519.PrivateKey, error) {
+	seed, err := f.secret(name)
+	return ed25519.NewKeyFromSeed(seed[:]), err
+}
+
+func (f *Folder) hexFile(name string) ([]byte, error) {
+	raw, err := os.ReadFile(f.path(name))
+	if err != nil {
+		return nil, err
+	}
+	decoded, err := hex.DecodeString(string(bytes.TrimSpace(raw)))
+	if err != nil {
+		// Not the cause: it would quote a part of the key.
+		return nil, fmt.Errorf("%s is not in hex", f.path(name))
+	}
+	return decoded, nil
+}
+
+func readJSON(path string, into any) error {
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return waypost.Errorf(waypost.NotFound, "%s does not exist", path)
+	}
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// writeFile writes durably and whole: a crash leaves the old file or the new.
+func writeFile(path string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary.Name())
+	_, err = temporary.Write(content)
+	err = errors.Join(err, temporary.Sync(), temporary.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), path)
+}
+
+func writeJSON(path string, value any) error {
+	raw, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(path, append(raw, '\n'))
+}
+
+func writeHex(path string, secret []byte) error {
+	return writeFile(path, []byte(hex.EncodeToString(secret)+"\n"))
+}
+
+// pin is how a roster names a certificate.
+func pin(cert tls.Certificate) [32]byte {
+	return sha256.Sum256(cert.Leaf.RawSubjectPublicKeyInfo)
+}
