@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/waypost/waypost"
@@ -18,6 +19,7 @@ type people struct {
 	people   []waypost.Person
 	position map[string]int32 // by id
 	badDates int
+	ignored  []string // columns
 }
 
 // columns of a file of people. Only id must be there.
@@ -30,16 +32,19 @@ type table struct {
 	csv    *csv.Reader
 	column map[string]int
 	row    []string
+	// ignored lists the columns that mean nothing here, so that a report can
+	// say so: "surname" for "family" would otherwise just find nobody.
+	ignored []string
 }
 
-func open(path string, allowed []string, required ...string) (*table, error) {
+func open(path string, known []string, required ...string) (*table, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, waypost.Errorf(waypost.NotFound, "%s: cannot be opened", path).WithCause(err)
 	}
 	t := &table{path: path, file: f, csv: csv.NewReader(bufio.NewReaderSize(f, 1<<16)), column: make(map[string]int)}
 	t.csv.ReuseRecord = true
-	if err := t.header(allowed, required); err != nil {
+	if err := t.header(known, required); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -48,25 +53,25 @@ func open(path string, allowed []string, required ...string) (*table, error) {
 
 func (t *table) close() { t.file.Close() }
 
-func (t *table) header(allowed, required []string) error {
+func (t *table) header(known, required []string) error {
 	first, err := t.csv.Read()
 	if err != nil {
 		return t.readError(err)
 	}
 	for i, name := range first {
 		name = strings.ToLower(strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")))
-		known := false
-		for _, a := range allowed {
-			known = known || a == name
+		if !slices.Contains(known, name) {
+			t.ignored = append(t.ignored, name)
+			continue
 		}
-		if _, twice := t.column[name]; !known || twice {
-			return t.fault(1, i+1, "the header names a column that is unknown or there twice; known are "+strings.Join(allowed, ", "))
+		if _, twice := t.column[name]; twice {
+			return t.fault(1, i+1, "the header names the column "+name+" twice")
 		}
 		t.column[name] = i
 	}
 	for _, r := range required {
 		if _, ok := t.column[r]; !ok {
-			return t.fault(1, len(first)+1, "the header lacks the column "+r)
+			return t.fault(1, len(first)+1, "the header lacks the column "+r+"; known are "+strings.Join(known, ", "))
 		}
 	}
 	return nil
@@ -118,7 +123,7 @@ func readPeople(path string, noSSN bool) (*people, error) {
 		return nil, err
 	}
 	defer t.close()
-	out := &people{path: path, position: make(map[string]int32)}
+	out := &people{path: path, position: make(map[string]int32), ignored: t.ignored}
 	for {
 		if err := t.next(); err == io.EOF {
 			return out, nil

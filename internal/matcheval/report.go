@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/bits"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/waypost/waypost"
@@ -18,6 +19,9 @@ type Report struct {
 	RecordsB   int `json:"records_b"`
 	TruthPairs int `json:"truth_pairs"`
 	BadDates   int `json:"bad_dates"` // in both files; treated as missing
+	// IgnoredColumns of the two files of people are not among those that are
+	// known. Look here when hardly anyone is found.
+	IgnoredColumns []string `json:"ignored_columns,omitempty"`
 
 	// Recall is the share of the true pairs of which any key agrees, and
 	// RecallContinue of those that also pass the first leg.
@@ -75,11 +79,14 @@ func share64(n, of int) float64 {
 func (in *input) count(agreeing map[pair]outcome) Report {
 	r := Report{
 		RecordsA: len(in.a.people), RecordsB: len(in.b.people), TruthPairs: len(in.truthList),
-		BadDates: in.a.badDates, Groups: make(map[string]Group), BySlot: make(map[string]float64),
+		BadDates: in.a.badDates, IgnoredColumns: slices.Clone(in.a.ignored), Groups: make(map[string]Group), BySlot: make(map[string]float64),
 	}
 	if !in.dedup {
 		r.BadDates += in.b.badDates
+		r.IgnoredColumns = append(r.IgnoredColumns, in.b.ignored...)
 	}
+	slices.Sort(r.IgnoredColumns)
+	r.IgnoredColumns = slices.Compact(r.IgnoredColumns)
 	var all tally
 	byGroup := make([]tally, len(groups))
 	var bySlot [matchkey.Slots]int
@@ -139,6 +146,9 @@ func (r Report) WriteText(w io.Writer) error {
 	fmt.Fprintf(t, "records\t%d asked about, %d published, %d true pairs\n", r.RecordsA, r.RecordsB, r.TruthPairs)
 	if r.BadDates > 0 {
 		fmt.Fprintf(t, "dates\t%d are not in the calendar and were taken as missing\n", r.BadDates)
+	}
+	if len(r.IgnoredColumns) > 0 {
+		fmt.Fprintf(t, "columns\t%s not used\n", strings.Join(r.IgnoredColumns, ", "))
 	}
 	fmt.Fprintf(t, "\tany key agrees\tpasses the first leg\n")
 	fmt.Fprintf(t, "recall\t%.4f\t%.4f\n", r.Recall, r.RecallContinue)
