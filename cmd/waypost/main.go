@@ -1,0 +1,97 @@
+// Command waypost is the exchange: every role, the tools around them, and a
+// demonstration of all of it on one machine.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/waypost/waypost"
+)
+
+// commands is the command line.
+type commands struct {
+	Demo       demoCommand       `cmd:"" help:"The whole exchange on this machine: hub, 5 key holders (any 3), states, synthetic people."`
+	Check      checkCommand      `cmd:"" help:"Ask about one applicant, from a terminal, at a running demo's counter."`
+	Load       loadCommand       `cmd:"" help:"Load a state's records from a CSV file."`
+	Population populationCommand `cmd:"" help:"Write synthetic people of several states, with the truth about them, as CSV."`
+	Matcheval  matchevalCommand  `cmd:"" help:"Measure the match keys on two CSV files."`
+	Bench      benchCommand      `cmd:"" help:"Measure the group arithmetic beside circl, and one check end to end."`
+	Hub        roleCommand       `cmd:"" help:"Run the hub from its folder."`
+	Keyholder  roleCommand       `cmd:"" help:"Run a key holder from its folder."`
+	Gateway    roleCommand       `cmd:"" help:"Run a state's gateway from its folder."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
+
+	Verbose bool `short:"v" help:"Log to standard error what each role does. Logs never hold personal data."`
+}
+
+// session is what every command works with.
+type session struct {
+	ctx      context.Context
+	out, err io.Writer
+	log      *slog.Logger
+}
+
+func main() { os.Exit(run()) }
+
+// run is main without the exit, so that script tests run the real program.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c commands
+	parser, err := kong.New(&c, kong.Name("waypost"),
+		kong.Description("Waypost finds out, for one applicant at a time, whether a person already holds a card in another state.\n\nStart with: waypost demo --once"),
+		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"purposes": "issue_licence, issue_permit, issue_id, issue_real_id, renew, duplicate_resolution or post_conviction"})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "waypost:", err)
+		return 2
+	}
+	command, err := parser.Parse(os.Args[1:])
+	if err != nil {
+		parser.Errorf("%s", err)
+		var usage *kong.ParseError
+		if errors.As(err, &usage) {
+			fmt.Fprintln(os.Stderr, "Try: waypost --help")
+		}
+		return 2
+	}
+	level := slog.LevelError
+	if c.Verbose {
+		level = slog.LevelDebug
+	}
+	s := &session{ctx: ctx, out: os.Stdout, err: os.Stderr,
+		log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))}
+	if err := command.Run(s); err != nil {
+		fmt.Fprintln(os.Stderr, "waypost:", explain(err))
+		return 1
+	}
+	return 0
+}
+
+// explain gives the public message of an error, and its cause where that says
+// more.
+func explain(err error) string {
+	text := err.Error()
+	var e *waypost.Error
+	if errors.As(err, &e) && e.Unwrap() != nil && e.Code != waypost.Internal {
+		text += " (" + e.Unwrap().Error() + ")"
+	}
+	return text
+}
+
+type versionCommand struct{}
+
+// Run prints the version that the module was built as.
+func (versionCommand) Run(s *session) error {
+	fmt.Fprintln(s.out, "waypost", version())
+	return nil
+}
