@@ -20,7 +20,7 @@ type checkCommand struct {
 	Suffix string `help:"Suffix, like JR." group:"Applicant"`
 	Dob    string `help:"Date of birth, YYYY-MM-DD." group:"Applicant"`
 	Sex    string `help:"M, F or X." group:"Applicant"`
-	Ssn5   string `help:"Last five digits of the SSN, if there is one." group:"Applicant"`
+	Ssn5   string `name:"ssn5" help:"Last five digits of the SSN, if there is one." group:"Applicant"`
 	Card   string `help:"Number of a card from another state, if one is shown." group:"Applicant"`
 
 	Purpose string `help:"Why: ${purposes}." default:"issue_real_id"`

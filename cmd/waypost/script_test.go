@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/cluster"
+)
+
+// The scripts run the real program, as real processes.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"waypost": func() { os.Exit(run()) }})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("TMPDIR", env.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			// ready DIR STATE N waits until the state's counter answers and has
+			// N records in the index.
+			"ready": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 3 {
+					ts.Fatalf("usage: ready DIR STATE N")
+				}
+				n, err := strconv.ParseUint(args[2], 10, 32)
+				ts.Check(err)
+				ts.Check(ready(ts.MkAbs(args[0]), waypost.Jurisdiction(args[1]), n))
+			},
+		},
+	})
+}
+
+func ready(dir string, state waypost.Jurisdiction, published uint64) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	for ctx.Err() == nil {
+		if counter, _, err := cluster.Counter(dir, state); err == nil {
+			status, err := counter.Status(ctx, &waypostv1.StatusRequest{})
+			if err == nil && status.Published >= published {
+				return nil
+			}
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return errors.New("the demo was not ready within two minutes")
+}

@@ -1,0 +1,234 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/store"
+)
+
+// TestPlay plays the whole demonstration on a small population, and then looks
+// for the people in every place where they must not be.
+func TestPlay(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	var out bytes.Buffer
+	log := &syncBuffer{}
+	d, err := Open(ctx, Options{
+		Dir: dir, States: []waypost.Jurisdiction{"CA", "AZ", "NV", "NY"}, People: 60, Seed: 3,
+		Out: &out, Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	playErr := d.Play(ctx)
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	if playErr != nil {
+		t.Fatalf("%v\n%s", playErr, out.String())
+	}
+	for _, words := range []string{"MATCH: this person holds a card of CA", "NV has not answered yet", "it stands in the ledger once", "refused: a check ticket cannot carry 33 elements"} {
+		if !strings.Contains(out.String(), words) {
+			t.Errorf("the story does not say %q", words)
+		}
+	}
+	people := everybody(t, d)
+
+	t.Run("databases of the hub and the key holders", func(t *testing.T) {
+		for _, role := range []string{"hub", "keyholder-1", "keyholder-2", "keyholder-3", "keyholder-4", "keyholder-5"} {
+			if n := search(t, filepath.Join(dir, role), people.long); n != 0 {
+				t.Errorf("%s: %d pieces of personal data in its files", role, n)
+			}
+			searchRows(t, filepath.Join(dir, role), role, people)
+		}
+		// The search can fail: the states' own files hold everybody.
+		if search(t, filepath.Join(dir, "gateway-CA"), people.long) == 0 {
+			t.Error("nobody was found where everybody is: the search does not search")
+		}
+	})
+	t.Run("logs", func(t *testing.T) {
+		if log.String() == "" {
+			t.Error("nothing was logged, so nothing was searched")
+		}
+		for line := range strings.Lines(log.String()) {
+			if word := people.in(line); word {
+				t.Errorf("a log line holds personal data; its beginning: %.60s", line)
+			}
+		}
+		if !people.in("level=INFO msg=\"" + people.someName + "\"") {
+			t.Error("a planted name was not found: the search does not search")
+		}
+	})
+	t.Run("refusals", func(t *testing.T) {
+		_, refusals, _ := strings.Cut(out.String(), "WHAT MUST BE REFUSED")
+		for line := range strings.Lines(refusals) {
+			if people.in(line) {
+				t.Errorf("a refusal or a table row holds personal data; its beginning: %.60s", line)
+			}
+		}
+	})
+}
+
+// personal is everything about the population that must not leave a gateway.
+type personal struct {
+	// long pieces cannot stand in random bytes by chance: at least 7 letters.
+	long [][]byte
+	// words are whole words: every name part, date, SSN-5 and card number.
+	words    map[string]bool
+	someName string
+}
+
+var wordShape = regexp.MustCompile(`[0-9A-Za-z][0-9A-Za-z-]*`)
+
+func everybody(t *testing.T, d *Demo) personal {
+	p := personal{words: make(map[string]bool)}
+	add := func(piece string) {
+		if len(piece) < 3 {
+			return // initials, and the names XU or LI, are anywhere
+		}
+		p.words[strings.ToUpper(piece)] = true
+		if len(piece) >= 7 {
+			p.long = append(p.long, []byte(strings.ToUpper(piece)), []byte(strings.ToLower(piece)))
+		}
+	}
+	person := func(who waypost.Person) {
+		for _, field := range []string{who.Family, who.Given, who.Middle} {
+			for _, part := range strings.Fields(field) {
+				add(part)
+			}
+			add(field)
+		}
+		add(who.Born.String())
+		add(strings.ReplaceAll(who.Born.String(), "-", ""))
+		add(who.SSN5)
+		p.someName = who.Family
+	}
+	for _, state := range d.people.States() {
+		err := d.people.Each(state, func(r waypost.Record) error {
+			person(r.Person)
+			add(r.CardNumber)
+			add(r.ID)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range d.people.Scenarios() {
+		person(s.Applicant)
+	}
+	return p
+}
+
+// in reports whether the text holds a piece as a word of its own. Names are
+// upper case in the population; words in lower case are the program's.
+func (p personal) in(text string) bool {
+	for _, word := range wordShape.FindAllString(text, -1) {
+		if p.words[word] && !isProgramWord(word) {
+			return true
+		}
+	}
+	return false
+}
+
+// isProgramWord spares what the program itself writes in capitals or digits.
+func isProgramWord(word string) bool {
+	switch word {
+	case "WARN", "INFO", "ERROR", "DEBUG", "NO", "ACCEPTED", "FOR", "THE", "ENGINEER":
+		return true
+	}
+	return false
+}
+
+// search counts the pieces that stand anywhere in the files of a folder.
+func search(t *testing.T, dir string, pieces [][]byte) (found int) {
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, piece := range pieces {
+			if bytes.Contains(content, piece) {
+				found++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// searchRows reads every text of every row as words, so that short names and
+// SSN digits count too, which in random bytes would turn up by chance.
+func searchRows(t *testing.T, dir, role string, people personal) {
+	kind := strings.TrimRight(role, "-12345")
+	db, err := store.Open(context.Background(), "sqlite:"+filepath.Join(dir, kind+".db"), kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows := 0
+	for _, text := range texts(t, db, kind) {
+		rows++
+		if people.in(text) {
+			t.Errorf("%s: a row holds personal data; its beginning: %.40s", role, text)
+		}
+	}
+	if rows == 0 {
+		t.Errorf("%s: no texts were read", role)
+	}
+}
+
+// texts returns every value of a text column, and every ledger entry.
+func texts(t *testing.T, db *store.DB, kind string) (all []string) {
+	queries := []string{`SELECT CAST(body AS TEXT) FROM journal`, `SELECT member || ' ' || class FROM quota`}
+	if kind == "hub" {
+		queries = append(queries, `SELECT owner FROM pointer`, `SELECT recipient FROM mailbox`, `SELECT recipient FROM box`, `SELECT member FROM encryption_key`)
+	}
+	for _, q := range queries {
+		err := db.Read(context.Background(), func(tx *store.Tx) error {
+			return tx.Query(q, nil, func(scan func(dest ...any) error) error {
+				var text string
+				err := scan(&text)
+				all = append(all, text)
+				return err
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
