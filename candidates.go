@@ -26,15 +26,17 @@ type Candidate struct {
 	Owner     Jurisdiction
 }
 
-// Candidates is the hub's answer to one part of a search.
+// Candidates is the hub's answer to one part of a search. The list is in
+// ascending order of the random references, so that its order tells nothing,
+// and a set of candidates has one encoding.
 type Candidates struct {
 	Ticket  TicketID
 	TooMany bool
-	List    []Candidate
+	List    []Candidate // at most MaxCandidates
 }
 
 // Bytes is the canonical form, which the hub's receipt commits to through
-// [HashOutputs].
+// [HashOutputs]. [ParseCandidates] accepts it if the list is in order.
 func (c Candidates) Bytes() []byte {
 	b := cryptobyte.NewBuilder(nil)
 	b.AddBytes([]byte(candidatesDomain))
@@ -68,8 +70,8 @@ func ParseCandidates(raw []byte) (Candidates, error) {
 		if !s.CopyBytes(one.Reference[:]) || !s.CopyBytes(owner[:]) {
 			return Candidates{}, bad
 		}
-		var err error
-		if one.Owner, err = ParseJurisdiction(string(owner[:])); err != nil {
+		one.Owner = Jurisdiction(owner[:])
+		if n := len(c.List); !one.Owner.valid() || n > 0 && bytes.Compare(c.List[n-1].Reference[:], one.Reference[:]) >= 0 {
 			return Candidates{}, bad
 		}
 		c.List = append(c.List, one)

@@ -12,11 +12,17 @@ type Jurisdiction string
 
 // ParseJurisdiction accepts a two-letter code in any case.
 func ParseJurisdiction(s string) (Jurisdiction, error) {
-	s = strings.ToUpper(strings.TrimSpace(s))
-	if len(s) != 2 || s[0] < 'A' || s[0] > 'Z' || s[1] < 'A' || s[1] > 'Z' {
-		return "", Errorf(InvalidArgument, "a jurisdiction is two letters, like CA")
+	s = strings.TrimSpace(s)
+	// Before the case is changed: outside ASCII there are letters whose upper
+	// case is an A-Z.
+	if j := Jurisdiction(strings.ToUpper(s)); len(s) == 2 && j.valid() {
+		return j, nil
 	}
-	return Jurisdiction(s), nil
+	return "", Errorf(InvalidArgument, "a jurisdiction is two letters, like CA")
+}
+
+func (j Jurisdiction) valid() bool {
+	return len(j) == 2 && 'A' <= j[0] && j[0] <= 'Z' && 'A' <= j[1] && j[1] <= 'Z'
 }
 
 // Date is a calendar date without a time zone. The zero Date means unknown.

@@ -18,10 +18,7 @@ const (
 	ActionPublish      Action = "publish"       // the hub wrote pointers
 )
 
-const (
-	receiptDomain  = "waypost receipt v1\n"
-	maxReceiptSize = 1024
-)
+const receiptDomain = "waypost receipt v1\n"
 
 // Receipt is a role's signed promise that one action stands in its ledger: the
 // leaf numbered Sequence of the log Origin must be in a checkpoint by
@@ -59,17 +56,16 @@ func (r Receipt) Sign(identity ed25519.PrivateKey) (SignedReceipt, error) {
 
 // Bytes returns the wire form: payload, then the 64-byte signature.
 func (s SignedReceipt) Bytes() []byte {
-	return append(append(make([]byte, 0, len(s.payload)+len(s.signature)), s.payload...), s.signature...)
+	return joinSignature(s.payload, s.signature)
 }
 
 // ParseReceipt decodes the wire form strictly, without checking the signature.
 func ParseReceipt(b []byte) (SignedReceipt, error) {
 	bad := Errorf(InvalidArgument, "the receipt is not well formed")
-	if len(b) > maxReceiptSize || len(b) < ed25519.SignatureSize {
+	payload, signature, ok := cutSignature(b)
+	if !ok {
 		return SignedReceipt{}, bad
 	}
-	b = bytes.Clone(b)
-	payload, signature := b[:len(b)-ed25519.SignatureSize], b[len(b)-ed25519.SignatureSize:]
 	r, ok := unmarshalReceipt(payload)
 	if !ok {
 		return SignedReceipt{}, bad
@@ -89,7 +85,25 @@ func (s SignedReceipt) Verify(identity ed25519.PublicKey) error {
 	return nil
 }
 
+// check refuses what has no place in any receipt.
+func (r Receipt) check() error {
+	switch {
+	case !isWord(string(r.Action)):
+		return Errorf(InvalidArgument, "the action of a receipt is a word in lower case")
+	case !isPrintable(r.Signer, 32):
+		return Errorf(InvalidArgument, "the signer of a receipt is named as in the roster")
+	case !isPrintable(r.Origin, 255):
+		return Errorf(InvalidArgument, "the origin of a log is up to 255 printable characters without spaces")
+	case r.Deadline.Unix() <= 0 || r.Deadline.Unix() > lastSecond:
+		return Errorf(InvalidArgument, "a receipt says by when its leaf is published")
+	}
+	return nil
+}
+
 func (r Receipt) marshal() ([]byte, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
 	b := cryptobyte.NewBuilder(make([]byte, 0, 384))
 	b.AddBytes([]byte(receiptDomain))
 	addString(b, string(r.Action))
@@ -102,11 +116,7 @@ func (r Receipt) marshal() ([]byte, error) {
 	addString(b, r.Origin)
 	b.AddUint64(r.Sequence)
 	b.AddUint64(uint64(r.Deadline.Unix()))
-	out, err := b.Bytes()
-	if err != nil {
-		return nil, Errorf(InvalidArgument, "a name in the receipt is too long").WithCause(err)
-	}
-	return out, nil
+	return b.Bytes()
 }
 
 func unmarshalReceipt(payload []byte) (r Receipt, ok bool) {

@@ -18,10 +18,9 @@ const TicketWindow = 2 * time.Minute
 const ClockSkew = 30 * time.Second
 
 const (
-	ticketDomain  = "waypost ticket v1\n"
-	probesDomain  = "waypost blinded probes v1\n"
-	caseDomain    = "waypost case reference v1\n"
-	maxTicketSize = 1024
+	ticketDomain = "waypost ticket v1\n"
+	probesDomain = "waypost blinded probes v1\n"
+	caseDomain   = "waypost case reference v1\n"
 )
 
 // TicketID is the SHA-256 of a ticket's signed payload.
@@ -98,7 +97,7 @@ func (t Ticket) Sign(identity ed25519.PrivateKey) (SignedTicket, error) {
 
 // Bytes returns the wire form: payload, then the 64-byte signature.
 func (s SignedTicket) Bytes() []byte {
-	return append(append(make([]byte, 0, len(s.payload)+len(s.signature)), s.payload...), s.signature...)
+	return joinSignature(s.payload, s.signature)
 }
 
 // ParseTicket decodes the wire form strictly: any byte string that is not the
@@ -106,11 +105,10 @@ func (s SignedTicket) Bytes() []byte {
 // signature; see [SignedTicket.Verify].
 func ParseTicket(b []byte) (SignedTicket, error) {
 	bad := Errorf(InvalidArgument, "the ticket is not well formed")
-	if len(b) > maxTicketSize || len(b) < ed25519.SignatureSize {
+	payload, signature, ok := cutSignature(b)
+	if !ok {
 		return SignedTicket{}, bad
 	}
-	b = bytes.Clone(b)
-	payload, signature := b[:len(b)-ed25519.SignatureSize], b[len(b)-ed25519.SignatureSize:]
 	t, ok := unmarshalTicket(payload)
 	if !ok {
 		return SignedTicket{}, bad
@@ -122,14 +120,17 @@ func ParseTicket(b []byte) (SignedTicket, error) {
 	return SignedTicket{Ticket: t, ID: sha256.Sum256(payload), payload: payload, signature: signature}, nil
 }
 
-// Verify checks the signature and that kind, purpose and number of elements
-// go together. It does not judge freshness; see [Ticket.CheckFresh].
+// Verify checks the signature and that kind, purpose, operator class and number
+// of elements go together. It does not judge freshness; see [Ticket.CheckFresh].
 func (s SignedTicket) Verify(identity ed25519.PublicKey) error {
 	if !ed25519.Verify(identity, s.payload, s.signature) {
 		return Errorf(PermissionDenied, "the ticket is not signed by %s", s.SOI)
 	}
 	if !s.Kind.Allows(s.Purpose) {
 		return Errorf(PermissionDenied, "the purpose %s does not allow a %s", s.Purpose, s.Kind)
+	}
+	if !s.Kind.admits(s.Class) {
+		return Errorf(PermissionDenied, "an operator of class %s cannot ask for a %s", s.Class, s.Kind)
 	}
 	if !s.Kind.Takes(s.Elements) {
 		return Errorf(InvalidArgument, "a %s ticket cannot carry %d elements", s.Kind, s.Elements)
@@ -160,7 +161,34 @@ func (t Ticket) CoversProbes(elements []byte) error {
 	return nil
 }
 
+// check refuses what has no place in any ticket, when it is signed and when it
+// is read. Whether the words are known is for Verify to say.
+func (t Ticket) check() error {
+	for _, word := range []string{string(t.Kind), string(t.Environment), string(t.Class), string(t.Purpose)} {
+		if !isWord(word) {
+			return Errorf(InvalidArgument, "kind, environment, operator class and purpose of a ticket are words in lower case")
+		}
+	}
+	switch {
+	case !t.SOI.valid():
+		return Errorf(InvalidArgument, "a ticket names a state of inquiry by two capital letters")
+	case t.IssuedAt.UnixMilli() <= 0 || t.IssuedAt.Unix() > lastSecond:
+		return Errorf(InvalidArgument, "a ticket says when it was issued")
+	case t.Elements < 0 || t.Elements > 0xffff:
+		return Errorf(InvalidArgument, "a ticket cannot carry %d elements", t.Elements)
+	// A nonce of zeros comes from a broken generator. Without an audit secret
+	// the ledgers could not be brought together, without an operator's tag no
+	// operator's quota would bind.
+	case t.Nonce == [16]byte{} || t.Tau == [32]byte{} || t.Operator == [32]byte{}:
+		return Errorf(InvalidArgument, "nonce, audit secret and operator tag of a ticket are not zero")
+	}
+	return nil
+}
+
 func (t Ticket) marshal() ([]byte, error) {
+	if err := t.check(); err != nil {
+		return nil, err
+	}
 	b := cryptobyte.NewBuilder(make([]byte, 0, 512))
 	b.AddBytes([]byte(ticketDomain))
 	addString(b, string(t.Kind))
@@ -178,9 +206,6 @@ func (t Ticket) marshal() ([]byte, error) {
 	b.AddUint16(uint16(t.Elements))
 	b.AddBytes(t.Probes[:])
 	b.AddBytes(t.Tau[:])
-	if t.Elements < 0 || t.Elements > 0xffff {
-		return nil, Errorf(InvalidArgument, "a ticket cannot carry %d elements", t.Elements)
-	}
 	return b.Bytes()
 }
 
@@ -210,24 +235,4 @@ func unmarshalTicket(payload []byte) (t Ticket, ok bool) {
 	t.Class, t.Purpose, t.Elements = OperatorClass(class), Purpose(purpose), int(elements)
 	t.IssuedAt = time.UnixMilli(int64(issued)).UTC()
 	return t, ok
-}
-
-// addString writes a string with a one-byte length: every string that is
-// signed is short vocabulary, never free text.
-func addString(b *cryptobyte.Builder, s string) {
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(s)) })
-}
-
-func readString(s *cryptobyte.String, out *string) bool {
-	var v cryptobyte.String
-	if !s.ReadUint8LengthPrefixed(&v) {
-		return false
-	}
-	*out = string(v)
-	return true
-}
-
-func readDomain(s *cryptobyte.String, domain string) bool {
-	var v []byte
-	return s.ReadBytes(&v, len(domain)) && string(v) == domain
 }

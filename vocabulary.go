@@ -1,5 +1,7 @@
 package waypost
 
+import "slices"
+
 // Purpose says why a state asks. The list is closed: there is no law
 // enforcement or immigration purpose (18 USC 2721 names the permitted uses;
 // this list is narrower).
@@ -30,9 +32,11 @@ const (
 	KindPublish Kind = "publish" // up to 100 records of 10 elements; never a search
 )
 
-// kindRule says which purposes a kind allows and how many elements it takes.
+// kindRule says which purposes and operators a kind allows and how many elements
+// it takes.
 type kindRule struct {
 	purposes []Purpose
+	classes  []OperatorClass
 	elements func(n int) bool
 }
 
@@ -48,10 +52,12 @@ const (
 var kindRules = map[Kind]kindRule{
 	KindCheck: {
 		purposes: append(issuePurposes[:len(issuePurposes):len(issuePurposes)], DuplicateResolution, PostConviction),
+		classes:  []OperatorClass{Attended, Unattended},
 		elements: func(n int) bool { return n == CheckElements },
 	},
 	KindPublish: {
 		purposes: []Purpose{MaintainPointer},
+		classes:  []OperatorClass{Loader},
 		elements: func(n int) bool {
 			return n > 0 && n%RecordElements == 0 && n/RecordElements <= MaxPublishBatch
 		},
@@ -60,14 +66,9 @@ var kindRules = map[Kind]kindRule{
 
 // Allows reports whether the purpose is one that the kind of transaction may
 // be asked for.
-func (k Kind) Allows(p Purpose) bool {
-	for _, q := range kindRules[k].purposes {
-		if p == q {
-			return true
-		}
-	}
-	return false
-}
+func (k Kind) Allows(p Purpose) bool { return slices.Contains(kindRules[k].purposes, p) }
+
+func (k Kind) admits(c OperatorClass) bool { return slices.Contains(kindRules[k].classes, c) }
 
 // Takes reports whether n is a number of elements that the kind may carry.
 func (k Kind) Takes(n int) bool {
