@@ -1,9 +1,11 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -62,8 +64,8 @@ func (s *Server) Search(ctx context.Context, req *waypostv1.SearchRequest) (*way
 	if err != nil {
 		return nil, err
 	}
-	for _, n := range plan.notices {
-		s.bell.ring(n.recipient)
+	for _, one := range plan.found {
+		s.bell.ring(one.notice.recipient)
 	}
 	return s.answerSearch(ticket, part.action, inputs, done)
 }
@@ -121,37 +123,50 @@ func (s *Server) searchesOf(ctx context.Context, id waypost.TicketID) (map[uint3
 
 // plan is what a search will commit: everything but the ledger position.
 type plan struct {
-	candidates waypost.Candidates
-	pointers   []int64
-	notices    []mail
+	candidates []byte // canonical
+	found      []planned
+}
+
+// planned is one candidate.
+type planned struct {
+	pointer   int64
+	candidate waypost.Candidate
+	notice    mail
 }
 
 // plan gives every new pointer a reference of this ticket and seals a notice to
 // its owner. Pointers that an earlier part returned are not returned again.
 func (s *Server) plan(ctx context.Context, t waypost.SignedTicket, hits []found) (plan, error) {
-	p := plan{candidates: waypost.Candidates{Ticket: t.ID}}
+	var p plan
 	known, err := s.referencesOf(ctx, t.ID)
 	if err != nil {
 		return p, err
 	}
+	tooMany := false
 	for _, f := range hits {
 		if known[f.pointer] {
 			continue
 		}
-		if len(p.candidates.List) == waypost.MaxCandidates {
-			p.candidates.TooMany = true
+		if len(p.found) == waypost.MaxCandidates {
+			tooMany = true
 			break
 		}
-		var reference waypost.Reference
-		_, _ = rand.Read(reference[:]) // never fails (Go 1.24)
-		notice, err := s.notice(ctx, t, f, reference)
-		if err != nil {
+		one := planned{pointer: f.pointer, candidate: waypost.Candidate{Owner: f.owner}}
+		_, _ = rand.Read(one.candidate.Reference[:]) // never fails (Go 1.24)
+		if one.notice, err = s.notice(ctx, t, f, one.candidate.Reference); err != nil {
 			return p, err
 		}
-		p.candidates.List = append(p.candidates.List, waypost.Candidate{Reference: reference, Owner: f.owner})
-		p.pointers = append(p.pointers, f.pointer)
-		p.notices = append(p.notices, notice)
+		p.found = append(p.found, one)
 	}
+	// The order of the hits would tell who has most of them.
+	slices.SortFunc(p.found, func(a, b planned) int {
+		return bytes.Compare(a.candidate.Reference[:], b.candidate.Reference[:])
+	})
+	list := waypost.Candidates{Ticket: t.ID, TooMany: tooMany}
+	for _, one := range p.found {
+		list.List = append(list.List, one.candidate)
+	}
+	p.candidates = list.Bytes()
 	return p, nil
 }
 
@@ -199,12 +214,12 @@ func (s *Server) commitSearch(tx *store.Tx, t waypost.SignedTicket, part uint32,
 			return done, err
 		}
 	}
-	done = searched{inputs: inputs, candidates: p.candidates.Bytes()}
-	if done.receiptPlace, err = s.log(tx, t, string(action), now, journal.Field{Name: "candidates", Value: decimal(len(p.pointers))}); err != nil {
+	done = searched{inputs: inputs, candidates: p.candidates}
+	if done.receiptPlace, err = s.log(tx, t, string(action), now, journal.Field{Name: "candidates", Value: decimal(len(p.found))}); err != nil {
 		return done, err
 	}
-	for i, pointer := range p.pointers {
-		if err := s.deliver(tx, t, pointer, p.candidates.List[i], p.notices[i], now); err != nil {
+	for _, one := range p.found {
+		if err := s.deliver(tx, t, one, now); err != nil {
 			return done, err
 		}
 	}
@@ -215,14 +230,14 @@ func (s *Server) commitSearch(tx *store.Tx, t waypost.SignedTicket, part uint32,
 
 // deliver commits one candidate: its reference, the notice in its owner's box,
 // and the entry that says so.
-func (s *Server) deliver(tx *store.Tx, t waypost.SignedTicket, pointer int64, c waypost.Candidate, notice mail, now time.Time) error {
-	if _, err := tx.Exec(`INSERT INTO reference (ticket, pointer, reference) VALUES ($1, $2, $3)`, t.ID[:], pointer, c.Reference[:]); err != nil {
+func (s *Server) deliver(tx *store.Tx, t waypost.SignedTicket, one planned, now time.Time) error {
+	if _, err := tx.Exec(`INSERT INTO reference (ticket, pointer, reference) VALUES ($1, $2, $3)`, t.ID[:], one.pointer, one.candidate.Reference[:]); err != nil {
 		return err
 	}
-	if _, err := s.log(tx, t, "deliver", now, journal.Field{Name: "owner", Value: string(c.Owner)}); err != nil {
+	if _, err := s.log(tx, t, "deliver", now, journal.Field{Name: "owner", Value: string(one.candidate.Owner)}); err != nil {
 		return err
 	}
-	return putMail(tx, notice)
+	return putMail(tx, one.notice)
 }
 
 // answerSearch signs the receipt over a committed part.
