@@ -3,7 +3,10 @@ package rpc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"strings"
+	"unicode"
 
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connectproto"
@@ -31,24 +34,42 @@ var wireCodes = map[waypost.Code]connect.Code{
 // toWire turns any error into one that may leave the process: code and public
 // message only.
 func toWire(err error) error {
-	if errors.Is(err, context.Canceled) {
-		return connect.NewError(connect.CodeCanceled, "the call was cancelled")
-	}
-	var own *connect.Error
-	if errors.As(err, &own) && !own.IsRemote() {
-		return own // the framework's own refusals: malformed, too large, unknown
-	}
-	message := "internal error: see the log of the party that answered"
-	code := waypost.CodeOf(err)
 	var e *waypost.Error
-	if errors.As(err, &e) && code != waypost.Internal {
-		message = e.Message
+	var framework *connect.Error
+	switch {
+	case errors.As(err, &e) && e.Code != waypost.Internal:
+		return wireError(e.Code, e.Message)
+	case errors.Is(err, context.Canceled):
+		return connect.NewError(connect.CodeCanceled, "the call was cancelled")
+	case errors.Is(err, context.DeadlineExceeded):
+		return connect.NewError(connect.CodeDeadlineExceeded, "the call took longer than the caller would wait")
+	case !errors.As(err, &framework):
+		return wireError(waypost.Internal, "internal error: see the log of the party that answered")
 	}
+	// The framework's own refusals. Its words may quote the request.
+	switch framework.Code() {
+	case connect.CodeUnimplemented:
+		return framework
+	case connect.CodeResourceExhausted:
+		return wireError(waypost.InvalidArgument, fmt.Sprintf("the request is larger than %d bytes", MaxMessage))
+	}
+	return wireError(waypost.InvalidArgument, "the request cannot be read: it is malformed or incomplete")
+}
+
+func wireError(code waypost.Code, message string) error {
 	wire := connect.NewError(wireCodes[code], message)
 	if detail, err := connectproto.NewErrorDetail(&waypostv1.ErrorCode{Code: string(code)}); err == nil {
 		wire = wire.WithDetail(detail)
 	}
 	return wire
+}
+
+// fault reports whether the error is this process's own: such an error goes
+// into its log, because the caller learns nothing about it.
+func fault(err error) bool {
+	var framework *connect.Error
+	return waypost.CodeOf(err) == waypost.Internal && !errors.As(err, &framework) &&
+		!errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }
 
 // fromWire is the other half: a peer's verdict becomes a waypost error, and a
@@ -65,13 +86,33 @@ func fromWire(err error) error {
 		msg, decodeErr := connectproto.UnmarshalErrorDetail(d)
 		if code, ok := msg.(*waypostv1.ErrorCode); decodeErr == nil && ok {
 			if _, known := wireCodes[waypost.Code(code.Code)]; known {
-				return waypost.Errorf(waypost.Code(code.Code), "%s", wire.Message()).WithCause(err)
+				return waypost.Errorf(waypost.Code(code.Code), "%s", printable(wire.Message())).WithCause(err)
 			}
 		}
 	}
-	// The peer's TLS refusal or our own of its certificate arrives here with a
-	// cause that says which; it names members, never persons.
+	// Our own refusal of the peer's certificate says which member and why.
+	var refusal *waypost.Error
+	if errors.As(err, &refusal) {
+		return waypost.Errorf(waypost.Unavailable, "no answer from the other party: %s", refusal.Message).WithCause(err)
+	}
 	return waypost.Errorf(waypost.Unavailable, "no answer from the other party").WithCause(err)
+}
+
+// maxWords bounds what a peer can make us say, in characters.
+const maxWords = 500
+
+// printable is a peer's message without what could disturb a screen or a log.
+func printable(message string) string {
+	var b strings.Builder
+	for _, r := range message {
+		if b.Len() >= maxWords {
+			break
+		}
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // errorsFromWire applies fromWire to all that a client stream reports.

@@ -72,7 +72,7 @@ func ErrorsToWire(log *slog.Logger) connect.ServerInterceptor {
 			if err == nil {
 				return nil
 			}
-			if waypost.CodeOf(err) == waypost.Internal && ctx.Err() == nil {
+			if fault(err) && ctx.Err() == nil {
 				log.Error("call failed", "procedure", spec.Procedure, "cause", causeText(err))
 			}
 			return toWire(err)
