@@ -22,10 +22,17 @@ const (
 	operators      = "operators"  // distinct operators of a day
 	publishing     = "publish"    // elements published in a day
 	loading        = "load"       // elements of the onboarding grant, ever
+	seen           = "seen"       // operators met today
+	mail           = "mail"       // bytes put into other members' boxes in a day
 	day, hour      = 24 * time.Hour, time.Hour
 	ever           = time.Duration(0)
 	unlimitedSince = 0
 )
+
+// mailPerDay is what one member may put into other members' boxes in a day, in
+// bytes: several times what the largest state writes, and a fraction of what a
+// box holds, so that one member cannot close another's.
+const mailPerDay = 4 << 30
 
 // Charge counts one ticket against its member's quota, or returns
 // QuotaExceeded; the caller's transaction is then rolled back, and with it the
@@ -41,25 +48,28 @@ func Charge(tx *store.Tx, member roster.Member, t waypost.Ticket, share func(lim
 		return err
 	}
 	if t.Class == waypost.Unattended {
-		if err := c.take(unattended, nil, day, 1, q.UnattendedPerDay, "unattended checks today"); err != nil {
-			return err
-		}
-		return nil
+		return c.take(unattended, nil, day, 1, q.UnattendedPerDay, "unattended checks today")
 	}
-	used, err := c.add(operatorHour, t.Operator[:], hour, 1)
-	if err != nil {
+	// What is said of operators is not divided among the counters: a person
+	// cannot be spread over key holders, and each holder meets nearly everyone.
+	c.share = whole
+	if err := c.take(operatorHour, t.Operator[:], hour, 1, q.TicketsPerOperatorHour, "checks by this operator this hour"); err != nil {
 		return err
-	}
-	// An operator's own cap is not divided among the counters: one person
-	// cannot be spread over key holders.
-	if used > int64(q.TicketsPerOperatorHour) {
-		return c.refuse("checks by this operator this hour", hour)
 	}
 	if first, err := c.firstToday(t.Operator[:]); err != nil || !first {
 		return err
 	}
 	return c.take(operators, nil, day, 1, q.Operators, "distinct operators today")
 }
+
+// ChargeMail counts sealed messages, in bytes, against what a member may put
+// into boxes in a day.
+func ChargeMail(tx *store.Tx, member string, bytes int, now time.Time) error {
+	c := counter{tx: tx, member: member, share: whole, now: now.UTC()}
+	return c.take(mail, nil, day, int64(bytes), mailPerDay, "mail today")
+}
+
+func whole(limit int) int { return limit }
 
 // counter is one charge on its way.
 type counter struct {
@@ -123,11 +133,11 @@ func (c counter) starts(window time.Duration) int64 {
 // firstToday notes the operator tag and reports whether it is new today.
 func (c counter) firstToday(operator []byte) (bool, error) {
 	n, err := c.tx.Exec(`INSERT INTO quota (member, class, key, starts, used) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (member, class, key, starts) DO NOTHING`, c.member, "seen", operator, c.starts(day), 1)
+		ON CONFLICT (member, class, key, starts) DO NOTHING`, c.member, seen, operator, c.starts(day), 1)
 	return n == 1, err
 }
 
-// Expire deletes the windows that ended more than two days ago.
+// Expire deletes the windows that ended two days ago or earlier.
 func Expire(tx *store.Tx, now time.Time) error {
 	_, err := tx.Exec(`DELETE FROM quota WHERE starts > 0 AND starts < $1`, now.Add(-3*day).Unix())
 	return err

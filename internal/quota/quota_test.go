@@ -1,0 +1,314 @@
+package quota_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/quota"
+	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/internal/store"
+)
+
+var start = time.Date(2026, 3, 4, 10, 30, 0, 0, time.UTC)
+
+func whole(n int) int { return n }
+
+func open(t testing.TB) *store.DB {
+	t.Helper()
+	db, err := store.Open(context.Background(), "sqlite:"+t.TempDir()+"/holder.db", "keyholder")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+// counter charges tickets of one member.
+type counter struct {
+	db     *store.DB
+	member roster.Member
+	share  func(int) int
+}
+
+func newCounter(t testing.TB, q roster.Quota) counter {
+	return counter{open(t), roster.Member{Name: "AZ", Quota: q}, whole}
+}
+
+func (c counter) charge(t waypost.Ticket, at time.Time) error {
+	return c.db.Write(context.Background(), func(tx *store.Tx) error { return quota.Charge(tx, c.member, t, c.share, at) })
+}
+
+// take charges until it is refused and returns how often it was not.
+func (c counter) take(t *testing.T, at time.Time, next func(i int) waypost.Ticket) (n int, words string) {
+	t.Helper()
+	for i := range 100 {
+		if err := c.charge(next(i), at); err != nil {
+			if waypost.CodeOf(err) != waypost.QuotaExceeded {
+				t.Fatal(err)
+			}
+			return i, err.Error()
+		}
+	}
+	t.Fatal("nothing was refused")
+	return 0, ""
+}
+
+func check(operator byte) waypost.Ticket {
+	return waypost.Ticket{Kind: waypost.KindCheck, Class: waypost.Attended, Operator: [32]byte{operator}, Elements: waypost.CheckElements}
+}
+
+func unattended() waypost.Ticket {
+	t := check(1)
+	t.Class = waypost.Unattended
+	return t
+}
+
+func publish(records int) waypost.Ticket {
+	return waypost.Ticket{Kind: waypost.KindPublish, Class: waypost.Loader, Operator: [32]byte{1}, Elements: records * waypost.RecordElements}
+}
+
+var plenty = roster.Quota{TicketsPerDay: 90, UnattendedPerDay: 90, TicketsPerOperatorHour: 90, Operators: 90, PublishElementsPerDay: 900, PublishElementsForALoad: 900}
+
+// Each limit is exact, says what it is, and comes back in its own time.
+func TestLimits(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		limit  func(*roster.Quota)
+		want   int
+		words  string
+		next   func(i int) waypost.Ticket
+		window time.Duration
+	}{
+		{"checks a day", func(q *roster.Quota) { q.TicketsPerDay = 7 }, 7, "checks today: try again after 2026-03-05T00:00:00Z",
+			func(i int) waypost.Ticket { return check(byte(i + 1)) }, 24 * time.Hour},
+		{"unattended checks count as checks", func(q *roster.Quota) { q.TicketsPerDay = 7 }, 7, "checks today",
+			func(int) waypost.Ticket { return unattended() }, 24 * time.Hour},
+		{"unattended checks a day", func(q *roster.Quota) { q.UnattendedPerDay = 5 }, 5, "unattended checks today",
+			func(int) waypost.Ticket { return unattended() }, 24 * time.Hour},
+		{"one operator's hour", func(q *roster.Quota) { q.TicketsPerOperatorHour = 6 }, 6, "by this operator this hour: try again after 2026-03-04T11:00:00Z",
+			func(int) waypost.Ticket { return check(1) }, time.Hour},
+		{"distinct operators a day", func(q *roster.Quota) { q.Operators = 4 }, 4, "distinct operators today",
+			func(i int) waypost.Ticket { return check(byte(i + 1)) }, 24 * time.Hour},
+		{"published elements", func(q *roster.Quota) { q.PublishElementsPerDay, q.PublishElementsForALoad = 95, 0 }, 9, "elements of the load grant: ask governance",
+			func(int) waypost.Ticket { return publish(1) }, 24 * time.Hour},
+		{"no quota at all", func(q *roster.Quota) { *q = roster.Quota{} }, 0, "checks today",
+			func(int) waypost.Ticket { return check(1) }, 0},
+	} {
+		q := plenty
+		c.limit(&q)
+		counted := newCounter(t, q)
+		got, words := counted.take(t, start, c.next)
+		if got != c.want || !strings.Contains(words, c.words) || !strings.Contains(words, "AZ") {
+			t.Errorf("%s: %d, want %d: %s", c.name, got, c.want, words)
+		}
+		if c.window == 0 {
+			continue
+		}
+		if err := counted.charge(c.next(50), start.Truncate(c.window).Add(c.window-time.Second)); waypost.CodeOf(err) != waypost.QuotaExceeded {
+			t.Errorf("%s: at the end of the window: %v", c.name, err)
+		}
+		if got, _ := counted.take(t, start.Truncate(c.window).Add(c.window), c.next); got != c.want {
+			t.Errorf("%s: %d in the next window", c.name, got)
+		}
+	}
+}
+
+// Beyond a day's corrections a load draws on its grant, once and for all.
+func TestLoadGrant(t *testing.T) {
+	q := plenty
+	q.PublishElementsPerDay, q.PublishElementsForALoad = 50, 70
+	c := newCounter(t, q)
+	if n, words := c.take(t, start, func(int) waypost.Ticket { return publish(1) }); n != 12 || !strings.Contains(words, "load grant") {
+		t.Errorf("%d records on the first day: %s", n, words)
+	}
+	for i := range 3 {
+		tomorrow := start.AddDate(0, 0, i+1)
+		if n, _ := c.take(t, tomorrow, func(int) waypost.Ticket { return publish(1) }); n != 5 {
+			t.Errorf("%d records on a later day: the grant came back", n)
+		}
+		if err := c.db.Write(t.Context(), func(tx *store.Tx) error { return quota.Expire(tx, tomorrow.AddDate(0, 0, 30)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A batch that does not fit into what is left of the day is drawn whole on
+	// the grant, and what is left of the day stays.
+	c = newCounter(t, q)
+	for _, batch := range []struct {
+		records int
+		good    bool
+	}{{3, true}, {7, true}, {1, true}, {2, false}, {1, true}, {1, false}} {
+		if err := c.charge(publish(batch.records), start); (err == nil) != batch.good {
+			t.Errorf("a batch of %d: %v", batch.records, err)
+		}
+	}
+}
+
+// A refusal counts nothing, whichever of several limits refused.
+func TestRefusalCountsNothing(t *testing.T) {
+	q := plenty
+	q.TicketsPerDay, q.TicketsPerOperatorHour = 10, 2
+	c := newCounter(t, q)
+	for range 2 {
+		if err := c.charge(check(1), start); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 50 {
+		if err := c.charge(check(1), start); waypost.CodeOf(err) != waypost.QuotaExceeded {
+			t.Fatal(err)
+		}
+	}
+	if n, _ := c.take(t, start, func(i int) waypost.Ticket { return check(byte(2 + i)) }); n != 8 {
+		t.Errorf("%d more checks after refusals, want 8", n)
+	}
+}
+
+// A key holder grants its share of the member's limits, and the whole of what
+// is said about persons: nearly every operator comes to every holder.
+func TestShares(t *testing.T) {
+	half := func(n int) int { return n / 2 }
+	for _, c := range []struct {
+		name  string
+		limit func(*roster.Quota)
+		want  int
+		next  func(i int) waypost.Ticket
+	}{
+		{"checks", func(q *roster.Quota) { q.TicketsPerDay = 12 }, 6, func(i int) waypost.Ticket { return check(byte(i + 1)) }},
+		{"unattended", func(q *roster.Quota) { q.UnattendedPerDay = 12 }, 6, func(int) waypost.Ticket { return unattended() }},
+		{"elements", func(q *roster.Quota) { q.PublishElementsPerDay, q.PublishElementsForALoad = 120, 40 }, 8, func(int) waypost.Ticket { return publish(1) }},
+		{"operator", func(q *roster.Quota) { q.TicketsPerOperatorHour = 12 }, 12, func(int) waypost.Ticket { return check(1) }},
+		{"operators", func(q *roster.Quota) { q.Operators = 12 }, 12, func(i int) waypost.Ticket { return check(byte(i + 1)) }},
+	} {
+		q := plenty
+		c.limit(&q)
+		counted := newCounter(t, q)
+		counted.share = half
+		if n, _ := counted.take(t, start, c.next); n != c.want {
+			t.Errorf("%s: %d, want %d", c.name, n, c.want)
+		}
+	}
+}
+
+// Members and operators of the same name in different states do not share.
+func TestMembersAreSeparate(t *testing.T) {
+	q := plenty
+	q.TicketsPerDay, q.Operators = 3, 1
+	c := newCounter(t, q)
+	other := c
+	other.member.Name = "CA"
+	for _, each := range []counter{c, other} {
+		if n, _ := each.take(t, start, func(int) waypost.Ticket { return check(1) }); n != 3 {
+			t.Errorf("%s: %d", each.member.Name, n)
+		}
+	}
+}
+
+func TestConcurrentChargesAreExact(t *testing.T) {
+	q := plenty
+	q.TicketsPerDay = 40
+	c := newCounter(t, q)
+	var good atomic.Int64
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for range 12 {
+				err := c.charge(check(byte(i+1)), start)
+				if err == nil {
+					good.Add(1)
+				} else if waypost.CodeOf(err) != waypost.QuotaExceeded {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if good.Load() != 40 {
+		t.Errorf("%d of 96 concurrent checks were admitted, want 40", good.Load())
+	}
+}
+
+// What a failed transaction charged was never charged.
+func TestUndoneChargeIsNotCounted(t *testing.T) {
+	q := plenty
+	q.TicketsPerDay = 2
+	c := newCounter(t, q)
+	failure := errors.New("the ledger is full")
+	for range 5 {
+		err := c.db.Write(t.Context(), func(tx *store.Tx) error {
+			if err := quota.Charge(tx, c.member, check(1), whole, start); err != nil {
+				return err
+			}
+			return failure
+		})
+		if !errors.Is(err, failure) {
+			t.Fatal(err)
+		}
+	}
+	if n, _ := c.take(t, start, func(int) waypost.Ticket { return check(1) }); n != 2 {
+		t.Errorf("%d checks, want 2", n)
+	}
+}
+
+// Expire forgets nothing that still counts.
+func TestExpire(t *testing.T) {
+	c := newCounter(t, roster.Quota{TicketsPerDay: 5, TicketsPerOperatorHour: 3, Operators: 2})
+	round := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		round++
+		c.member.Name = fmt.Sprint("AZ", round) // a member that has used nothing
+		at := start
+		used := make(map[string]int)
+		for range rapid.IntRange(1, 30).Draw(rt, "steps") {
+			at = at.Add(time.Duration(rapid.IntRange(0, 200).Draw(rt, "minutes")) * time.Minute)
+			if err := c.db.Write(t.Context(), func(tx *store.Tx) error { return quota.Expire(tx, at) }); err != nil {
+				rt.Fatal(err)
+			}
+			operator := byte(rapid.IntRange(1, 3).Draw(rt, "operator"))
+			day, hour := at.Format("day 2006-01-02"), at.Format("2006-01-02T15")+fmt.Sprint(operator)
+			met := fmt.Sprint(day, " operator ", operator)
+			fits := used[day] < 5 && used[hour] < 3 && (used[met] > 0 || used[day+" operators"] < 2)
+			if err := c.charge(check(operator), at); (err == nil) != fits {
+				rt.Fatalf("at %v operator %d: %v, the model says %v (%v)", at, operator, err, fits, used)
+			}
+			if fits {
+				if used[met] == 0 {
+					used[day+" operators"]++
+				}
+				used[day]++
+				used[hour]++
+				used[met]++
+			}
+		}
+	})
+}
+
+func TestMail(t *testing.T) {
+	c := newCounter(t, plenty)
+	send := func(bytes int, at time.Time) error {
+		return c.db.Write(t.Context(), func(tx *store.Tx) error { return quota.ChargeMail(tx, "AZ", bytes, at) })
+	}
+	for i, err := range []error{send(3<<30, start), send(1<<30, start)} {
+		if err != nil {
+			t.Errorf("message %d: %v", i, err)
+		}
+	}
+	if err := send(1, start); waypost.CodeOf(err) != waypost.QuotaExceeded || !strings.Contains(err.Error(), "mail today") {
+		t.Errorf("%v", err)
+	}
+	if err := send(1, start.AddDate(0, 0, 1)); err != nil {
+		t.Errorf("the next day: %v", err)
+	}
+}
