@@ -90,7 +90,12 @@ func newDate(d waypost.Date) date {
 func common(s freq.Share) bool { return s < populationSteps }
 
 // reading is one way to read a person's names.
-type reading struct{ given, surname string }
+type reading struct {
+	given, surname string
+	// limit is the commonest that a key of a further reading may be to be worth
+	// a probe. The indexed reading has none.
+	limit freq.Share
+}
 
 func three(s string) string { return s[:min(3, len(s))] }
 

@@ -28,7 +28,7 @@ func newReader(n Normal, secret []byte) *reader {
 }
 
 // base is the reading that is indexed: first given name, first surname.
-func (r *reader) base() reading { return reading{first(r.n.Given), first(r.n.Family)} }
+func (r *reader) base() reading { return reading{given: first(r.n.Given), surname: first(r.n.Family)} }
 
 func first(names []string) string {
 	if len(names) == 0 {

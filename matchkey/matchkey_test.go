@@ -113,7 +113,7 @@ func TestSecondPartIsUnderTheSecret(t *testing.T) {
 }
 
 func TestSecondPartWithSSN(t *testing.T) {
-	p := waypost.Person{Family: "Smith", Given: "James", Born: waypost.Date{Year: 1957, Month: 3, Day: 14}, SSN5: "48213"}
+	p := waypost.Person{Family: "Kowalczyk", Given: "Ophelia", Born: waypost.Date{Year: 1983, Month: 11, Day: 23}, SSN5: "48213"}
 	a, b := NewQuery(p, secretA), NewQuery(p, secretB)
 	shared := 0
 	for i := NameProbes; i < Probes; i++ {
@@ -183,13 +183,13 @@ func TestErrorsSurvived(t *testing.T) {
 	}{
 		{"the same", person("Ophelia", "Kowalczyk", "48213"), person("Ophelia", "Kowalczyk", "48213"), "Fa G H I Ka Q A B C E"},
 		{"accents and case", person("JOSÉ", "peña", ""), person("Jose", "Pena", ""), "Fa G H I Ka Q"},
-		{"nickname", person("Bob", "Kowalczyk", ""), person("Robert", "Kowalczyk", ""), "Fa G H I Ka Q"},
+		{"nickname", person("Bob", "Kowalczyk", ""), person("Robert", "Kowalczyk", ""), "Fa G H I Q"},
 		{"formal name", person("Robert", "Kowalczyk", ""), person("Bob", "Kowalczyk", ""), "H Q"},
 		{"initial", person("O", "Kowalczyk", ""), person("Ophelia", "Kowalczyk", ""), "Fa"},
 		{"swapped names", person("Kowalczyk", "Ophelia", ""), person("Ophelia", "Kowalczyk", ""), "Fa G H I Ka Q"},
 		{"second surname", person("Ana", "Tiburcio Zelaya", ""), person("Ana", "Zelaya", ""), "Fa G H I Ka Q"},
 		{"surnames as one", person("Ana", "Tiburcio-Zelaya", ""), person("Ana", "Tiburciozelaya", ""), "Fa G H I Ka Q"},
-		{"transliteration", person("Weiming", "Zhang", ""), person("Weiming", "Chang", ""), "Fa G H I Ka Q"},
+		{"transliteration", person("Weiming", "Zhang", ""), person("Weiming", "Chang", ""), "G H I Ka Q"},
 		{"misspelt surname", person("Ophelia", "Kovalchik", ""), person("Ophelia", "Kovalcik", ""), "G I Q"},
 		{"truncated", person("Christop", "Featherstonehau", ""), person("Christopher", "Featherstonehaugh", ""), "G I Q"},
 		{"wrong month", dated(person("Ophelia", "Kowalczyk", ""), 1983, 10, 23), person("Ophelia", "Kowalczyk", ""), "Ka"},

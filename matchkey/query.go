@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/matchkey/internal/freq"
 )
 
 // Query is the keys that one person is looked up by.
@@ -73,6 +74,25 @@ func (c *collector) add(x clue) {
 	c.clues = append(c.clues, x)
 }
 
+// addRare adds the clue of a further reading if few others are expected to have
+// it: a reading that is wrong for most people must not cost them all, and a
+// common key of a wrong reading finds only strangers.
+func (c *collector) addRare(x clue, limit freq.Share) {
+	if !x.decoy && x.share >= limit {
+		c.add(x)
+	}
+}
+
+// Limits on the share of a key of a further reading: as many others as for an
+// indexed key where people do go by that reading (one part of a double surname),
+// and 0.02 others where few do. Measured in the README of internal/matcheval:
+// this halves what is expected by chance and costs a thousandth of those without
+// an SSN.
+const (
+	likely  freq.Share = populationSteps
+	farther freq.Share = populationSteps + 45
+)
+
 // byWorth is the order in which the keys of further readings are taken: first
 // for every reading the two that an exact namesake agrees on, so that each
 // reading can pass the first leg alone, then those that survive misspelling.
@@ -90,9 +110,9 @@ func (r *reader) nameClues() []clue {
 		made[i+1] = r.name(read)
 	}
 	for tier, kinds := range byWorth {
-		for _, clues := range made[1:] {
-			c.add(clues[kinds[0]])
-			c.add(clues[kinds[1]])
+		for i, clues := range made[1:] {
+			c.addRare(clues[kinds[0]], readings[i+1].limit)
+			c.addRare(clues[kinds[1]], readings[i+1].limit)
 		}
 		if tier == 0 {
 			r.otherRoots(&c, readings[0])
@@ -109,7 +129,7 @@ func (r *reader) nameClues() []clue {
 func (r *reader) otherRoots(c *collector, base reading) {
 	if formal := formalNames()[base.given]; len(formal) > 1 {
 		for _, f := range formal[1:] {
-			c.add(r.name(reading{f, base.surname})[H])
+			c.addRare(r.name(reading{given: f, surname: base.surname})[H], farther)
 		}
 	}
 }
@@ -127,9 +147,7 @@ func (r *reader) ssnClues(secret []byte) []clue {
 		for _, read := range readings[1:] {
 			clues := r.ssn(read, secret)
 			for _, k := range []Kind{C, E, B} {
-				if x := clues[k-A]; !x.decoy {
-					c.add(x)
-				}
+				c.addRare(clues[k-A], read.limit)
 			}
 		}
 	}
@@ -144,43 +162,41 @@ func (r *reader) ssnClues(secret []byte) []clue {
 // and then by worth, at most maxReadings and without repeats.
 func (r *reader) readings() []reading {
 	base := r.base()
-	out := make([]reading, 0, maxReadings)
-	add := func(given, surname string) {
-		read := reading{given, surname}
+	out := append(make([]reading, 0, maxReadings), base)
+	add := func(given, surname string, limit freq.Share) {
 		if given == "" && surname == "" || len(out) == maxReadings {
 			return
 		}
 		for _, have := range out {
-			if have == read {
+			if have.given == given && have.surname == surname {
 				return
 			}
 		}
-		out = append(out, read)
+		out = append(out, reading{given, surname, limit})
 	}
-	out = append(out, base)
-	add(NicknameRoot(base.given), base.surname)
 	for _, s := range tail(r.n.Family) {
-		add(base.given, s)
+		add(base.given, s, likely)
 	}
 	if len(r.n.Family) > 1 {
-		add(base.given, strings.Join(r.n.Family, ""))
+		add(base.given, strings.Join(r.n.Family, ""), likely)
 	}
+	add(NicknameRoot(base.given), base.surname, farther)
 	if len(r.n.Given) > 1 {
-		add(r.n.Given[0]+r.n.Given[1], base.surname) // MARY ANN is also MARYANN
+		add(r.n.Given[0]+r.n.Given[1], base.surname, farther) // MARY ANN is also MARYANN
 	}
 	for _, g := range tail(r.n.Given) {
-		add(g, base.surname)
+		add(g, base.surname, farther)
 	}
 	if m := first(r.n.Middle); len(m) > 1 {
-		add(m, base.surname) // known by the middle name
-		add(base.given, m)   // a maiden name kept as the middle name
+		add(m, base.surname, farther) // known by the middle name
+		add(base.given, m, farther)   // a maiden name kept as the middle name
 	}
-	add(base.surname, base.given)
+	add(base.surname, base.given, farther)
 	for _, s := range otherSpellings(base.surname) {
-		add(base.given, s)
+		add(base.given, s, farther)
 	}
 	for _, g := range otherSpellings(base.given) {
-		add(g, base.surname)
+		add(g, base.surname, farther)
 	}
 	return out
 }

@@ -1,9 +1,6 @@
 package freq
 
-import (
-	"math"
-	"strconv"
-)
+import "strconv"
 
 // The embedded tables. A table of given names also has, for names that are not
 // rare, entries with an era letter after the name.
@@ -97,8 +94,16 @@ func Year(year int) Share {
 	return s
 }
 
+// rise is by how many steps a share grows when one that is rarer by the index
+// is added to it: round(8 log2(1 + 2^(-index/8))).
+var rise = [...]Share{8, 8, 7, 7, 6, 6, 5, 5, 5, 4, 4, 4, 3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}
+
 // Either returns the share of those who are of one kind or of another, where
 // nobody is of both.
 func Either(a, b Share) Share {
-	return Share(math.Round(-8 * math.Log2(a.Float()+b.Float())))
+	common, apart := min(a, b), max(a, b)-min(a, b)
+	if int(apart) < len(rise) {
+		return common - rise[apart]
+	}
+	return common
 }
