@@ -2,17 +2,13 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
-	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/toprf"
@@ -33,16 +29,17 @@ type ask struct {
 	waypost.CandidateAnswer
 }
 
-// askAll commits the candidates, with a sealed first leg to each.
+// askAll commits the candidates, with a sealed first leg to each. One that
+// cannot be sealed yet waits, and does not keep the others waiting.
 func (s *Server) askAll(ctx context.Context, q *inquiry, candidates waypost.Candidates) error {
-	if len(candidates.List) == 0 && !candidates.TooMany {
+	if len(candidates.List) == 0 {
 		return nil
 	}
-	tags := tagsOf(q.tokens, q.ticket.ID)
+	receipts, tags := receiptBytes(q.receipts), tagsOf(q.tokens, q.ticket.ID)
 	states := make([]int, len(candidates.List))
 	var letters []letter
 	for i, c := range candidates.List {
-		l, err := s.firstLeg(ctx, q.ticket, q.receipts, tags, c)
+		l, err := s.firstLeg(ctx, q.ticket, receipts, tags, c)
 		if err != nil {
 			s.Log.Warn("a first leg waits: the owner's encryption key cannot be had", "state", c.Owner, "cause", err)
 			states[i] = askUnsent
@@ -50,7 +47,11 @@ func (s *Server) askAll(ctx context.Context, q *inquiry, candidates waypost.Cand
 		}
 		states[i], letters = askSent, append(letters, l)
 	}
-	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+	stored, err := proto.Marshal(&waypostv1.FirstLeg{Receipts: receipts})
+	if err != nil {
+		return err
+	}
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
 		for _, l := range letters {
 			if err := s.post(tx, l); err != nil {
 				return err
@@ -63,8 +64,8 @@ func (s *Server) askAll(ctx context.Context, q *inquiry, candidates waypost.Cand
 				return err
 			}
 		}
-		_, err := tx.Exec(`UPDATE inquiry SET state = $1, too_many = CASE WHEN $2 THEN 1 ELSE too_many END WHERE ticket = $3`,
-			inquiryAsked, candidates.TooMany, q.ticket.ID[:])
+		_, err := tx.Exec(`UPDATE inquiry SET receipts = $1, tags = $2, too_many = CASE WHEN $3 THEN 1 ELSE too_many END WHERE ticket = $4`,
+			stored, tags, candidates.TooMany, q.ticket.ID[:])
 		return err
 	})
 	if err == nil {
@@ -90,23 +91,31 @@ func (s *Server) onFirstAnswer(ctx context.Context, m seal.Message) error {
 		return malformed(m)
 	}
 	before, err := s.askOf(ctx, m, answer.Reference)
-	if err != nil || before.state != askSent {
+	if err != nil || before.state > askSent {
 		return err
 	}
-	if answer.Refused != "" || !answer.Continue {
-		before.Outcome, before.Refused = waypost.NoMatch, readable(answer.Refused)
-		if answer.Refused != "" {
-			before.Outcome = waypost.Pending // a refusal is not an answer about the person
-		}
+	switch {
+	case answer.Refused != "":
+		before.Outcome, before.Refused = waypost.Pending, readable(answer.Refused) // not an answer about the person
+		return s.settle(ctx, m, before)
+	case !answer.Continue:
+		before.Outcome = waypost.NoMatch
 		return s.settle(ctx, m, before)
 	}
-	second, err := s.secondLeg(ctx, m.Ticket, m.Sender, answer.Reference)
+	kept, err := s.inquiryOf(ctx, m.Ticket)
+	if err != nil {
+		return err
+	}
+	if kept.state == inquiryOwed || kept.state == inquiryRefused {
+		return nil // nobody is named for a check that is not being made
+	}
+	second, err := s.secondLeg(ctx, kept, m.Sender, answer.Reference)
 	if err != nil {
 		return err
 	}
 	err = s.once(ctx, m, func(tx *store.Tx) (bool, error) {
-		return one(tx.Exec(`UPDATE ask SET state = $1 WHERE ticket = $2 AND reference = $3 AND state = $4`,
-			askContinues, m.Ticket[:], answer.Reference, askSent))
+		return one(tx.Exec(`UPDATE ask SET state = $1 WHERE ticket = $2 AND reference = $3 AND state < $1`,
+			askContinues, m.Ticket[:], answer.Reference))
 	}, second)
 	s.changes.ring(m.Ticket)
 	return err
@@ -114,14 +123,9 @@ func (s *Server) onFirstAnswer(ctx context.Context, m seal.Message) error {
 
 // secondLeg names the applicant, without the SSN, and opens the blinds of the
 // name probes so that the owner can see the ticket was for this person.
-func (s *Server) secondLeg(ctx context.Context, id waypost.TicketID, owner string, reference []byte) (letter, error) {
-	kept, err := s.inquiryOf(ctx, id)
-	if err != nil {
-		return letter{}, err
-	}
-	order := probeOrder(kept.seed)[:waypost.NameElements]
+func (s *Server) secondLeg(ctx context.Context, kept kept, owner string, reference []byte) (letter, error) {
 	leg := &waypostv1.SecondLeg{Reference: reference, Applicant: kept.applicant.Applicant, Elements: kept.elements}
-	for position, key := range order {
+	for position, key := range probeOrder(kept.seed)[:waypost.NameElements] {
 		blind := toprf.BlindFromSeed(kept.seed, position)
 		leg.Order = append(leg.Order, byte(key))
 		leg.Blinds = append(leg.Blinds, blind.Bytes()...)
@@ -130,7 +134,7 @@ func (s *Server) secondLeg(ctx context.Context, id waypost.TicketID, owner strin
 	if err != nil {
 		return letter{}, err
 	}
-	return s.seal(ctx, owner, waypost.MessageSecondLeg, id, body)
+	return s.seal(ctx, owner, waypost.MessageSecondLeg, kept.ticket.ID, body)
 }
 
 // onSecondAnswer takes the disclosure.
@@ -143,40 +147,45 @@ func (s *Server) onSecondAnswer(ctx context.Context, m seal.Message) error {
 	if err != nil || before.state != askContinues {
 		return err
 	}
+	if answer.Refused != "" {
+		before.Outcome, before.Refused = waypost.Pending, readable(answer.Refused)
+		return s.settle(ctx, m, before)
+	}
 	before.Disclosure = waypost.Disclosure{
 		Outcome: waypost.Outcome(answer.Outcome), Status: waypost.Status(answer.Status),
 		CardKind: waypost.CardKind(answer.CardKind), TerminationRequired: answer.TerminationRequired,
 	}
-	if before.Refused = readable(answer.Refused); before.Refused != "" {
-		before.Disclosure = waypost.Disclosure{Outcome: waypost.Pending}
-	}
-	if !slices.Contains([]waypost.Outcome{waypost.NoMatch, waypost.Possible, waypost.Match, waypost.Pending}, before.Outcome) {
+	if !inVocabulary(before.Disclosure) {
 		return malformed(m)
 	}
 	return s.settle(ctx, m, before)
 }
 
-// settle commits a candidate's final answer; the last one completes the check.
-func (s *Server) settle(ctx context.Context, m seal.Message, a ask) error {
-	id := waypost.TicketID(m.Ticket)
-	err := s.once(ctx, m, func(tx *store.Tx) (bool, error) {
-		return one(tx.Exec(`UPDATE ask SET state = $1, outcome = $2, status = $3, card_kind = $4, termination_required = $5, refused = $6
-			WHERE ticket = $7 AND reference = $8 AND state <> $1`,
-			askAnswered, a.Outcome, a.Status, a.CardKind, a.TerminationRequired, a.Refused, id[:], a.reference[:]))
-	})
-	if err != nil {
-		return err
+// inVocabulary reports whether a disclosure says only what one may say: an
+// outcome, and about a match or possible match a word for each field.
+func inVocabulary(d waypost.Disclosure) bool {
+	switch d.Outcome {
+	case waypost.NoMatch:
+		return d == waypost.Disclosure{Outcome: waypost.NoMatch}
+	case waypost.Match, waypost.Possible:
+		return (d.Status == "" || slices.Contains(statuses, d.Status)) && (d.CardKind == "" || slices.Contains(cardKinds, d.CardKind))
 	}
-	s.changes.ring(id)
-	return s.closeIfLate(ctx, id)
+	return false
 }
 
-// readable bounds a text from another member before a clerk sees it.
-func readable(text string) string {
-	if len(text) > 300 {
-		text = text[:300]
-	}
-	return text
+// settle commits a candidate's final answer; the last one completes the check.
+func (s *Server) settle(ctx context.Context, m seal.Message, a ask) error {
+	err := s.once(ctx, m, func(tx *store.Tx) (bool, error) {
+		changed, err := one(tx.Exec(`UPDATE ask SET state = $1, outcome = $2, status = $3, card_kind = $4, termination_required = $5, refused = $6
+			WHERE ticket = $7 AND reference = $8 AND state < $1`,
+			askAnswered, a.Outcome, a.Status, a.CardKind, a.TerminationRequired, a.Refused, m.Ticket[:], a.reference[:]))
+		if err != nil || !changed {
+			return false, err
+		}
+		return true, s.complete(tx, m.Ticket)
+	})
+	s.changes.ring(m.Ticket)
+	return err
 }
 
 // askOf finds the candidate that a message answers; the sender must be its
@@ -215,10 +224,18 @@ func askedIn(tx *store.Tx, id waypost.TicketID) ([]ask, error) {
 	return all, err
 }
 
+func answersOf(asked []ask) []waypost.CandidateAnswer {
+	answers := make([]waypost.CandidateAnswer, len(asked))
+	for i, a := range asked {
+		answers[i] = a.CandidateAnswer
+	}
+	return answers
+}
+
 // await returns the candidates as soon as they satisfy enough, or as they are
-// at the deadline.
-func (s *Server) await(ctx context.Context, q *inquiry, deadline time.Time, enough func([]ask) bool) ([]ask, error) {
-	timeout := time.NewTimer(time.Until(deadline))
+// when the time is over.
+func (s *Server) await(ctx context.Context, q *inquiry, wait time.Duration, enough func([]ask) bool) ([]ask, error) {
+	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
 	for {
 		changed := s.changes.listen(q.ticket.ID)
@@ -233,107 +250,5 @@ func (s *Server) await(ctx context.Context, q *inquiry, deadline time.Time, enou
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-	}
-}
-
-// close writes the ledger entry "outcome" once nothing is outstanding. Until
-// then the inquiry stays open for late answers.
-func (s *Server) close(ctx context.Context, id waypost.TicketID) error {
-	kept, err := s.inquiryOf(ctx, id)
-	if err != nil {
-		return err
-	}
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		asked, err := askedIn(tx, id)
-		if err != nil || !allAnswered(asked) {
-			return err
-		}
-		n, err := tx.Exec(`UPDATE inquiry SET state = $1 WHERE ticket = $2 AND state <> $1`, inquiryComplete, id[:])
-		if err != nil || n == 0 {
-			return err
-		}
-		best := waypost.NoMatch
-		for _, a := range asked {
-			best = waypost.Answer{Candidates: []waypost.CandidateAnswer{{Disclosure: waypost.Disclosure{Outcome: best}}, a.CandidateAnswer}}.Best()
-		}
-		return s.log(tx, kept.ticket, "outcome", journal.Field{Name: "outcome", Value: string(best)})
-	})
-}
-
-// closeIfLate closes an inquiry whose Check has returned already. While Check
-// waits it closes by itself, after the second part.
-func (s *Server) closeIfLate(ctx context.Context, id waypost.TicketID) error {
-	kept, err := s.inquiryOf(ctx, id)
-	if err != nil || s.Now().Sub(kept.created) < answerWait+firstLegWait {
-		return err
-	}
-	return s.close(ctx, id)
-}
-
-// kept is what the database holds of an inquiry.
-type kept struct {
-	ticket    waypost.SignedTicket
-	receipts  [][]byte
-	elements  []byte
-	tags      []byte
-	seed      [32]byte
-	applicant *waypostv1.CheckRequest
-	state     int
-	tooMany   bool
-	own       []waypost.OwnRecord
-	created   time.Time
-}
-
-func (s *Server) inquiryOf(ctx context.Context, id waypost.TicketID) (kept, error) {
-	k := kept{applicant: &waypostv1.CheckRequest{}}
-	var signed, receipts, applicant, own []byte
-	var created int64
-	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		return tx.Row(`SELECT signed, receipts, elements, tags, seed, applicant, state, too_many, own, created FROM inquiry WHERE ticket = $1`, id[:]).
-			Scan(&signed, &receipts, &k.elements, &k.tags, &k.seed, &applicant, &k.state, &k.tooMany, &own, &created)
-	})
-	if errors.Is(err, store.ErrNoRows) {
-		return k, waypost.Errorf(waypost.NotFound, "no check with this ticket was made here")
-	}
-	if err != nil {
-		return k, err
-	}
-	var legs waypostv1.FirstLeg
-	if k.ticket, err = waypost.ParseTicket(signed); err == nil {
-		err = errors.Join(proto.Unmarshal(receipts, &legs), proto.Unmarshal(applicant, k.applicant))
-	}
-	if err == nil && len(own) > 0 {
-		err = json.Unmarshal(own, &k.own)
-	}
-	k.receipts, k.created = legs.Receipts, time.Unix(created, 0)
-	return k, err
-}
-
-// changes wakes the checks that wait for answers. A ring is a hint: who wakes
-// reads the database.
-type changes struct {
-	mu      sync.Mutex
-	waiting map[waypost.TicketID]chan struct{}
-}
-
-func newChanges() *changes { return &changes{waiting: make(map[waypost.TicketID]chan struct{})} }
-
-func (c *changes) listen(id waypost.TicketID) <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	ch, ok := c.waiting[id]
-	if !ok {
-		ch = make(chan struct{})
-		c.waiting[id] = ch
-	}
-	return ch
-}
-
-func (c *changes) ring(id waypost.TicketID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if ch, ok := c.waiting[id]; ok {
-		close(ch)
-		delete(c.waiting, id)
 	}
 }

@@ -93,22 +93,34 @@ func (d counterDoor) Check(ctx context.Context, req *waypostv1.CheckRequest) (*w
 		return nil, err
 	}
 	who.SSN5 = req.Ssn5
-	answer, err := d.server.Check(ctx, who, Counter{
-		Operator: operatorOf(ctx), Class: waypost.Attended, Purpose: waypost.Purpose(req.Purpose), Case: req.CaseReference,
-	})
+	why := Counter{Operator: operatorOf(ctx), Class: waypost.Attended, Purpose: waypost.Purpose(req.Purpose), Case: req.CaseReference}
+	if req.Cites != "" {
+		if why.Cites, err = parseTicketID(req.Cites); err != nil {
+			return nil, err
+		}
+	}
+	answer, err := d.server.Check(ctx, who, why)
 	if err != nil {
 		return nil, err
 	}
 	return AnswerToProto(answer), nil
 }
 
+func parseTicketID(text string) (waypost.TicketID, error) {
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw) != len(waypost.TicketID{}) {
+		return waypost.TicketID{}, waypost.Errorf(waypost.InvalidArgument, "a ticket is named by 64 hex digits")
+	}
+	return waypost.TicketID(raw), nil
+}
+
 // GetCheck returns what is known now.
 func (d counterDoor) GetCheck(ctx context.Context, req *waypostv1.GetCheckRequest) (*waypostv1.CheckAnswer, error) {
-	raw, err := hex.DecodeString(req.Ticket)
-	if err != nil || len(raw) != len(waypost.TicketID{}) {
-		return nil, waypost.Errorf(waypost.InvalidArgument, "a ticket is named by 64 hex digits")
+	id, err := parseTicketID(req.Ticket)
+	if err != nil {
+		return nil, err
 	}
-	answer, err := d.server.Answer(ctx, waypost.TicketID(raw))
+	answer, err := d.server.Answer(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -117,25 +129,35 @@ func (d counterDoor) GetCheck(ctx context.Context, req *waypostv1.GetCheckReques
 
 // Load takes up to 100 records.
 func (d counterDoor) Load(ctx context.Context, req *waypostv1.LoadRequest) (*waypostv1.LoadResponse, error) {
-	records := make([]waypost.Record, len(req.Records))
+	res := &waypostv1.LoadResponse{}
+	var records []waypost.Record
+	var index []int // of each record in the request
 	for i, r := range req.Records {
-		// What cannot be read is rejected with the others, by Load itself.
-		who, _ := fromProto(r.Person)
-		who.SSN5 = r.Ssn5
-		records[i] = waypost.Record{
-			ID: r.Id, Person: who.Person, CardNumber: who.CardNumber, Kind: waypost.CardKind(r.CardKind),
-			Status: waypost.Status(r.Status), RealID: r.RealId, Protected: r.Protected,
+		record, err := recordFromProto(r)
+		if err != nil {
+			res.Rejected = append(res.Rejected, &waypostv1.Rejected{Index: uint32(i), Reason: err.Error()})
+			continue
 		}
+		records, index = append(records, record), append(index, i)
 	}
 	published, rejected, err := d.server.Load(ctx, operatorOf(ctx), records)
 	if err != nil {
 		return nil, err
 	}
-	res := &waypostv1.LoadResponse{Published: uint32(published)}
+	res.Published = uint32(published)
 	for _, r := range rejected {
-		res.Rejected = append(res.Rejected, &waypostv1.Rejected{Index: uint32(r.Index), Reason: r.Reason})
+		res.Rejected = append(res.Rejected, &waypostv1.Rejected{Index: uint32(index[r.Index]), Reason: r.Reason})
 	}
 	return res, nil
+}
+
+func recordFromProto(r *waypostv1.Record) (waypost.Record, error) {
+	who, err := fromProto(r.Person)
+	who.SSN5 = r.Ssn5
+	return waypost.Record{
+		ID: r.Id, Person: who.Person, CardNumber: who.CardNumber, Kind: waypost.CardKind(r.CardKind),
+		Status: waypost.Status(r.Status), RealID: r.RealId, Protected: r.Protected,
+	}, err
 }
 
 // Status counts.
@@ -150,7 +172,7 @@ func (d counterDoor) Status(ctx context.Context, _ *waypostv1.StatusRequest) (*w
 	return res, err
 }
 
-// RecordToProto is the other side of Load.
+// RecordToProto is a record as Load takes it.
 func RecordToProto(r waypost.Record) *waypostv1.Record {
 	return &waypostv1.Record{
 		Id: r.ID, Person: toProto(Applicant{Person: r.Person, CardNumber: r.CardNumber}), Ssn5: r.SSN5,

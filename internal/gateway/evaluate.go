@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	hedgeAfter   = 20 * time.Millisecond // then one more holder is asked
-	evaluateWait = 5 * time.Second       // for the quorum
+	hedgeAfter   = 20 * time.Millisecond  // then one more holder is asked, if the budget allows
+	silentAfter  = 300 * time.Millisecond // then another in any case: somebody is down without saying so
+	evaluateWait = 5 * time.Second        // for the quorum
 )
 
 // vote is one holder's verified answer, or why there is none.
@@ -56,8 +57,8 @@ func (s *Server) evaluate(ctx context.Context, ticket waypost.SignedTicket, blin
 	return tokens, receipts, nil
 }
 
-// quorum asks t holders at once, another for each that fails, and another when
-// the slowest takes long.
+// quorum asks t holders at once, another for each that fails, and others when
+// the slowest take long.
 func (s *Server) quorum(ctx context.Context, ticket waypost.SignedTicket, elements []toprf.Element) ([]vote, error) {
 	need := s.keys.Threshold()
 	holders := rotate(s.Roster.Current().Holders(), int(ticket.Nonce[0]))
@@ -67,26 +68,26 @@ func (s *Server) quorum(ctx context.Context, ticket waypost.SignedTicket, elemen
 	votes := make(chan vote, len(holders))
 	var asking sync.WaitGroup
 	defer asking.Wait()
-	defer cancel() // before waiting: a slow holder is not waited for
-	asked, open := 0, 0
-	askNext := func() bool {
+	defer cancel()      // before waiting: a slow holder is not waited for
+	asked, open := 0, 0 // open: asked, without an answer yet
+	askNext := func() {
 		if asked == len(holders) {
-			return false
+			return
 		}
 		h := holders[asked]
 		asked, open = asked+1, open+1
 		asking.Go(func() { votes <- s.ask(ctx, h, ticket, elements, req) })
-		return true
 	}
 	for range need {
 		askNext()
 	}
 	s.hedge.earn()
-	hedge := time.NewTimer(hedgeAfter)
-	defer hedge.Stop()
+	slow := time.NewTimer(hedgeAfter)
+	defer slow.Stop()
+	early := true
 
 	var good []vote
-	var refusal error
+	var refusals []error
 	for open > 0 {
 		select {
 		case v := <-votes:
@@ -97,38 +98,46 @@ func (s *Server) quorum(ctx context.Context, ticket waypost.SignedTicket, elemen
 				}
 				continue
 			}
-			refusal = s.judgeFailure(v, refusal)
+			if s.refuses(v) {
+				refusals = append(refusals, v.err)
+			}
 			askNext()
-		case <-hedge.C:
-			if s.hedge.spend() {
+		case <-slow.C:
+			if !early || s.hedge.spend() {
 				askNext()
 			}
+			early = false
+			slow.Reset(silentAfter)
 		}
 	}
-	if refusal != nil {
-		return nil, refusal
+	// A refusal counts if it alone makes the quorum impossible: one holder that
+	// says no does not decide for all.
+	if len(refusals) > len(holders)-need {
+		return nil, refusals[0]
 	}
-	return nil, waypost.Errorf(waypost.Unavailable, "%d of %d key holders have answered, %d are needed: the check is owed", len(good), len(holders), need)
+	return nil, waypost.Errorf(waypost.Unavailable, "%d of %d key holders have answered, %d are needed", len(good), len(holders), need)
 }
 
-// judgeFailure keeps a refusal that does not depend on the holder, and names
-// the maker of a bad proof in the log.
-func (s *Server) judgeFailure(v vote, refusal error) error {
-	var bad *toprf.BadEvaluationError
-	if errors.As(v.err, &bad) {
-		s.Log.Error("a key holder's answer is not proved", "holder", v.holder.Name, "reason", bad.Reason)
-		return refusal
+// faultError is a holder's own fault, which the log names it for.
+type faultError struct{ cause error }
+
+func (f faultError) Error() string { return f.cause.Error() }
+
+// refuses reports whether the holder refuses the ticket, as opposed to being
+// down or at fault, and logs what somebody should look at.
+func (s *Server) refuses(v vote) bool {
+	if fault, ok := errors.AsType[faultError](v.err); ok {
+		s.Log.Error("a key holder's answer is not proved, or its receipt is wrong", "holder", v.holder.Name, "cause", fault.cause)
+		return false
 	}
 	switch waypost.CodeOf(v.err) {
-	case waypost.InvalidArgument, waypost.PermissionDenied, waypost.Expired, waypost.QuotaExceeded:
-		return v.err
-	case waypost.Unavailable:
-	default:
-		if !errors.Is(v.err, context.Canceled) && !errors.Is(v.err, context.DeadlineExceeded) {
-			s.Log.Warn("a key holder gave no answer", "holder", v.holder.Name, "cause", v.err)
-		}
+	case waypost.InvalidArgument, waypost.PermissionDenied, waypost.Unauthenticated, waypost.Expired, waypost.QuotaExceeded:
+		return true
 	}
-	return refusal
+	if !errors.Is(v.err, context.Canceled) {
+		s.Log.Warn("a key holder gave no answer", "holder", v.holder.Name, "cause", v.err)
+	}
+	return false
 }
 
 // ask gets one holder's answer and checks proof and receipt.
@@ -139,19 +148,28 @@ func (s *Server) ask(ctx context.Context, h roster.Member, ticket waypost.Signed
 		v.err = err
 		return v
 	}
-	evaluation := toprf.Evaluation{Elements: res.Elements}
-	if copy(evaluation.Proof[:], res.Proof) != toprf.ProofSize || len(res.Proof) != toprf.ProofSize {
-		v.err = &toprf.BadEvaluationError{Index: h.Index, Reason: "bad proof"}
-		return v
+	if v.answer, v.receipt, err = s.checkEvaluation(h, ticket, elements, res); err != nil {
+		v.err = faultError{err}
 	}
-	if v.answer, v.err = s.keys.Verify(h.Index, elements, evaluation); v.err != nil {
-		return v
-	}
-	if v.receipt, v.err = waypost.ParseReceipt(res.Receipt); v.err != nil {
-		return v
-	}
-	v.err = checkReceipt(v.receipt, h, ticket, res)
 	return v
+}
+
+// checkEvaluation verifies the proof and insists on a receipt for this answer.
+func (s *Server) checkEvaluation(h roster.Member, ticket waypost.SignedTicket, elements []toprf.Element, res *waypostv1.EvaluateResponse) (toprf.Verified, waypost.SignedReceipt, error) {
+	evaluation := toprf.Evaluation{Elements: res.Elements}
+	if len(res.Proof) != toprf.ProofSize {
+		return toprf.Verified{}, waypost.SignedReceipt{}, &toprf.BadEvaluationError{Index: h.Index, Reason: "the proof's length is wrong"}
+	}
+	copy(evaluation.Proof[:], res.Proof)
+	receipt, err := waypost.ParseReceipt(res.Receipt)
+	if err != nil {
+		return toprf.Verified{}, receipt, err
+	}
+	if err := checkReceipt(receipt, h, ticket, res); err != nil {
+		return toprf.Verified{}, receipt, err
+	}
+	answer, err := s.keys.Verify(h.Index, elements, evaluation)
+	return answer, receipt, err
 }
 
 // checkReceipt insists that the receipt commits to exactly this answer.

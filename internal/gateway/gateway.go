@@ -2,13 +2,18 @@
 // system. It is the only role that sees a person in clear.
 //
 //	check.go     one check, top-down
-//	inquiry.go   the ticket and what is kept of a check
+//	inquiry.go   the ticket and the life of a check
+//	kept.go      what is kept of it
 //	evaluate.go  the quorum of key holders
 //	search.go    the hub's candidates, and the state's own records
 //	ask.go       the two legs, as the state of inquiry
 //	owner.go     the two legs, as the state of record
-//	post.go      outbox, inbox, mailbox
-//	load.go      publishing the state's records
+//	post.go      sealing, outbox
+//	mail.go      mailbox, inbox
+//	house.go     what is owed, cut off, held back or too old
+//	load.go      the state's records, from file to pointer
+//	publish.go   their tokens, to the hub
+//	applicant.go what may be said about a person, and how it travels
 //	people.go    a state system of its own, in SQLite
 //	counter.go   the door towards the state's own counters
 package gateway
@@ -99,6 +104,7 @@ type Server struct {
 	hedge       *hedgeBudget
 	outgoing    chan letter // committed to the outbox
 	changes     *changes
+	loading     *inFlight
 	recipients  sync.Map // member name -> *seal.PublicKey
 }
 
@@ -115,7 +121,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	return &Server{
 		config: config, Deps: deps, name: string(config.State), keys: keys,
 		decoySecret: derive(deps.Secret, "decoys"), operatorKey: derive(deps.Secret, "operators"),
-		hedge: newHedgeBudget(), outgoing: make(chan letter, 1024), changes: newChanges(),
+		hedge: newHedgeBudget(), outgoing: make(chan letter, 1024), changes: newChanges(), loading: newInFlight(),
 	}, nil
 }
 
@@ -148,20 +154,11 @@ func (s *Server) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var tasks sync.WaitGroup
-	for _, task := range []func(context.Context){s.keepKeys, s.deliver, s.collect, s.keepHouse} {
+	for _, task := range []func(context.Context){s.keepKeys, s.deliver, s.collect, s.keepHouse, s.keepPromises} {
 		tasks.Go(func() { task(ctx) })
 	}
 	tasks.Wait()
 	return nil
-}
-
-// keepHouse catches up with what a crash or an unreachable party left undone.
-func (s *Server) keepHouse(ctx context.Context) {
-	for pause(ctx, 5*time.Second) {
-		if err := s.resume(ctx); err != nil && ctx.Err() == nil {
-			s.Log.Warn("resuming unfinished work failed; it will be tried again", "cause", err)
-		}
-	}
 }
 
 // pause waits, and reports whether the context is still alive.

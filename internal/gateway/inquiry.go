@@ -5,7 +5,9 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"slices"
+	"encoding/json"
+	"errors"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -19,43 +21,41 @@ import (
 
 // The states of an inquiry.
 const (
-	inquiryOpen      = iota // a crash here leaves it abandoned
-	inquiryAsked            // candidates are known and asked
-	inquiryComplete         // every candidate has answered
-	inquiryOwed             // no quorum of key holders: to be made again
-	inquiryAbandoned        // cut off by a crash
+	inquiryOpen     = iota // being made; a crash here leaves it to housekeeping
+	inquiryAsked           // searched in full, and every candidate asked
+	inquiryComplete        // every candidate has answered
+	inquiryOwed            // could not be made: to be made again
+	inquiryRefused         // the exchange refused it: not made, and not owed
 )
 
 // inquiry is a check on its way.
 type inquiry struct {
-	ticket   waypost.SignedTicket
-	who      Applicant
-	query    matchkey.Query
-	order    []int // order[position] is the key that stands there
-	seed     [32]byte
-	blinding *toprf.Blinding
-	receipts [][]byte
-	tokens   []waypost.Token // by position
+	ticket      waypost.SignedTicket
+	who         Applicant
+	seed        [32]byte
+	blinding    *toprf.Blinding
+	receipts    []waypost.SignedReceipt // of the key holders
+	tokens      []waypost.Token         // by position
+	hubReceipts [][]byte                // of the parts searched
+	repays      bool                    // an owed check is made again by this one
+	tries       int                     // how often it has been owed before
 }
+
+// cutOffAfter is far longer than Check takes: what is open then was cut off.
+const cutOffAfter = time.Minute
 
 // open blinds the applicant's probes, signs the ticket and commits both with
 // the ledger entry "ask". From here on the look stands in the ledger.
 func (s *Server) open(ctx context.Context, who Applicant, why Counter) (*inquiry, error) {
-	if err := who.Validate(); err != nil {
+	if err := errors.Join(who.validate(), why.validate()); err != nil {
 		return nil, err
 	}
-	if !waypost.KindCheck.Allows(why.Purpose) {
-		return nil, waypost.Errorf(waypost.InvalidArgument, "the purpose %q does not allow a check", why.Purpose)
-	}
-	if why.Case == "" || len(why.Case) > 200 || why.Operator == "" || len(why.Operator) > 200 {
-		return nil, waypost.Errorf(waypost.InvalidArgument, "a check needs a case reference and an operator, of at most 200 characters each")
-	}
-	q := &inquiry{who: who, query: matchkey.NewQuery(who.Person, s.decoySecret)}
+	q := &inquiry{who: who}
 	var salt [32]byte
 	randomise(q.seed[:], salt[:])
-	q.order = probeOrder(q.seed)
+	query := matchkey.NewQuery(who.Person, s.decoySecret)
 	var err error
-	if q.blinding, err = toprf.BlindAll(inOrder(q.query.Keys[:], q.order), q.seed); err != nil {
+	if q.blinding, err = toprf.BlindAll(inOrder(query.Keys[:], probeOrder(q.seed)), q.seed); err != nil {
 		return nil, err
 	}
 	elements := toprf.EncodeElements(q.blinding.Elements())
@@ -68,15 +68,57 @@ func (s *Server) open(ctx context.Context, who Applicant, why Counter) (*inquiry
 		return nil, err
 	}
 	return q, s.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := s.replace(tx, why.Cites, q); err != nil {
+			return err
+		}
 		if err := s.log(tx, q.ticket, "ask"); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`INSERT INTO inquiry (ticket, signed, receipts, elements, tags, seed, applicant, case_reference,
-			case_salt, operator, state, too_many, own, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $5, $12)`,
-			q.ticket.ID[:], q.ticket.Bytes(), []byte{}, elements, []byte{}, q.seed[:], applicant, why.Case,
-			salt[:], why.Operator, inquiryOpen, s.Now().Unix())
+		now, none := s.Now(), []byte{}
+		_, err := tx.Exec(`INSERT INTO inquiry (ticket, signed, receipts, hub_receipts, elements, tags, seed, applicant,
+			case_reference, case_salt, operator, state, too_many, own, coverage, tries, due, created)
+			VALUES ($1, $2, $3, $3, $4, $3, $5, $6, $7, $8, $9, $10, 0, $3, $3, $11, $12, $13)`,
+			q.ticket.ID[:], q.ticket.Bytes(), none, elements, q.seed[:], applicant, why.Case, salt[:], why.Operator,
+			inquiryOpen, q.tries, now.Add(cutOffAfter).Unix(), now.Unix())
 		return err
 	})
+}
+
+func (c Counter) validate() error {
+	if !waypost.KindCheck.Allows(c.Purpose) {
+		return waypost.Errorf(waypost.InvalidArgument, "the purpose given does not allow a check")
+	}
+	if c.Class != waypost.Attended && c.Class != waypost.Unattended {
+		return waypost.Errorf(waypost.InvalidArgument, "a check is attended or unattended")
+	}
+	for _, text := range []string{c.Case, c.Operator} {
+		if text == "" || len(text) > 200 || !printable(text) {
+			return waypost.Errorf(waypost.InvalidArgument, "a check needs a case reference and an operator, each of at most 200 printable bytes")
+		}
+	}
+	return nil
+}
+
+// replace puts the new check in the place of the one that it cites. A debt goes
+// over to it.
+func (s *Server) replace(tx *store.Tx, cited waypost.TicketID, q *inquiry) error {
+	if cited.IsZero() {
+		return nil
+	}
+	var state, tries int
+	err := tx.Row(`SELECT state, tries FROM inquiry WHERE ticket = $1 AND successor IS NULL`, cited[:]).Scan(&state, &tries)
+	if errors.Is(err, store.ErrNoRows) {
+		return waypost.Errorf(waypost.NotFound, "the check cited was not made here, or another has taken its place already")
+	}
+	if err != nil {
+		return err
+	}
+	if q.repays = state == inquiryOwed; q.repays {
+		q.tries = tries + 1
+	}
+	_, err = tx.Exec(`UPDATE inquiry SET successor = $1, due = CASE WHEN state = $2 THEN due END WHERE ticket = $3`,
+		q.ticket.ID[:], inquiryOpen, cited[:])
+	return err
 }
 
 // ticket signs a permission for these elements under the current roster.
@@ -99,8 +141,8 @@ func (s *Server) operatorTag(operator string) [32]byte {
 	return [32]byte(m.Sum(nil))
 }
 
-// probeOrder derives from the seed where each key stands: the first part is
-// shuffled among its own positions, and so is the second.
+// probeOrder derives from the seed which key stands at each position: the first
+// part is shuffled among its own positions, and so is the second.
 func probeOrder(seed [32]byte) []int {
 	order := toprf.ShuffleFromSeed(seed, waypost.NameElements)
 	for _, i := range toprf.ShuffleFromSeed(seed, waypost.SSNElements) {
@@ -117,28 +159,6 @@ func inOrder(keys [][]byte, order []int) [][]byte {
 	return out
 }
 
-// evaluated keeps what later legs need: the receipts, and a tag for each token
-// instead of the token.
-func (s *Server) evaluated(ctx context.Context, q *inquiry, tokens []waypost.Token, receipts []waypost.SignedReceipt) error {
-	q.tokens = tokens
-	for _, r := range receipts {
-		q.receipts = append(q.receipts, r.Bytes())
-	}
-	stored, err := proto.Marshal(&waypostv1.FirstLeg{Receipts: q.receipts})
-	if err != nil {
-		return err
-	}
-	own, err := s.searchOwn(ctx, q)
-	if err != nil {
-		return err
-	}
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`UPDATE inquiry SET receipts = $1, tags = $2, own = $3 WHERE ticket = $4`,
-			stored, tagsOf(tokens, q.ticket.ID), own, q.ticket.ID[:])
-		return err
-	})
-}
-
 func tagsOf(tokens []waypost.Token, id waypost.TicketID) []byte {
 	tags := make([]byte, 0, len(tokens)*tagSize)
 	for _, t := range tokens {
@@ -150,20 +170,103 @@ func tagsOf(tokens []waypost.Token, id waypost.TicketID) []byte {
 
 const tagSize = len(waypost.Tag{})
 
-// owe keeps a check that found no quorum. It is never a silent "no other card".
-func (s *Server) owe(ctx context.Context, q *inquiry, cause error) (waypost.Answer, error) {
-	s.Log.Warn("no quorum of key holders; the check is owed", "ticket", q.ticket.ID, "cause", cause)
-	err := s.DB.Write(ctx, func(tx *store.Tx) error {
-		if err := s.log(tx, q.ticket, "owed"); err != nil {
+// searched commits that the search is over: what was found here, how far it
+// reached, and the receipts that prove it. If nothing is outstanding it is
+// complete at once.
+func (s *Server) searched(ctx context.Context, q *inquiry) error {
+	own, err := s.searchOwn(ctx, q)
+	if err != nil {
+		return err
+	}
+	ownJSON, err := json.Marshal(own)
+	if err != nil {
+		return err
+	}
+	coverage, err := json.Marshal(s.coverage())
+	if err != nil {
+		return err
+	}
+	receipts, err := proto.Marshal(&waypostv1.FirstLeg{Receipts: receiptBytes(q.receipts)})
+	if err != nil {
+		return err
+	}
+	hubReceipts, err := proto.Marshal(&waypostv1.FirstLeg{Receipts: q.hubReceipts})
+	if err != nil {
+		return err
+	}
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE inquiry SET state = $1, due = NULL, own = $2, coverage = $3, receipts = $4, hub_receipts = $5
+			WHERE ticket = $6 AND state = $7`,
+			inquiryAsked, ownJSON, coverage, receipts, hubReceipts, q.ticket.ID[:], inquiryOpen)
+		if err != nil {
 			return err
 		}
-		_, err := tx.Exec(`UPDATE inquiry SET state = $1 WHERE ticket = $2`, inquiryOwed, q.ticket.ID[:])
-		return err
+		return s.complete(tx, q.ticket.ID)
 	})
+}
+
+// complete writes the ledger entry "outcome" once a check is searched in full
+// and nothing is outstanding.
+func (s *Server) complete(tx *store.Tx, id waypost.TicketID) error {
+	asked, err := askedIn(tx, id)
+	if err != nil || !allAnswered(asked) {
+		return err
+	}
+	var signed []byte
+	err = tx.Row(`SELECT signed FROM inquiry WHERE ticket = $1 AND state = $2`, id[:], inquiryAsked).Scan(&signed)
+	if errors.Is(err, store.ErrNoRows) {
+		return nil // still being searched, or complete already
+	}
 	if err != nil {
-		return waypost.Answer{}, err
+		return err
+	}
+	ticket, err := waypost.ParseTicket(signed)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`UPDATE inquiry SET state = $1 WHERE ticket = $2`, inquiryComplete, id[:]); err != nil {
+		return err
+	}
+	best := waypost.Answer{Candidates: answersOf(asked)}.Best()
+	return s.log(tx, ticket, "outcome", journal.Field{Name: "outcome", Value: string(best)})
+}
+
+// giveUp ends a check that could not be made. Where others could not be reached
+// it is owed, and never a silent "no other card". A refusal is returned to the
+// clerk, unless an earlier answer has promised the check.
+func (s *Server) giveUp(ctx context.Context, q *inquiry, cause error) (waypost.Answer, error) {
+	state, kind := inquiryRefused, "refused"
+	var due *int64
+	switch {
+	case q.repays || ctx.Err() == nil && unreachable(cause):
+		next := s.Now().Add(owedFor(q.tries)).Unix()
+		state, kind, due = inquiryOwed, "owed", &next
+		s.Log.Warn("a check is owed", "ticket", q.ticket.ID, "cause", cause)
+	case ctx.Err() != nil: // the clerk has gone
+		kind = "abandoned"
+	}
+	ctx = context.WithoutCancel(ctx)
+	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec(`UPDATE inquiry SET state = $1, due = CASE WHEN successor IS NULL THEN $2 END WHERE ticket = $3 AND state = $4`,
+			state, due, q.ticket.ID[:], inquiryOpen)
+		if err != nil || n == 0 {
+			return err
+		}
+		return s.log(tx, q.ticket, kind, journal.Field{Name: "code", Value: string(waypost.CodeOf(cause))})
+	})
+	if err != nil || state == inquiryRefused {
+		return waypost.Answer{}, errors.Join(cause, err)
 	}
 	return s.Answer(ctx, q.ticket.ID)
+}
+
+// owedFor is how long an owed check waits before it is made again: half a
+// minute, doubled each time up to an hour.
+func owedFor(tries int) time.Duration { return min(time.Hour, 30*time.Second<<min(tries, 10)) }
+
+// unreachable reports whether another party gave no answer at all.
+func unreachable(err error) bool {
+	return waypost.CodeOf(err) == waypost.Unavailable || errors.Is(err, context.DeadlineExceeded)
 }
 
 // log appends an entry about a ticket, of this state's or of another's, to the
@@ -182,39 +285,4 @@ func randomise(each ...[]byte) {
 	for _, b := range each {
 		_, _ = rand.Read(b) // never fails (Go 1.24)
 	}
-}
-
-// toProto leaves the SSN out: it has no place in an Applicant message.
-func toProto(a Applicant) *waypostv1.Applicant {
-	return &waypostv1.Applicant{
-		Family: a.Family, Given: a.Given, Middle: a.Middle, Suffix: a.Suffix,
-		Born: a.Born.String(), Sex: string(a.Sex), CardNumber: a.CardNumber,
-	}
-}
-
-func fromProto(p *waypostv1.Applicant) (Applicant, error) {
-	born, err := waypost.ParseDate(p.GetBorn())
-	if err != nil {
-		return Applicant{}, err
-	}
-	sex, err := waypost.ParseSex(p.GetSex())
-	if err != nil {
-		return Applicant{}, err
-	}
-	a := Applicant{CardNumber: p.GetCardNumber(), Person: waypost.Person{
-		Family: p.GetFamily(), Given: p.GetGiven(), Middle: p.GetMiddle(), Suffix: p.GetSuffix(), Born: born, Sex: sex,
-	}}
-	if len(a.CardNumber) > 40 {
-		return Applicant{}, waypost.Errorf(waypost.InvalidArgument, "the card number is longer than 40 characters")
-	}
-	return a, a.Validate()
-}
-
-// inverse of a permutation.
-func inverse(order []int) []int {
-	at := slices.Clone(order)
-	for position, key := range order {
-		at[key] = position
-	}
-	return at
 }

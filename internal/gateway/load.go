@@ -5,13 +5,11 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 
 	"github.com/waypost/waypost"
-	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
-	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/matchkey"
-	"github.com/waypost/waypost/toprf"
 )
 
 const handleSize = 16
@@ -22,37 +20,47 @@ type Rejected struct {
 	Reason string // never repeats what stands in the record
 }
 
-// Load stores up to 100 records in the state system and publishes a pointer
-// for each. A record whose id is published already is stored and left in the
-// index as it is, so that a load can be repeated after a crash at any point.
+// Load stores up to 100 records in the state system and publishes a pointer for
+// each that has none yet. It can be repeated after a crash at any point: what is
+// published stays as it is in the index, and what changed besides name, date of
+// birth and SSN is stored. published counts the new pointers.
 func (s *Server) Load(ctx context.Context, operator string, records []waypost.Record) (published int, rejected []Rejected, err error) {
 	if len(records) > waypost.MaxPublishBatch {
 		return 0, nil, waypost.Errorf(waypost.InvalidArgument, "at most %d records can be loaded at once", waypost.MaxPublishBatch)
 	}
 	good, rejected := sift(records)
-	if len(good) == 0 {
-		return 0, rejected, nil
-	}
-	if err := s.People.Put(ctx, good); err != nil {
+	good, busy := s.loading.enter(good)
+	defer s.loading.leave(good)
+	known, err := s.knownPointers(ctx, good)
+	if err != nil {
 		return 0, nil, err
 	}
-	batch, err := s.unpublished(ctx, good)
-	if err != nil || len(batch) == 0 {
-		return 0, rejected, err
+	batch, stale, err := s.unpublished(ctx, good, known)
+	if err != nil {
+		return 0, nil, err
 	}
-	return len(batch), rejected, s.publish(ctx, operator, batch)
+	rejected = append(append(rejected, busy...), stale...)
+	if err := s.People.Put(ctx, accepted(good, stale)); err != nil {
+		return 0, nil, err
+	}
+	if len(batch) > 0 {
+		err = s.publish(ctx, operator, batch)
+	}
+	return len(batch), rejected, err
+}
+
+// loadable is a record that passed, and its place in the batch.
+type loadable struct {
+	index  int
+	record waypost.Record
 }
 
 // sift separates what can be published from what cannot.
-func sift(records []waypost.Record) (good []waypost.Record, rejected []Rejected) {
+func sift(records []waypost.Record) (good []loadable, rejected []Rejected) {
 	seen := make(map[string]bool, len(records))
 	for i, r := range records {
-		reason := ""
-		if err := r.Validate(); err != nil {
-			reason = err.Error()
-		} else if r.ID == "" || len(r.ID) > 64 {
-			reason = "the record needs an id of at most 64 characters"
-		} else if seen[r.ID] {
+		reason := defect(r)
+		if reason == "" && seen[r.ID] {
 			reason = "another record of the batch has the same id"
 		}
 		if reason != "" {
@@ -60,9 +68,75 @@ func sift(records []waypost.Record) (good []waypost.Record, rejected []Rejected)
 			continue
 		}
 		seen[r.ID] = true
-		good = append(good, r)
+		good = append(good, loadable{i, r})
 	}
 	return good, rejected
+}
+
+// defect says why a record cannot be loaded, or nothing.
+func defect(r waypost.Record) string {
+	if err := r.Validate(); err != nil {
+		return err.Error()
+	}
+	if err := (Applicant{Person: r.Person, CardNumber: r.CardNumber}).validate(); err != nil {
+		return err.Error()
+	}
+	switch {
+	case r.ID == "" || len(r.ID) > 64 || !printable(r.ID):
+		return "the record needs an id of at most 64 printable characters"
+	case !slices.Contains(cardKinds, r.Kind):
+		return "the kind of card is licence, permit, id or commercial"
+	case !slices.Contains(statuses, r.Status):
+		return "the status is valid, expired, surrendered, suspended, revoked, disqualified or closed"
+	}
+	return ""
+}
+
+var (
+	cardKinds = []waypost.CardKind{waypost.Licence, waypost.Permit, waypost.IDCard, waypost.Commercial}
+	statuses  = []waypost.Status{waypost.Valid, waypost.ExpiredCard, waypost.Surrendered, waypost.Suspended, waypost.Revoked,
+		waypost.Disqualified, waypost.Closed}
+)
+
+// accepted are the records that are not among the rejected ones.
+func accepted(good []loadable, rejected []Rejected) []waypost.Record {
+	var records []waypost.Record
+	for _, l := range good {
+		if !slices.ContainsFunc(rejected, func(r Rejected) bool { return r.Index == l.index }) {
+			records = append(records, l.record)
+		}
+	}
+	return records
+}
+
+// inFlight keeps two batches from publishing the same record at the same time.
+type inFlight struct {
+	mu  sync.Mutex
+	ids map[string]bool
+}
+
+func newInFlight() *inFlight { return &inFlight{ids: make(map[string]bool)} }
+
+func (f *inFlight) enter(all []loadable) (entered []loadable, busy []Rejected) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, l := range all {
+		if f.ids[l.record.ID] {
+			busy = append(busy, Rejected{l.index, "a record with the same id is being loaded at this moment"})
+			continue
+		}
+		f.ids[l.record.ID] = true
+		entered = append(entered, l)
+	}
+	return entered, busy
+}
+
+func (f *inFlight) leave(entered []loadable) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, l := range entered {
+		delete(f.ids, l.record.ID)
+	}
 }
 
 // pointer is a record on its way into the index.
@@ -72,134 +146,73 @@ type pointer struct {
 	tokens []waypost.Token // in slot order
 }
 
-// unpublished gives each record its handle, an old one if an earlier load
-// stopped halfway, and leaves out what is in the index.
-func (s *Server) unpublished(ctx context.Context, records []waypost.Record) ([]pointer, error) {
-	var batch []pointer
+// knownPointer is what an earlier load has done for a record.
+type knownPointer struct {
+	handle    []byte
+	published bool
+}
+
+func (s *Server) knownPointers(ctx context.Context, records []loadable) (map[string]knownPointer, error) {
+	var known map[string]knownPointer
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		batch = nil
-		for _, r := range records {
-			var handle []byte
-			var done bool
-			err := tx.Row(`SELECT handle, published FROM record WHERE id = $1`, r.ID).Scan(&handle, &done)
+		known = make(map[string]knownPointer)
+		for _, l := range records {
+			var k knownPointer
+			err := tx.Row(`SELECT handle, published FROM record WHERE id = $1`, l.record.ID).Scan(&k.handle, &k.published)
 			if errors.Is(err, store.ErrNoRows) {
-				handle = make([]byte, handleSize)
-				randomise(handle)
-			} else if err != nil {
-				return err
+				continue
 			}
-			if !done {
-				batch = append(batch, pointer{handle: handle, record: r})
-			}
-		}
-		return nil
-	})
-	return batch, err
-}
-
-// publish makes the tokens under a publish ticket, keeps them, and only then
-// hands them to the hub: a notice never names a record that is not known here.
-func (s *Server) publish(ctx context.Context, operator string, batch []pointer) error {
-	var keys [][]byte
-	for _, p := range batch {
-		for _, slot := range matchkey.Index(p.record.Person, s.decoySecret) {
-			keys = append(keys, slot.Key)
-		}
-	}
-	var seed, salt [32]byte
-	randomise(seed[:], salt[:])
-	blinding, err := toprf.BlindAll(keys, seed, loadWorkers)
-	if err != nil {
-		return err
-	}
-	ticket, err := s.ticket(waypost.KindPublish, Counter{Operator: operator, Class: waypost.Loader, Purpose: waypost.MaintainPointer},
-		waypost.CommitCase(salt, "load"), toprf.EncodeElements(blinding.Elements()))
-	if err != nil {
-		return err
-	}
-	if err := s.DB.Write(ctx, func(tx *store.Tx) error { return s.log(tx, ticket, "ask") }); err != nil {
-		return err
-	}
-	tokens, receipts, err := s.evaluate(ctx, ticket, blinding, loadWorkers)
-	if err != nil {
-		return err
-	}
-	for i := range batch {
-		batch[i].tokens = tokens[i*matchkey.Slots : (i+1)*matchkey.Slots]
-	}
-	if err := s.keepTokens(ctx, batch); err != nil {
-		return err
-	}
-	if err := s.hand(ctx, ticket, receipts, batch); err != nil {
-		return err
-	}
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		for _, p := range batch {
-			if _, err := tx.Exec(`UPDATE record SET published = 1 WHERE handle = $1`, p.handle); err != nil {
-				return err
-			}
-		}
-		return s.log(tx, ticket, "published", journal.Field{Name: "records", Value: decimal(len(batch))})
-	})
-}
-
-// loadWorkers lets a load use both of a small machine's cores.
-var loadWorkers = toprf.Workers(2)
-
-func (s *Server) keepTokens(ctx context.Context, batch []pointer) error {
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		for _, p := range batch {
-			_, err := tx.Exec(`INSERT INTO record (handle, id, tokens, published, changed) VALUES ($1, $2, $3, 0, $4)
-				ON CONFLICT (handle) DO UPDATE SET tokens = excluded.tokens, changed = excluded.changed`,
-				p.handle, p.record.ID, joinTokens(p.tokens), s.Now().Unix())
 			if err != nil {
 				return err
 			}
-			for _, t := range p.tokens {
-				if _, err := tx.Exec(`INSERT INTO own_token (token, handle) VALUES ($1, $2) ON CONFLICT (token, handle) DO NOTHING`,
-					t[:ownTokenSize], p.handle); err != nil {
-					return err
-				}
-			}
+			known[l.record.ID] = k
 		}
 		return nil
 	})
+	return known, err
 }
 
-// hand gives the batch to the hub and checks its receipt. Within a record the
-// tokens are sorted, so that their order says nothing about slots.
-func (s *Server) hand(ctx context.Context, ticket waypost.SignedTicket, receipts []waypost.SignedReceipt, batch []pointer) error {
-	req := &waypostv1.PublishRequest{Ticket: ticket.Bytes()}
-	for _, r := range receipts {
-		req.Receipts = append(req.Receipts, r.Bytes())
+// unpublished gives each record its handle, the old one if an earlier load
+// stopped halfway, and leaves out what is in the index. A record whose keys
+// have changed since is stale: its pointer would find somebody else.
+func (s *Server) unpublished(ctx context.Context, records []loadable, known map[string]knownPointer) (batch []pointer, stale []Rejected, err error) {
+	for _, l := range records {
+		k, before := known[l.record.ID]
+		if before {
+			same, err := s.sameKeys(ctx, l.record)
+			if err != nil {
+				return nil, nil, err
+			}
+			if !same {
+				stale = append(stale, Rejected{l.index,
+					"the record is in the index under another name, date of birth or SSN: it stays as it was, and needs a correction of its pointer"})
+				continue
+			}
+		} else {
+			k.handle = make([]byte, handleSize)
+			randomise(k.handle)
+		}
+		if !k.published {
+			batch = append(batch, pointer{handle: k.handle, record: l.record})
+		}
 	}
-	var inputs bytes.Buffer
-	for _, p := range batch {
-		sorted := slices.Clone(p.tokens)
-		slices.SortFunc(sorted, func(a, b waypost.Token) int { return bytes.Compare(a[:], b[:]) })
-		record := &waypostv1.PublishedRecord{Handle: p.handle, Generation: 1, Tokens: joinTokens(sorted)}
-		inputs.Write(record.Handle)
-		inputs.Write(record.Tokens)
-		req.Records = append(req.Records, record)
+	return batch, stale, nil
+}
+
+// sameKeys reports whether the record as it is stored has the same index keys.
+func (s *Server) sameKeys(ctx context.Context, r waypost.Record) (bool, error) {
+	stored, err := s.People.Record(ctx, r.ID)
+	if waypost.CodeOf(err) == waypost.NotFound {
+		return true, nil
 	}
-	res, err := s.Hub.Publish(ctx, req)
 	if err != nil {
-		return err
+		return false, err
 	}
-	receipt, err := waypost.ParseReceipt(res.Receipt)
-	if err != nil {
-		return err
+	old, now := matchkey.Index(stored.Person, s.decoySecret), matchkey.Index(r.Person, s.decoySecret)
+	for i := range old {
+		if !bytes.Equal(old[i].Key, now[i].Key) {
+			return false, nil
+		}
 	}
-	hub := s.Roster.Current().Hub()
-	if err := receipt.Verify(hub.Identity); err != nil {
-		return err
-	}
-	want := waypost.Receipt{
-		Action: waypost.ActionPublish, Signer: hub.Name, Ticket: ticket.ID, Epoch: ticket.Epoch, Inputs: waypost.HashTokens(inputs.Bytes()),
-		Outputs: waypost.HashOutputs(waypost.ActionPublish, nil), Origin: receipt.Origin, Sequence: receipt.Sequence, Deadline: receipt.Deadline,
-	}
-	if receipt.Receipt != want {
-		return waypost.Errorf(waypost.PermissionDenied, "the hub's receipt is not for what was published")
-	}
-	return nil
+	return true, nil
 }

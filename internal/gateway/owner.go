@@ -23,6 +23,7 @@ const (
 	continued
 	disclosed
 	misused
+	withheld // until the special unit answers
 )
 
 // noticeRow is what this state knows of one question.
@@ -45,7 +46,7 @@ func (s *Server) onNotice(ctx context.Context, m seal.Message) error {
 		return waypost.Errorf(waypost.PermissionDenied, "%s sent a notice, which only the hub may", m.Sender)
 	}
 	asking, err := waypost.ParseJurisdiction(notice.StateOfInquiry)
-	if err != nil || len(notice.Reference) != len(waypost.Reference{}) {
+	if err != nil || len(notice.Reference) != len(waypost.Reference{}) || len(notice.Handle) != handleSize {
 		return malformed(m)
 	}
 	body, err := journal.Body(journal.Field{Name: "soi", Value: string(asking)})
@@ -57,7 +58,7 @@ func (s *Server) onNotice(ctx context.Context, m seal.Message) error {
 		if err != nil {
 			return false, err
 		}
-		return one(tx.Exec(`INSERT INTO notice (ticket, reference, handle, asking, state, agreed, signed, at) VALUES ($1, $2, $3, $4, $5, 0, $6, $7)
+		return one(tx.Exec(`INSERT INTO notice (ticket, reference, handle, asking, state, agreed, signed, question, at) VALUES ($1, $2, $3, $4, $5, 0, $6, $6, $7)
 			ON CONFLICT (ticket, reference) DO NOTHING`, m.Ticket[:], notice.Reference, notice.Handle, asking, noticed, []byte{}, s.Now().Unix()))
 	})
 }
@@ -66,22 +67,23 @@ func (s *Server) onNotice(ctx context.Context, m seal.Message) error {
 // here, whose they are is not.
 func (s *Server) onFirstLeg(ctx context.Context, m seal.Message) error {
 	var leg waypostv1.FirstLeg
-	if err := proto.Unmarshal(m.Body, &leg); err != nil {
+	if err := proto.Unmarshal(m.Body, &leg); err != nil || len(leg.Reference) != len(waypost.Reference{}) {
 		return malformed(m)
 	}
 	ticket, row, err := s.admit(ctx, m, &leg)
+	var agreed uint32
+	var goOn bool
+	if err == nil {
+		agreed, goOn, err = s.weigh(ctx, ticket.ID, row.handle, leg.Tags)
+	}
 	if err != nil {
 		return s.refuse(ctx, m, waypost.MessageFirstAnswer, &waypostv1.FirstAnswer{Reference: leg.Reference, Refused: err.Error()}, err)
 	}
-	agreed, go_on, err := s.weigh(ctx, ticket.ID, row.handle, leg.Tags)
-	if err != nil {
-		return err
-	}
 	state, kind := declined, "decline"
-	if go_on {
+	if goOn {
 		state, kind = continued, "continue"
 	}
-	answer, err := s.reply(ctx, m, waypost.MessageFirstAnswer, &waypostv1.FirstAnswer{Reference: leg.Reference, Continue: go_on})
+	answer, err := s.reply(ctx, m, waypost.MessageFirstAnswer, &waypostv1.FirstAnswer{Reference: leg.Reference, Continue: goOn})
 	if err != nil {
 		return err
 	}
@@ -123,11 +125,19 @@ func (s *Server) admit(ctx context.Context, m seal.Message, leg *waypostv1.First
 
 func (s *Server) noticeOf(ctx context.Context, ticket [32]byte, reference []byte) (noticeRow, error) {
 	var row noticeRow
+	var held int
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		return tx.Row(`SELECT handle, asking, state, agreed, signed FROM notice WHERE ticket = $1 AND reference = $2`, ticket[:], reference).
+		err := tx.Row(`SELECT handle, asking, state, agreed, signed FROM notice WHERE ticket = $1 AND reference = $2`, ticket[:], reference).
 			Scan(&row.handle, &row.asking, &row.state, &row.agreed, &row.signed)
+		if errors.Is(err, store.ErrNoRows) {
+			return errors.Join(err, tx.Row(`SELECT count(*) FROM (SELECT 1 FROM held LIMIT 1) AS any_held`).Scan(&held))
+		}
+		return err
 	})
-	if errors.Is(err, store.ErrNoRows) {
+	switch {
+	case errors.Is(err, store.ErrNoRows) && held > 0:
+		return row, waypost.Errorf(waypost.Unavailable, "the hub's notice may be among the messages that are held back")
+	case errors.Is(err, store.ErrNoRows):
 		return row, waypost.Errorf(waypost.PermissionDenied, "the hub has announced no such question")
 	}
 	return row, err
@@ -156,7 +166,7 @@ func (s *Server) weigh(ctx context.Context, id waypost.TicketID, handle, tags []
 }
 
 // recordOf returns the record that a handle means, with its tokens in slot
-// order.
+// order, or NotFound.
 func (s *Server) recordOf(ctx context.Context, handle []byte) (waypost.Record, []waypost.Token, error) {
 	var id string
 	var stored []byte
@@ -166,14 +176,17 @@ func (s *Server) recordOf(ctx context.Context, handle []byte) (waypost.Record, [
 	if errors.Is(err, store.ErrNoRows) {
 		return waypost.Record{}, nil, waypost.Errorf(waypost.NotFound, "the hub knows a record that this state does not")
 	}
+	if err == nil && len(stored) != matchkey.Slots*len(waypost.Token{}) {
+		err = errors.New("the tokens of a record are damaged")
+	}
 	if err != nil {
 		return waypost.Record{}, nil, err
 	}
-	record, err := s.People.Record(ctx, id)
 	tokens := make([]waypost.Token, matchkey.Slots)
 	for i := range tokens {
-		copy(tokens[i][:], stored[i*32:])
+		tokens[i] = waypost.Token(stored[i*len(waypost.Token{}):])
 	}
+	record, err := s.People.Record(ctx, id)
 	return record, tokens, err
 }
 
@@ -181,20 +194,24 @@ func (s *Server) recordOf(ctx context.Context, handle []byte) (waypost.Record, [
 // and answers with the minimum that the disclosure table allows.
 func (s *Server) onSecondLeg(ctx context.Context, m seal.Message) error {
 	var leg waypostv1.SecondLeg
-	if err := proto.Unmarshal(m.Body, &leg); err != nil {
+	if err := proto.Unmarshal(m.Body, &leg); err != nil || len(leg.Reference) != len(waypost.Reference{}) {
 		return malformed(m)
 	}
 	row, ticket, who, err := s.examine(ctx, m, &leg)
 	if waypost.CodeOf(err) == waypost.Misuse {
 		return s.reportMisuse(ctx, m, ticket, &leg, err)
 	}
+	var record waypost.Record
+	if err == nil {
+		record, _, err = s.recordOf(ctx, row.handle)
+	}
 	if err != nil {
 		return s.refuse(ctx, m, waypost.MessageSecondAnswer, &waypostv1.SecondAnswer{Reference: leg.Reference, Refused: err.Error()}, err)
 	}
-	told, err := s.disclosure(ctx, ticket, row, who)
-	if err != nil {
-		return err
+	if record.Protected {
+		return s.withhold(ctx, m, ticket, leg.Reference)
 	}
+	told := s.disclosure(ticket, row, who, record)
 	answer, err := s.reply(ctx, m, waypost.MessageSecondAnswer, &waypostv1.SecondAnswer{
 		Reference: leg.Reference, Outcome: string(told.Outcome), Status: string(told.Status),
 		CardKind: string(told.CardKind), TerminationRequired: told.TerminationRequired,
@@ -270,11 +287,7 @@ func checkProbes(t waypost.Ticket, who waypost.Person, leg *waypostv1.SecondLeg)
 }
 
 // disclosure compares in clear and applies the disclosure table.
-func (s *Server) disclosure(ctx context.Context, t waypost.SignedTicket, row noticeRow, who Applicant) (waypost.Disclosure, error) {
-	record, _, err := s.recordOf(ctx, row.handle)
-	if err != nil {
-		return waypost.Disclosure{}, err
-	}
+func (s *Server) disclosure(t waypost.SignedTicket, row noticeRow, who Applicant, record waypost.Record) waypost.Disclosure {
 	var agreed []matchkey.Kind
 	for i, slot := range matchkey.Index(record.Person, s.decoySecret) {
 		if row.agreed&(1<<i) != 0 {
@@ -284,7 +297,21 @@ func (s *Server) disclosure(ctx context.Context, t waypost.SignedTicket, row not
 	return s.Policy.Apply(t.Kind, t.Purpose, t.SOI, waypost.Disclosure{
 		Outcome: s.compare(who, record, agreed), Status: record.Status, CardKind: record.Kind,
 		TerminationRequired: policy.TerminationRequired(t.Purpose, record.Kind, record.Status, record.RealID),
-	}), nil
+	})
+}
+
+// withhold leaves a question about a protected person to the special unit. Who
+// asks cannot tell this from a state that is slow.
+func (s *Server) withhold(ctx context.Context, m seal.Message, t waypost.SignedTicket, reference []byte) error {
+	s.Log.Warn("a question waits for the special unit", "ticket", t.ID, "asking", m.Sender)
+	return s.once(ctx, m, func(tx *store.Tx) (bool, error) {
+		changed, err := one(tx.Exec(`UPDATE notice SET state = $1, question = $2 WHERE ticket = $3 AND reference = $4 AND state = $5`,
+			withheld, m.Body, m.Ticket[:], reference, continued))
+		if err != nil || !changed {
+			return false, err
+		}
+		return true, s.log(tx, t, "withheld")
+	})
 }
 
 // reportMisuse logs a ticket that was for somebody else, refuses it and closes
@@ -296,7 +323,9 @@ func (s *Server) reportMisuse(ctx context.Context, m seal.Message, t waypost.Sig
 		return err
 	}
 	return s.once(ctx, m, func(tx *store.Tx) (bool, error) {
-		if _, err := tx.Exec(`UPDATE notice SET state = $1 WHERE ticket = $2 AND reference = $3`, misused, m.Ticket[:], leg.Reference); err != nil {
+		changed, err := one(tx.Exec(`UPDATE notice SET state = $1 WHERE ticket = $2 AND reference = $3 AND state = $4`,
+			misused, m.Ticket[:], leg.Reference, continued))
+		if err != nil || !changed {
 			return false, err
 		}
 		return true, s.log(tx, t, "misuse")
@@ -306,7 +335,7 @@ func (s *Server) reportMisuse(ctx context.Context, m seal.Message, t waypost.Sig
 // refuse answers in words where the question cannot be admitted. A fault of our
 // own is not an answer: it is returned, and the message is tried again.
 func (s *Server) refuse(ctx context.Context, m seal.Message, messageType string, refusal proto.Message, cause error) error {
-	if code := waypost.CodeOf(cause); code == waypost.Internal || code == waypost.Unavailable {
+	if tryAgain(cause) {
 		return cause
 	}
 	answer, err := s.reply(ctx, m, messageType, refusal)

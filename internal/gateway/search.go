@@ -2,8 +2,8 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"sort"
+	"time"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
@@ -24,15 +24,20 @@ var (
 	secondPart = part{2, waypost.ActionSearchSecond, waypost.NameElements, waypost.CheckElements}
 )
 
+// searchWait bounds a call to the hub; its answer takes milliseconds.
+const searchWait = 5 * time.Second
+
 // search sends one part's tokens to the hub and asks the candidates that come
 // back. The hub has told their owners before it answers.
 func (s *Server) search(ctx context.Context, q *inquiry, p part) error {
 	tokens := joinTokens(q.tokens[p.from:p.to])
 	req := &waypostv1.SearchRequest{Ticket: q.ticket.Bytes(), Part: p.number, Tokens: tokens}
 	if p.number == firstPart.number {
-		req.Receipts = q.receipts
+		req.Receipts = receiptBytes(q.receipts)
 	}
-	res, err := s.Hub.Search(ctx, req)
+	wait, cancel := context.WithTimeout(ctx, searchWait)
+	defer cancel()
+	res, err := s.Hub.Search(wait, req)
 	if err != nil {
 		return err
 	}
@@ -40,7 +45,16 @@ func (s *Server) search(ctx context.Context, q *inquiry, p part) error {
 	if err != nil {
 		return err
 	}
+	q.hubReceipts = append(q.hubReceipts, res.Receipt)
 	return s.askAll(ctx, q, candidates)
+}
+
+func receiptBytes(receipts []waypost.SignedReceipt) [][]byte {
+	out := make([][]byte, len(receipts))
+	for i, r := range receipts {
+		out[i] = r.Bytes()
+	}
+	return out
 }
 
 // checkCandidates insists that the hub's receipt commits to exactly this
@@ -82,8 +96,8 @@ func joinTokens(tokens []waypost.Token) []byte {
 const ownTokenSize = 16
 
 // searchOwn looks the tokens up among the state's own records, which the hub
-// leaves out, and compares in clear. It returns the JSON of []waypost.OwnRecord.
-func (s *Server) searchOwn(ctx context.Context, q *inquiry) ([]byte, error) {
+// leaves out, and compares in clear.
+func (s *Server) searchOwn(ctx context.Context, q *inquiry) ([]waypost.OwnRecord, error) {
 	handles, err := s.ownHits(ctx, q.tokens)
 	if err != nil {
 		return nil, err
@@ -112,7 +126,7 @@ func (s *Server) searchOwn(ctx context.Context, q *inquiry) ([]byte, error) {
 		}
 	}
 	sort.Slice(own, func(i, j int) bool { return own[i].ID < own[j].ID })
-	return json.Marshal(own)
+	return own, nil
 }
 
 // ownHits returns the handles of the state's own records that the tokens hit.
@@ -136,9 +150,10 @@ func (s *Server) ownHits(ctx context.Context, tokens []waypost.Token) (map[strin
 	return handles, err
 }
 
-// compare weighs the applicant against one record, in clear.
+// compare weighs the applicant against one record of this state, in clear. Equal
+// numbers of two states' cards mean nothing.
 func (s *Server) compare(who Applicant, record waypost.Record, agreed []matchkey.Kind) waypost.Outcome {
 	return compare.Compare(
-		compare.Candidate{Person: who.Person, CardNumber: who.CardNumber},
-		compare.Candidate{Person: record.Person, CardNumber: record.CardNumber}, agreed)
+		compare.Candidate{Person: who.Person, CardNumber: who.CardNumber, CardState: who.CardState},
+		compare.Candidate{Person: record.Person, CardNumber: record.CardNumber, CardState: s.config.State}, agreed)
 }

@@ -30,6 +30,7 @@ type CheckRequest struct {
 	Ssn5          string                 `protobuf:"bytes,2,opt,name=ssn5,proto3" json:"ssn5,omitempty"`
 	Purpose       string                 `protobuf:"bytes,3,opt,name=purpose,proto3" json:"purpose,omitempty"`
 	CaseReference string                 `protobuf:"bytes,4,opt,name=case_reference,json=caseReference,proto3" json:"case_reference,omitempty"`
+	Cites         string                 `protobuf:"bytes,5,opt,name=cites,proto3" json:"cites,omitempty"` // 64 hex digits: the earlier check that this one corrects or replaces
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -92,6 +93,13 @@ func (x *CheckRequest) GetCaseReference() string {
 	return ""
 }
 
+func (x *CheckRequest) GetCites() string {
+	if x != nil {
+		return x.Cites
+	}
+	return ""
+}
+
 type GetCheckRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ticket        string                 `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"` // 64 hex digits
@@ -137,14 +145,16 @@ func (x *GetCheckRequest) GetTicket() string {
 }
 
 type CheckAnswer struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Ticket        string                 `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"` // 64 hex digits
-	Candidates    []*CandidateAnswer     `protobuf:"bytes,2,rep,name=candidates,proto3" json:"candidates,omitempty"`
-	Coverage      *Coverage              `protobuf:"bytes,3,opt,name=coverage,proto3" json:"coverage,omitempty"`
-	Owed          bool                   `protobuf:"varint,4,opt,name=owed,proto3" json:"owed,omitempty"` // no quorum of key holders: the check is still owed
-	TooMany       bool                   `protobuf:"varint,5,opt,name=too_many,json=tooMany,proto3" json:"too_many,omitempty"`
-	Complete      bool                   `protobuf:"varint,6,opt,name=complete,proto3" json:"complete,omitempty"`
-	OwnRecords    []*OwnRecord           `protobuf:"bytes,7,rep,name=own_records,json=ownRecords,proto3" json:"own_records,omitempty"` // the asking state's own records of this person
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 64 hex digits. Where an earlier check was owed or corrected, this is the
+	// ticket of the one that took its place.
+	Ticket        string             `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	Candidates    []*CandidateAnswer `protobuf:"bytes,2,rep,name=candidates,proto3" json:"candidates,omitempty"`
+	Coverage      *Coverage          `protobuf:"bytes,3,opt,name=coverage,proto3" json:"coverage,omitempty"`
+	Owed          bool               `protobuf:"varint,4,opt,name=owed,proto3" json:"owed,omitempty"` // no quorum of key holders: the check is still owed
+	TooMany       bool               `protobuf:"varint,5,opt,name=too_many,json=tooMany,proto3" json:"too_many,omitempty"`
+	Complete      bool               `protobuf:"varint,6,opt,name=complete,proto3" json:"complete,omitempty"`
+	OwnRecords    []*OwnRecord       `protobuf:"bytes,7,rep,name=own_records,json=ownRecords,proto3" json:"own_records,omitempty"` // the asking state's own records of this person
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -235,7 +245,7 @@ type CandidateAnswer struct {
 	Status              string                 `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
 	CardKind            string                 `protobuf:"bytes,4,opt,name=card_kind,json=cardKind,proto3" json:"card_kind,omitempty"`
 	TerminationRequired bool                   `protobuf:"varint,5,opt,name=termination_required,json=terminationRequired,proto3" json:"termination_required,omitempty"`
-	Refused             string                 `protobuf:"bytes,6,opt,name=refused,proto3" json:"refused,omitempty"`
+	Refused             string                 `protobuf:"bytes,6,opt,name=refused,proto3" json:"refused,omitempty"` // why the state declined to answer, in words
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
 }
@@ -781,12 +791,13 @@ var File_waypost_v1_counter_proto protoreflect.FileDescriptor
 const file_waypost_v1_counter_proto_rawDesc = "" +
 	"\n" +
 	"\x18waypost/v1/counter.proto\x12\n" +
-	"waypost.v1\x1a\x18waypost/v1/message.proto\"\x98\x01\n" +
+	"waypost.v1\x1a\x18waypost/v1/message.proto\"\xae\x01\n" +
 	"\fCheckRequest\x123\n" +
 	"\tapplicant\x18\x01 \x01(\v2\x15.waypost.v1.ApplicantR\tapplicant\x12\x12\n" +
 	"\x04ssn5\x18\x02 \x01(\tR\x04ssn5\x12\x18\n" +
 	"\apurpose\x18\x03 \x01(\tR\apurpose\x12%\n" +
-	"\x0ecase_reference\x18\x04 \x01(\tR\rcaseReference\")\n" +
+	"\x0ecase_reference\x18\x04 \x01(\tR\rcaseReference\x12\x14\n" +
+	"\x05cites\x18\x05 \x01(\tR\x05cites\")\n" +
 	"\x0fGetCheckRequest\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\tR\x06ticket\"\x97\x02\n" +
 	"\vCheckAnswer\x12\x16\n" +

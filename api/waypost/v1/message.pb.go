@@ -313,6 +313,7 @@ type Applicant struct {
 	Born          string                 `protobuf:"bytes,5,opt,name=born,proto3" json:"born,omitempty"` // YYYY-MM-DD
 	Sex           string                 `protobuf:"bytes,6,opt,name=sex,proto3" json:"sex,omitempty"`
 	CardNumber    string                 `protobuf:"bytes,7,opt,name=card_number,json=cardNumber,proto3" json:"card_number,omitempty"`
+	CardState     string                 `protobuf:"bytes,8,opt,name=card_state,json=cardState,proto3" json:"card_state,omitempty"` // that issued the card shown, two letters, if known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -392,6 +393,13 @@ func (x *Applicant) GetSex() string {
 func (x *Applicant) GetCardNumber() string {
 	if x != nil {
 		return x.CardNumber
+	}
+	return ""
+}
+
+func (x *Applicant) GetCardState() string {
+	if x != nil {
+		return x.CardState
 	}
 	return ""
 }
@@ -508,7 +516,7 @@ const file_waypost_v1_message_proto_rawDesc = "" +
 	"\tapplicant\x18\x02 \x01(\v2\x15.waypost.v1.ApplicantR\tapplicant\x12\x1a\n" +
 	"\belements\x18\x03 \x01(\fR\belements\x12\x14\n" +
 	"\x05order\x18\x04 \x01(\fR\x05order\x12\x16\n" +
-	"\x06blinds\x18\x05 \x01(\fR\x06blinds\"\xb0\x01\n" +
+	"\x06blinds\x18\x05 \x01(\fR\x06blinds\"\xcf\x01\n" +
 	"\tApplicant\x12\x16\n" +
 	"\x06family\x18\x01 \x01(\tR\x06family\x12\x14\n" +
 	"\x05given\x18\x02 \x01(\tR\x05given\x12\x16\n" +
@@ -517,7 +525,9 @@ const file_waypost_v1_message_proto_rawDesc = "" +
 	"\x04born\x18\x05 \x01(\tR\x04born\x12\x10\n" +
 	"\x03sex\x18\x06 \x01(\tR\x03sex\x12\x1f\n" +
 	"\vcard_number\x18\a \x01(\tR\n" +
-	"cardNumber\"\xc8\x01\n" +
+	"cardNumber\x12\x1d\n" +
+	"\n" +
+	"card_state\x18\b \x01(\tR\tcardState\"\xc8\x01\n" +
 	"\fSecondAnswer\x12\x1c\n" +
 	"\treference\x18\x01 \x01(\fR\treference\x12\x18\n" +
 	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x16\n" +

@@ -17,11 +17,14 @@ CREATE TABLE own_token (
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 
 -- A check that this state has made. The applicant stands here in clear: it is
--- this state's own applicant.
+-- this state's own applicant. due is when housekeeping must look at it again:
+-- to take up what a crash cut off, or to make an owed check once more.
+-- successor is the check that has taken its place.
 CREATE TABLE inquiry (
     ticket         BYTEA   NOT NULL PRIMARY KEY,
     signed         BYTEA   NOT NULL,
     receipts       BYTEA   NOT NULL,
+    hub_receipts   BYTEA   NOT NULL,
     elements       BYTEA   NOT NULL,
     tags           BYTEA   NOT NULL,
     seed           BYTEA   NOT NULL,
@@ -32,8 +35,13 @@ CREATE TABLE inquiry (
     state          INTEGER NOT NULL,
     too_many       INTEGER NOT NULL,
     own            BYTEA   NOT NULL,
+    coverage       BYTEA   NOT NULL,
+    tries          INTEGER NOT NULL,
+    due            BIGINT,
+    successor      BYTEA,
     created        BIGINT  NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX inquiry_due ON inquiry (due) WHERE due IS NOT NULL;
 
 -- One candidate of one inquiry, and how far it has come.
 CREATE TABLE ask (
@@ -48,9 +56,11 @@ CREATE TABLE ask (
     refused              TEXT    NOT NULL,
     PRIMARY KEY (ticket, reference)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX ask_unsent ON ask (owner) WHERE state = 0;
 
 -- What the hub told this state about searches that found its records, and how
--- far the question has come. agreed is a bit for each of the ten slots.
+-- far the question has come. agreed is a bit for each of the ten slots; question
+-- is the second leg that waits for a person to answer it, else empty.
 CREATE TABLE notice (
     ticket    BYTEA   NOT NULL,
     reference BYTEA   NOT NULL,
@@ -59,15 +69,27 @@ CREATE TABLE notice (
     state     INTEGER NOT NULL,
     agreed    INTEGER NOT NULL,
     signed    BYTEA   NOT NULL,
+    question  BYTEA   NOT NULL,
     at        BIGINT  NOT NULL,
     PRIMARY KEY (ticket, reference)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX notice_at ON notice (at);
 
 -- Ids of messages whose effects are committed: a second delivery changes nothing.
 CREATE TABLE inbox (
     id BYTEA  NOT NULL PRIMARY KEY,
     at BIGINT NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX inbox_at ON inbox (at);
+
+-- Sealed messages that could not be handled yet. They are out of the mailbox, so
+-- that they do not stop it, and are tried again until they expire.
+CREATE TABLE held (
+    id     BYTEA  NOT NULL PRIMARY KEY,
+    sealed BYTEA  NOT NULL,
+    due    BIGINT NOT NULL
+) /* sqlite: STRICT */;
+CREATE INDEX held_due ON held (due);
 
 -- Sealed messages that the hub has not taken yet.
 CREATE TABLE outbox (
@@ -75,3 +97,4 @@ CREATE TABLE outbox (
     sealed BYTEA  NOT NULL,
     at     BIGINT NOT NULL
 ) /* sqlite: STRICT */;
+CREATE INDEX outbox_at ON outbox (at);
