@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -58,6 +59,9 @@ func New(config Config, deps Deps) (*Server, error) {
 	if !ok || me.Role != roster.KeyHolder {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "%s is not a key holder of the roster", config.Name)
 	}
+	if epoch := deps.Roster.Current().Epoch; config.Epoch != epoch {
+		return nil, waypost.Errorf(waypost.InvalidArgument, "the share of %s is of key epoch %d, the roster's is %d", config.Name, config.Epoch, epoch)
+	}
 	public := deps.Share.Public()
 	if string(public.Bytes()) != string(me.PublicShare) {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "the share of %s is not the one that the roster commits to", config.Name)
@@ -75,8 +79,10 @@ func (s *Server) Handler() http.Handler {
 // Run serves on the listener and keeps house until the context ends.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	ctx, stop := context.WithCancel(ctx)
+	var housekeeping sync.WaitGroup
+	defer housekeeping.Wait()
 	defer stop()
-	go s.keepHouse(ctx)
+	housekeeping.Go(func() { s.keepHouse(ctx) })
 	return rpc.Serve(ctx, rpc.NewHTTPServer(s.Handler(), roster.ServerTLS(s.Cert, s.Roster, roster.Gateway), s.Log), listener)
 }
 
@@ -90,27 +96,31 @@ func (s *Server) Evaluate(ctx context.Context, req *waypostv1.EvaluateRequest) (
 	if err := s.judge(ctx, ticket, req.Elements, now); err != nil {
 		return nil, err
 	}
-	if answer, ok := s.replays.get(ticket.ID); ok {
-		return answer, nil
-	}
-	elements, err := toprf.DecodeElements(req.Elements, ticket.Elements)
+	// Whoever else waits for this answer gets it even if this caller leaves.
+	ctx = context.WithoutCancel(ctx)
+	return s.replays.answer(ticket.ID, func() (*waypostv1.EvaluateResponse, error) {
+		return s.evaluate(ctx, ticket, req.Elements, now)
+	})
+}
+
+func (s *Server) evaluate(ctx context.Context, t waypost.SignedTicket, raw []byte, now time.Time) (*waypostv1.EvaluateResponse, error) {
+	elements, err := toprf.DecodeElements(raw, t.Elements)
 	if err != nil {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "the elements are not canonical ristretto255 elements other than the identity")
 	}
+	body, err := journal.Body(journal.TicketFields(t.Ticket)...)
+	if err != nil {
+		return nil, err
+	}
 	var first evaluation
 	err = s.DB.Write(ctx, func(tx *store.Tx) (err error) {
-		first, err = s.commit(tx, ticket, now)
+		first, err = s.commit(tx, t, body, now)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	answer, err := s.answer(ticket, elements, first)
-	if err != nil {
-		return nil, err
-	}
-	s.replays.put(ticket.ID, answer)
-	return answer, nil
+	return s.answer(t, elements, first)
 }
 
 // judge says in words why the ticket may not be evaluated by this holder for
@@ -170,7 +180,7 @@ type evaluation struct {
 
 // commit finds the ticket's first evaluation or makes it: entry, quota and
 // ticket in one transaction.
-func (s *Server) commit(tx *store.Tx, t waypost.SignedTicket, now time.Time) (evaluation, error) {
+func (s *Server) commit(tx *store.Tx, t waypost.SignedTicket, body []byte, now time.Time) (evaluation, error) {
 	var e evaluation
 	var deadline int64
 	err := tx.Row(`SELECT sequence, deadline, hedge FROM ticket WHERE id = $1`, t.ID[:]).Scan(&e.sequence, &deadline, &e.hedge)
@@ -191,16 +201,12 @@ func (s *Server) commit(tx *store.Tx, t waypost.SignedTicket, now time.Time) (ev
 	e.hedge = make([]byte, toprf.HedgeSize)
 	_, _ = rand.Read(e.hedge) // never fails (Go 1.24)
 	e.deadline = s.Journal.Deadline(now)
-	body, err := journal.Body(journal.TicketFields(t.Ticket)...)
-	if err != nil {
-		return e, err
-	}
 	e.sequence, err = s.Journal.Append(tx, journal.Entry{Kind: string(waypost.ActionEvaluate), Ticket: t.ID, Tau: t.Tau, At: now, Body: body})
 	if err != nil {
 		return e, err
 	}
 	_, err = tx.Exec(`INSERT INTO ticket (id, expires, sequence, deadline, hedge) VALUES ($1, $2, $3, $4, $5)`,
-		t.ID[:], t.IssuedAt.Add(waypost.TicketWindow+waypost.ClockSkew).Unix(), e.sequence, e.deadline.Unix(), e.hedge)
+		t.ID[:], t.IssuedAt.Add(waypost.TicketWindow+remember).Unix(), e.sequence, e.deadline.Unix(), e.hedge)
 	return e, err
 }
 
@@ -222,6 +228,10 @@ func (s *Server) answer(t waypost.SignedTicket, elements []toprf.Element, e eval
 	return &waypostv1.EvaluateResponse{Elements: evaluated.Elements, Proof: evaluated.Proof[:], Receipt: receipt.Bytes()}, nil
 }
 
+// remember is how long after its window a ticket is still known, so that it
+// counts once even where a commit waited or the clock was set back.
+const remember = 15 * time.Minute
+
 // keepHouse forgets tickets whose window is over, which the freshness check
 // refuses from then on, and old quota windows.
 func (s *Server) keepHouse(ctx context.Context) {
@@ -233,15 +243,25 @@ func (s *Server) keepHouse(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		now := s.Now()
-		err := s.DB.Write(ctx, func(tx *store.Tx) error {
-			if _, err := tx.Exec(`DELETE FROM ticket WHERE expires < $1`, now.Unix()); err != nil {
-				return err
-			}
-			return quota.Expire(tx, now)
-		})
-		if err != nil && ctx.Err() == nil {
+		if err := s.clean(ctx); err != nil && ctx.Err() == nil {
 			s.Log.Error("housekeeping failed", "cause", err)
 		}
 	}
+}
+
+// cleanAtOnce bounds what one transaction deletes: others wait for it.
+const cleanAtOnce = 500
+
+func (s *Server) clean(ctx context.Context) error {
+	now := s.Now()
+	for deleted := int64(cleanAtOnce); deleted == cleanAtOnce; {
+		err := s.DB.Write(ctx, func(tx *store.Tx) (err error) {
+			deleted, err = tx.Exec(`DELETE FROM ticket WHERE id IN (SELECT id FROM ticket WHERE expires < $1 LIMIT $2)`, now.Unix(), cleanAtOnce)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return s.DB.Write(ctx, func(tx *store.Tx) error { return quota.Expire(tx, now) })
 }

@@ -94,6 +94,7 @@ func (r *rig) call(ctx context.Context) error {
 
 // Every code crosses the wire with its words, and nothing else does.
 func TestErrorsCross(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	secret := errors.New("the cause names Ines Okonkwo")
 	for _, code := range []waypost.Code{
@@ -142,6 +143,7 @@ func chain(err error) string {
 }
 
 func TestPanicIsContained(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.holder.set(func(context.Context, *waypostv1.EvaluateRequest) (*waypostv1.EvaluateResponse, error) {
 		panic("Ines Okonkwo, born 1988-04-09")
@@ -164,6 +166,7 @@ func TestPanicIsContained(t *testing.T) {
 // The framework quotes what it cannot decode. None of that leaves the process
 // or reaches its log.
 func TestMalformedRequestIsNotQuoted(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	member, _ := r.View.Member("keyholder-1")
 	plain := &http.Client{Transport: &http.Transport{TLSClientConfig: roster.ClientTLS(r.Party("CA").Cert, r.View, "keyholder-1")}}
@@ -197,6 +200,7 @@ func TestMalformedRequestIsNotQuoted(t *testing.T) {
 // A request that is too large can never succeed: it must not look like a party
 // that is down, which would be tried for ever.
 func TestTooLarge(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.holder.fails(waypost.Errorf(waypost.Misuse, "the handler ran"))
 	if _, err := r.client.Evaluate(t.Context(), &waypostv1.EvaluateRequest{Elements: make([]byte, rpc.MaxMessage-100)}); waypost.CodeOf(err) != waypost.Misuse {
@@ -218,6 +222,7 @@ func TestTooLarge(t *testing.T) {
 
 // Membership is judged for each call, on a connection that stays open.
 func TestMemberRemoved(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.holder.set(func(ctx context.Context, _ *waypostv1.EvaluateRequest) (*waypostv1.EvaluateResponse, error) {
 		return &waypostv1.EvaluateResponse{Elements: []byte(rpc.Peer(ctx).Name)}, nil
@@ -244,6 +249,7 @@ func TestMemberRemoved(t *testing.T) {
 
 // Neither a stranger nor a member in another role gets as far as a handler.
 func TestStrangers(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.holder.fails(waypost.Errorf(waypost.Misuse, "the handler ran"))
 	other := rpctest.New(t, rpctest.Ample, "CA")
@@ -270,6 +276,7 @@ func TestStrangers(t *testing.T) {
 
 // Without TLS in the way the interceptor refuses by itself.
 func TestNoTLS(t *testing.T) {
+	t.Parallel()
 	x := rpctest.New(t, rpctest.Ample, "CA")
 	server := rpc.NewServer(x.View, slog.New(slog.DiscardHandler))
 	h := &holder{}
@@ -289,6 +296,7 @@ func TestNoTLS(t *testing.T) {
 }
 
 func TestDeadlineAndCancel(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	entered := make(chan struct{}, 2)
 	r.holder.set(func(ctx context.Context, _ *waypostv1.EvaluateRequest) (*waypostv1.EvaluateResponse, error) {
@@ -314,6 +322,7 @@ func TestDeadlineAndCancel(t *testing.T) {
 
 // What a peer says reaches screens and logs: it is cut and cleaned.
 func TestPeersWordsAreCleaned(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.holder.fails(waypost.Errorf(waypost.PermissionDenied, "a\nb\x1b[31mc%s", strings.Repeat("é", 2000)))
 	err := r.call(t.Context())
