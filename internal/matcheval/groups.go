@@ -74,18 +74,39 @@ func swapped(a, b matchkey.Normal) bool {
 	return differ(a.Given, b.Given) && differ(a.Family, b.Family) && a.Given[0] == b.Family[0] && a.Family[0] == b.Given[0]
 }
 
-// nameChange: no part of one surname is like any part of the other, by sound or
-// by beginning.
+// nameChange: no part of one surname is like any part of the other, neither by
+// sound nor by spelling.
 func nameChange(a, b matchkey.Normal) bool {
 	if len(a.Family) == 0 || len(b.Family) == 0 || swapped(a, b) {
 		return false
 	}
 	for _, s := range a.Family {
 		for _, t := range b.Family {
-			if matchkey.Soundex(s) == matchkey.Soundex(t) || strings.HasPrefix(s, t[:min(3, len(t))]) {
+			if matchkey.Soundex(s) == matchkey.Soundex(t) || 2*edits(s, t) <= max(len(s), len(t)) {
 				return false
 			}
 		}
 	}
 	return strings.Join(a.Family, "") != strings.Join(b.Family, "")
+}
+
+// edits returns the Levenshtein distance of two normalised names.
+func edits(s, t string) int {
+	row := make([]int, len(t)+1) // distances of what was read of s to each beginning of t
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(s) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(t) {
+			cost := diagonal
+			if s[i] != t[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(t)]
 }
