@@ -313,7 +313,10 @@ func TestCrash(t *testing.T) {
 func TestEntry(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, rpctest.Ample)
-	q := r.ask(func(t *waypost.Ticket) { t.Case = waypost.CommitCase([32]byte{1}, "AZ-2026-0001"); t.Cites = waypost.TicketID{7} })
+	q := r.ask(func(t *waypost.Ticket) {
+		t.Case = waypost.CommitCase([32]byte{1}, "AZ-2026-0001")
+		t.Cites = waypost.TicketID{7}
+	})
 	r.good(q)
 	all, err := r.journal.Read(t.Context(), 0, 10)
 	must(t, err)
