@@ -21,9 +21,10 @@ import (
 	"github.com/waypost/waypost/internal/gateway"
 	"github.com/waypost/waypost/internal/install"
 	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/internal/store"
 )
 
-// Config says which exchange to run. All but Dir, Log and Now matter only when
+// Config says which exchange to run. All but Dir, Log and Faults matter only when
 // Dir does not hold one yet.
 type Config struct {
 	Dir       string
@@ -32,6 +33,9 @@ type Config struct {
 	Threshold int          // zero means 3
 	Quota     roster.Quota // zero means one that a demonstration never meets
 	Log       *slog.Logger
+	// Faults, if set, is asked at every point of every commit of the role's
+	// database, and may fail it: see store.Fault.
+	Faults func(role, point string) error
 }
 
 // Ample is a quota that only a load test or an attack would meet.
@@ -48,6 +52,10 @@ type Cluster struct {
 	mu     sync.Mutex
 	nodes  map[string]*node
 	closed bool
+
+	faults   func(role, point string) error
+	keeping  sync.WaitGroup
+	renewing chan struct{} // closed at the end
 }
 
 // node is one role and its process-like life.
@@ -66,7 +74,7 @@ func Open(ctx context.Context, c Config) (*Cluster, error) {
 	if err := install.Renew(c.Dir, time.Now()); err != nil {
 		return nil, err
 	}
-	cl := &Cluster{Clock: &Clock{}, dir: c.Dir, log: c.Log, nodes: make(map[string]*node)}
+	cl := &Cluster{Clock: &Clock{}, dir: c.Dir, log: c.Log, faults: c.Faults, nodes: make(map[string]*node), renewing: make(chan struct{})}
 	names, err := cl.names()
 	if err != nil {
 		return nil, err
@@ -76,7 +84,37 @@ func Open(ctx context.Context, c Config) (*Cluster, error) {
 			return nil, errors.Join(err, cl.Close())
 		}
 	}
+	cl.keeping.Go(cl.keepRoster)
 	return cl, nil
+}
+
+// keepRoster renews the roster of an exchange that runs for longer than one is
+// valid.
+func (c *Cluster) keepRoster() {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.renewing:
+			return
+		case <-tick.C:
+			if err := c.Renew(); err != nil {
+				c.log.Error("the roster could not be renewed", "cause", err)
+			}
+		}
+	}
+}
+
+// Renew signs the roster again if it is about to run out, by the cluster's
+// clock, and has every running role take it up.
+func (c *Cluster) Renew() error {
+	err := install.Renew(c.dir, c.Clock.Now())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.nodes {
+		err = errors.Join(err, n.role.Folder.ReloadRoster())
+	}
+	return err
 }
 
 func create(c Config) error {
@@ -120,7 +158,11 @@ func (c *Cluster) Start(ctx context.Context, name string) error {
 	if c.closed || c.nodes[name] != nil {
 		return waypost.Errorf(waypost.AlreadyExists, "%s is running", name)
 	}
-	role, err := install.Open(ctx, install.FolderOf(c.dir, name), c.Clock.Now, c.log)
+	var opts []store.Option
+	if c.faults != nil {
+		opts = append(opts, store.WithFault(func(point string) error { return c.faults(name, point) }))
+	}
+	role, err := install.Open(ctx, install.FolderOf(c.dir, name), c.Clock.Now, c.log, opts...)
 	if err != nil {
 		return err
 	}
@@ -149,6 +191,9 @@ func (c *Cluster) Stop(name string) error {
 // Close stops every role, the gateways before those they talk to.
 func (c *Cluster) Close() error {
 	c.mu.Lock()
+	if !c.closed {
+		close(c.renewing)
+	}
 	c.closed = true
 	var gateways, servers []string
 	for name, n := range c.nodes {
@@ -159,6 +204,7 @@ func (c *Cluster) Close() error {
 		}
 	}
 	c.mu.Unlock()
+	c.keeping.Wait()
 	return errors.Join(c.stopAll(gateways), c.stopAll(servers))
 }
 

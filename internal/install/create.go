@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math/big"
 	"net"
@@ -34,38 +33,88 @@ type Plan struct {
 // rosterLife is how long a roster made here is valid.
 const rosterLife = roster.MaxValidity
 
+// The folder in which an exchange is built, and its name once it is complete.
+// A crash leaves one of them or neither: what is being built is thrown away,
+// what is built is put in place.
+const (
+	building = ".making"
+	built    = ".made"
+	mark     = "governance" // put in place last: where it is, an exchange is
+)
+
 // Create makes the folders of a whole exchange under dir, which must not hold
 // one: hub, keyholder-1..n, gateway-XX, and governance with the key that signs
 // rosters. On one machine all key holders take part in the key generation in
-// this process; each share goes to its own folder and nowhere else.
+// this process; each share goes to its own folder and nowhere else. After a
+// crash at any point Create can be called again.
 func Create(dir string, plan Plan) error {
-	if _, err := os.Stat(filepath.Join(dir, "governance")); !errors.Is(err, fs.ErrNotExist) {
-		return waypost.Errorf(waypost.AlreadyExists, "%s holds an exchange already", dir)
+	if _, err := os.Stat(filepath.Join(dir, mark)); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, waypost.Errorf(waypost.AlreadyExists, "%s holds an exchange already", dir))
 	}
-	// Everything is made beside and moved in place last, so that a crash
-	// leaves no half exchange.
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, built)); err == nil {
+		return place(dir)
+	}
+	if err := os.RemoveAll(filepath.Join(dir, building)); err != nil {
 		return err
 	}
-	making, err := os.MkdirTemp(dir, ".making-*")
-	if err != nil {
+	if err := vacant(dir, plan); err != nil {
 		return err
 	}
-	defer os.RemoveAll(making)
-	b := builder{dir: making, plan: plan, taken: make(map[string]bool)}
+	b := builder{dir: filepath.Join(dir, building), plan: plan, taken: make(map[string]bool)}
 	if err := b.build(); err != nil {
+		return errors.Join(err, os.RemoveAll(b.dir))
+	}
+	if err := syncTree(b.dir); err != nil {
 		return err
 	}
-	made, err := os.ReadDir(making)
-	if err != nil {
+	if err := os.Rename(b.dir, filepath.Join(dir, built)); err != nil {
 		return err
 	}
-	for _, folder := range made { // governance, which marks it complete, is last
-		if folder.Name() != "governance" {
-			err = errors.Join(err, os.Rename(filepath.Join(making, folder.Name()), filepath.Join(dir, folder.Name())))
+	return errors.Join(syncFolder(dir), place(dir))
+}
+
+func syncTree(root string) error {
+	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() {
+			return err
+		}
+		return syncFolder(path)
+	})
+}
+
+// vacant refuses to make an exchange where one of its folders would lie on top
+// of another.
+func vacant(dir string, plan Plan) error {
+	names := []string{"hub"}
+	for i := range plan.Holders {
+		names = append(names, "keyholder-"+strconv.Itoa(i+1))
+	}
+	for _, state := range plan.States {
+		names = append(names, string(state))
+	}
+	for _, name := range names {
+		if _, err := os.Stat(FolderOf(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			return errors.Join(err, waypost.Errorf(waypost.AlreadyExists, "%s exists, but no exchange: choose another folder", FolderOf(dir, name)))
 		}
 	}
-	return errors.Join(err, os.Rename(filepath.Join(making, "governance"), filepath.Join(dir, "governance")))
+	return nil
+}
+
+// place moves what is built to where it belongs.
+func place(dir string) error {
+	from := filepath.Join(dir, built)
+	folders, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		if folder.Name() != mark {
+			if err := os.Rename(filepath.Join(from, folder.Name()), filepath.Join(dir, folder.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return errors.Join(os.Rename(filepath.Join(from, mark), filepath.Join(dir, mark)), os.Remove(from), syncFolder(dir))
 }
 
 // FolderOf is the folder of a role under an exchange's folder.
@@ -184,8 +233,8 @@ func (b *builder) holder(index int, o *toprf.Outcome) error {
 
 func (b *builder) gateway(state waypost.Jurisdiction) error {
 	folder := FolderOf(b.dir, string(state))
-	for _, door := range []string{"counter", "operator"} {
-		if _, err := certificate(folder, door, string(state)+" "+door); err != nil {
+	for _, file := range []string{"counter", filepath.Join(operatorsFolder, firstOperator)} {
+		if _, err := certificate(folder, file, string(state)+" "+filepath.Base(file)); err != nil {
 			return err
 		}
 	}
@@ -259,69 +308,9 @@ func (b *builder) sign(r *roster.Roster) error {
 		return err
 	}
 	for _, folder := range b.folders {
-		err = errors.Join(err, writeJSON(filepath.Join(folder, "governance.json"), r.Governance), writeRoster(folder, 1, signed))
+		err = errors.Join(err, writeJSON(filepath.Join(folder, "governance.json"), r.Governance), writeFile(rosterFile(folder, 1), signed))
 	}
 	return err
-}
-
-func writeRoster(folder string, version uint64, signed []byte) error {
-	return writeFile(filepath.Join(folder, "roster", fmt.Sprintf("%06d", version)), signed)
-}
-
-// Renew signs the exchange's roster again if it has less than a day left, as
-// governance does each week.
-func Renew(dir string, now time.Time) error {
-	folders, err := roleFolders(dir)
-	if err != nil {
-		return err
-	}
-	var trusted roster.Governance
-	if err := readJSON(filepath.Join(folders[0], "governance.json"), &trusted); err != nil {
-		return err
-	}
-	signed, err := Rosters(folders[0])
-	if err != nil {
-		return err
-	}
-	last := signed[len(signed)-1]
-	current, err := roster.Parse(last, trusted, now)
-	if err == nil && current.NotAfter.Sub(now) > 24*time.Hour {
-		return nil
-	}
-	if current, err = roster.ParseExpired(last, trusted); err != nil {
-		return err
-	}
-	next := *current
-	next.Version++
-	if next.Previous, err = current.Hash(); err != nil {
-		return err
-	}
-	next.NotBefore, next.NotAfter = now.UTC().Truncate(time.Second), now.Add(rosterLife).UTC().Truncate(time.Second)
-	secret, err := os.ReadFile(filepath.Join(dir, "governance", "governance.key"))
-	if err != nil {
-		return err
-	}
-	signer, err := note.NewSigner(strings.TrimSpace(string(secret)))
-	if err != nil {
-		return err
-	}
-	renewed, err := next.Sign(signer)
-	for _, folder := range folders {
-		err = errors.Join(err, writeRoster(folder, next.Version, renewed))
-	}
-	return err
-}
-
-// roleFolders are the folders under dir that hold a role.
-func roleFolders(dir string) ([]string, error) {
-	configs, err := filepath.Glob(filepath.Join(dir, "*", "config.json"))
-	if err == nil && len(configs) == 0 {
-		err = waypost.Errorf(waypost.NotFound, "%s holds no exchange: make one with waypost demo --dir %s", dir, dir)
-	}
-	for i, c := range configs {
-		configs[i] = filepath.Dir(c)
-	}
-	return configs, err
 }
 
 // address returns a loopback address that is free and that no other role of

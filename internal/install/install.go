@@ -13,7 +13,8 @@
 //	label.key          the hub's secret h, outside its database
 //	secret.key         a gateway's secret for decoys and operator tags
 //	keyring            a gateway's message keys
-//	counter.* operator.*  a gateway's door for its own counters
+//	counter.crt counter.key  a gateway's door for its own counters
+//	operators/NAME.crt  who may use that door, named after the file
 //	*.db               SQLite databases
 package install
 
@@ -29,6 +30,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sort"
 	"time"
 
@@ -67,8 +69,8 @@ func OpenFolder(dir string, now func() time.Time) (*Folder, error) {
 	if f.Identity, err = f.ed25519Key("identity.key"); err != nil {
 		return nil, err
 	}
-	if f.Cert, err = tls.LoadX509KeyPair(f.path("tls.crt"), f.path("tls.key")); err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
+	if f.Cert, err = loadCertificate(f.path("tls")); err != nil {
+		return nil, err
 	}
 	var trusted roster.Governance
 	if err := readJSON(f.path("governance.json"), &trusted); err != nil {
@@ -81,7 +83,34 @@ func OpenFolder(dir string, now func() time.Time) (*Folder, error) {
 	if f.Roster, err = roster.NewView(trusted, now, signed...); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
-	return f, nil
+	return f, f.belongs()
+}
+
+// belongs checks that config, keys and certificate are those of one member: a
+// file that was copied from another role's folder is found here, and not by the
+// first message that nobody believes.
+func (f *Folder) belongs() error {
+	me, ok := f.Roster.Member(f.Config.Name)
+	switch {
+	case !ok:
+		return waypost.Errorf(waypost.InvalidArgument, "%s: %q is not in the roster", f.path("config.json"), f.Config.Name)
+	case me.Role != f.Config.Role:
+		return waypost.Errorf(waypost.InvalidArgument, "%s: in the roster %s is a %s, not a %s", f.path("config.json"), me.Name, me.Role, f.Config.Role)
+	case !me.Identity.Equal(f.Identity.Public()):
+		return waypost.Errorf(waypost.InvalidArgument, "%s is not the key that the roster names for %s", f.path("identity.key"), me.Name)
+	case roster.Digest(pin(f.Cert)) != me.CertKey:
+		return waypost.Errorf(waypost.InvalidArgument, "%s is not the certificate that the roster names for %s", f.path("tls.crt"), me.Name)
+	}
+	return nil
+}
+
+// ReloadRoster takes up rosters that were put into the folder since.
+func (f *Folder) ReloadRoster() error {
+	signed, err := Rosters(f.Dir)
+	if err != nil {
+		return err
+	}
+	return f.Roster.Update(signed...)
 }
 
 // Rosters returns the signed rosters of a folder, oldest first.
@@ -130,7 +159,7 @@ func (f *Folder) ed25519Key(name string) (ed25519.PrivateKey, error) {
 }
 
 func (f *Folder) hexFile(name string) ([]byte, error) {
-	raw, err := os.ReadFile(f.path(name))
+	raw, err := readPrivate(f.path(name))
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +169,35 @@ func (f *Folder) hexFile(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is not in hex", f.path(name))
 	}
 	return decoded, nil
+}
+
+// loadCertificate reads the pair file.crt and file.key.
+func loadCertificate(file string) (tls.Certificate, error) {
+	key, err := readPrivate(file + ".key")
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	public, err := os.ReadFile(file + ".crt")
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("a certificate is missing: %w", err)
+	}
+	cert, err := tls.X509KeyPair(public, key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("%s.crt and .key: %w", file, err)
+	}
+	return cert, nil
+}
+
+// readPrivate reads a file that nobody but its owner may read.
+func readPrivate(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("a key is missing: %w", err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o007 != 0 {
+		return nil, waypost.Errorf(waypost.PermissionDenied, "%s can be read by everybody on this machine: chmod 600 it, and think about replacing the key", path)
+	}
+	return os.ReadFile(path)
 }
 
 func readJSON(path string, into any) error {
@@ -160,10 +218,11 @@ func readJSON(path string, into any) error {
 
 // writeFile writes durably and whole: a crash leaves the old file or the new.
 func writeFile(path string, content []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	folder := filepath.Dir(path)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	temporary, err := os.CreateTemp(folder, ".new-*") // mode 0600
 	if err != nil {
 		return err
 	}
@@ -173,7 +232,23 @@ func writeFile(path string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	return os.Rename(temporary.Name(), path)
+	if err := os.Rename(temporary.Name(), path); err != nil {
+		return err
+	}
+	return syncFolder(folder)
+}
+
+// syncFolder makes the names in a folder durable.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	err = folder.Sync()
+	if runtime.GOOS == "windows" {
+		err = nil // folders cannot be synced there
+	}
+	return errors.Join(err, folder.Close())
 }
 
 func writeJSON(path string, value any) error {

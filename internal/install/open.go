@@ -2,15 +2,20 @@ package install
 
 import (
 	"context"
-	"crypto/tls"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/gateway"
 	"github.com/waypost/waypost/internal/hub"
@@ -29,25 +34,26 @@ type Role struct {
 	DB      *store.DB
 	Journal *journal.Journal
 	Gateway *gateway.Server // of a gateway, else nil
+	log     *slog.Logger
 	run     func(context.Context) error
 	closers []func() error
 }
 
 // Open opens the role in the folder and listens. Run serves; Close must be
-// called afterwards in any case.
-func Open(ctx context.Context, dir string, now func() time.Time, log *slog.Logger) (_ *Role, err error) {
+// called afterwards in any case. The options are for the role's own database.
+func Open(ctx context.Context, dir string, now func() time.Time, log *slog.Logger, opts ...store.Option) (_ *Role, err error) {
 	f, err := OpenFolder(dir, now)
 	if err != nil {
 		return nil, err
 	}
 	log = log.With("role", f.Config.Name)
-	r := &Role{Folder: f}
+	r := &Role{Folder: f, log: log}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.Close())
 		}
 	}()
-	if r.DB, err = r.database(ctx, f.Config.Database, string(f.Config.Role)); err != nil {
+	if r.DB, err = r.database(ctx, f.Config.Database, string(f.Config.Role), opts...); err != nil {
 		return nil, err
 	}
 	if r.Journal, err = journal.Open(ctx, r.DB, f.Config.Origin); err != nil {
@@ -71,8 +77,8 @@ func Open(ctx context.Context, dir string, now func() time.Time, log *slog.Logge
 	return r, err
 }
 
-func (r *Role) database(ctx context.Context, url, role string) (*store.DB, error) {
-	db, err := store.Open(ctx, r.Folder.database(url), role)
+func (r *Role) database(ctx context.Context, url, role string, opts ...store.Option) (*store.DB, error) {
+	db, err := store.Open(ctx, r.Folder.database(url), role, opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -80,8 +86,34 @@ func (r *Role) database(ctx context.Context, url, role string) (*store.DB, error
 	return db, nil
 }
 
-// Run serves until the context ends.
-func (r *Role) Run(ctx context.Context) error { return r.run(ctx) }
+// followEvery is how often a running role looks for a new roster in its folder.
+const followEvery = time.Minute
+
+// Run serves until the context ends. Rosters that are put into the folder
+// meanwhile are taken up.
+func (r *Role) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var following sync.WaitGroup
+	defer following.Wait()
+	following.Go(func() {
+		tick := time.NewTicker(followEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if err := r.Folder.ReloadRoster(); err != nil {
+					r.log.Error("the rosters in the folder cannot be used", "cause", err)
+				}
+			}
+		}
+	})
+	err := r.run(ctx)
+	stop()
+	return err
+}
 
 // Close releases port and databases, the newest first.
 func (r *Role) Close() error {
@@ -154,7 +186,7 @@ func (r *Role) openGateway(ctx context.Context, listener net.Listener, now func(
 	if err != nil {
 		return err
 	}
-	counterCert, err := tls.LoadX509KeyPair(f.path("counter.crt"), f.path("counter.key"))
+	counterCert, err := loadCertificate(f.path("counter"))
 	if err != nil {
 		return err
 	}
@@ -179,8 +211,8 @@ func (r *Role) openGateway(ctx context.Context, listener net.Listener, now func(
 	return nil
 }
 
-// keyring reads the message keys, and brings them up to the day and the
-// identity key.
+// keyring reads the message keys, or makes the first one. The gateway renews
+// them.
 func (r *Role) keyring(now func() time.Time) (*seal.Keyring, error) {
 	f := r.Folder
 	raw, err := f.hexFile("keyring")
@@ -205,27 +237,57 @@ func (f *Folder) saveKeyring(ring *seal.Keyring) error {
 	return writeHex(f.path("keyring"), raw)
 }
 
-// operators are the certificates in operator*.crt, named after the file.
+const (
+	operatorsFolder = "operators"
+	firstOperator   = "clerk-1"
+)
+
+// operators are the certificates in operators/*.crt; each operator is named
+// after the file.
 func (f *Folder) operators() (gateway.Operators, error) {
-	cert, err := tls.LoadX509KeyPair(f.path("operator.crt"), f.path("operator.key"))
+	files, err := filepath.Glob(f.path(filepath.Join(operatorsFolder, "*.crt")))
 	if err != nil {
 		return nil, err
 	}
-	return gateway.Operators{pin(cert): "clerk-1"}, nil
+	if len(files) == 0 {
+		return nil, waypost.Errorf(waypost.NotFound, "%s holds no operator's certificate: nobody could use the counter door", f.path(operatorsFolder))
+	}
+	operators := make(gateway.Operators, len(files))
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		name := strings.TrimSuffix(filepath.Base(file), ".crt")
+		block, _ := pem.Decode(raw)
+		if block == nil || block.Type != "CERTIFICATE" {
+			return nil, waypost.Errorf(waypost.InvalidArgument, "%s is not a certificate in PEM", file)
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		key := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+		if other, twice := operators[key]; twice {
+			return nil, waypost.Errorf(waypost.InvalidArgument, "%s has the key of %s: each operator needs a key of their own", file, other)
+		}
+		operators[key] = name
+	}
+	return operators, nil
 }
 
 // DialCounter returns a client of the counter door of the gateway in the
-// folder, and the door's URL.
+// folder, as the operator that Create made, and the door's URL.
 func DialCounter(dir string) (waypostv1connect.CounterClient, string, error) {
 	f := &Folder{Dir: dir}
 	if err := readJSON(f.path("config.json"), &f.Config); err != nil {
 		return nil, "", err
 	}
-	operator, err := tls.LoadX509KeyPair(f.path("operator.crt"), f.path("operator.key"))
+	operator, err := loadCertificate(f.path(filepath.Join(operatorsFolder, firstOperator)))
 	if err != nil {
 		return nil, "", err
 	}
-	counter, err := tls.LoadX509KeyPair(f.path("counter.crt"), f.path("counter.key"))
+	counter, err := loadCertificate(f.path("counter"))
 	if err != nil {
 		return nil, "", err
 	}
