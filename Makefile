@@ -1,0 +1,85 @@
+# Everything that is run on this repository. "make help" lists it.
+#
+# What a target needs and is missing is installed where that is possible (as
+# root on Debian), and named where it is not.
+
+SHELL    := bash
+BIN      := $(CURDIR)/bin
+GO       ?= go
+FUZZTIME ?= 10s
+
+# Pinned. It is built once into bin/, which git ignores.
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI         := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
+
+PROTO := counter.proto exchange.proto message.proto
+
+# $(call need,command,package): the command is there, or its Debian package is
+# installed.
+need = @command -v $(1) >/dev/null || .ci/install $(2)
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the program into bin/waypost
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/waypost ./cmd/waypost
+
+.PHONY: test
+test: build checkgenerate ## Build, vet and test everything, with the race detector
+	$(call need,gcc,gcc libc6-dev)
+	$(GO) vet ./...
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## Run golangci-lint; .golangci.yml says why a linter is off
+	$(GOLANGCI) run ./...
+
+$(GOLANGCI):
+	GOBIN=$(BIN) GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(BIN)/golangci-lint $@
+
+# protoc comes from Debian; its plugins are built from the versions in go.mod.
+.PHONY: protoc
+protoc:
+	$(call need,protoc,protobuf-compiler)
+	@mkdir -p $(BIN)
+	@$(GO) build -o $(BIN)/ google.golang.org/protobuf/cmd/protoc-gen-go connectrpc.com/connect/v2/cmd/protoc-gen-connect-go
+
+generated = PATH="$(BIN):$$PATH" protoc -I api \
+	--go_out=$(1) --go_opt=paths=source_relative \
+	--connect-go_out=$(1) --connect-go_opt=paths=source_relative \
+	$(addprefix waypost/v1/,$(PROTO))
+
+.PHONY: generate
+generate: protoc ## Generate the Go code in api/ from the .proto files
+	$(call generated,api)
+
+.PHONY: checkgenerate
+checkgenerate: protoc ## Check that the generated code is what generate would make
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(call generated,$$dir) && cd "$$dir" && \
+	find . -type f | while read -r f; do \
+		diff <(sed '/^\/\/ \tprotoc  /d' "$$f") <(sed '/^\/\/ \tprotoc  /d' "$(CURDIR)/api/$$f") >/dev/null || \
+		{ echo "api/$$f is not what \"make generate\" makes of the .proto files" >&2; exit 1; }; done
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (10s) beyond its seeds
+	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | sed 's/func //'); do \
+			echo "== $$dir $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$dir" </dev/null || exit 1; \
+		done; done
+
+.PHONY: bench
+bench: build ## Measure the key holder beside circl, and one check end to end
+	$(BIN)/waypost bench
+
+.PHONY: demo
+demo: build ## Play the whole exchange on this machine, once
+	$(BIN)/waypost demo --once
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf $(BIN)
