@@ -65,6 +65,7 @@ type input struct {
 	dedup     bool // a and b are one file
 	truth     map[pair]int
 	truthList []pair
+	elsewhere int // pairs of the truth that are not between these files
 }
 
 // pair holds the positions of a record of A and one of B; in de-duplication the

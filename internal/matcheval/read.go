@@ -173,17 +173,14 @@ func (in *input) readTruth(path string) error {
 	in.truth = make(map[pair]int)
 	for {
 		if err := t.next(); err == io.EOF {
-			return nil
+			return in.checkTruth(path)
 		} else if err != nil {
 			return err
 		}
-		a, ok := in.a.position[t.get("a")]
-		if !ok {
-			return t.fail("a", "no record of "+in.a.path+" has this id")
-		}
-		b, ok := in.b.position[t.get("b")]
-		if !ok {
-			return t.fail("b", "no record of "+in.b.path+" has this id")
+		a, b, here := in.between(t)
+		if !here {
+			in.elsewhere++
+			continue
 		}
 		if in.dedup && a == b {
 			return t.fail("b", "pairs a record with itself")
@@ -195,4 +192,28 @@ func (in *input) readTruth(path string) error {
 		in.truth[p] = len(in.truthList)
 		in.truthList = append(in.truthList, p)
 	}
+}
+
+// between finds the records of a pair, whichever of its sides stands in which
+// file. A pair that is not between these files is about others, as in the truth
+// about several states.
+func (in *input) between(t *table) (a, b int32, here bool) {
+	one, other := t.get("a"), t.get("b")
+	for _, sides := range [][2]string{{one, other}, {other, one}} {
+		a, inA := in.a.position[sides[0]]
+		b, inB := in.b.position[sides[1]]
+		if inA && inB {
+			return a, b, true
+		}
+	}
+	return 0, 0, false
+}
+
+// checkTruth refuses a truth of which no pair is about these files: it is the
+// wrong file.
+func (in *input) checkTruth(path string) error {
+	if in.elsewhere > 0 && len(in.truthList) == 0 {
+		return waypost.Errorf(waypost.InvalidArgument, "%s: none of its %d pairs is between %s and %s", path, in.elsewhere, in.a.path, in.b.path)
+	}
+	return nil
 }

@@ -18,7 +18,8 @@ type Report struct {
 	RecordsA   int `json:"records_a"`
 	RecordsB   int `json:"records_b"`
 	TruthPairs int `json:"truth_pairs"`
-	BadDates   int `json:"bad_dates"` // in both files; treated as missing
+	Elsewhere  int `json:"truth_pairs_elsewhere,omitempty"` // not between these files, and left out
+	BadDates   int `json:"bad_dates"`                       // in both files; treated as missing
 	// IgnoredColumns of the two files of people are not among those that are
 	// known. Look here when hardly anyone is found.
 	IgnoredColumns []string `json:"ignored_columns,omitempty"`
@@ -78,7 +79,7 @@ func share64(n, of int) float64 {
 // count compares the pairs that agree with the truth.
 func (in *input) count(agreeing map[pair]outcome) Report {
 	r := Report{
-		RecordsA: len(in.a.people), RecordsB: len(in.b.people), TruthPairs: len(in.truthList),
+		RecordsA: len(in.a.people), RecordsB: len(in.b.people), TruthPairs: len(in.truthList), Elsewhere: in.elsewhere,
 		BadDates: in.a.badDates, IgnoredColumns: slices.Clone(in.a.ignored), Groups: make(map[string]Group), BySlot: make(map[string]float64),
 	}
 	if !in.dedup {
@@ -144,6 +145,9 @@ func (r *Report) expect(ctx context.Context, people []waypost.Person, sample int
 func (r Report) WriteText(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "records\t%d asked about, %d published, %d true pairs\n", r.RecordsA, r.RecordsB, r.TruthPairs)
+	if r.Elsewhere > 0 {
+		fmt.Fprintf(t, "truth\t%d pairs are not between these files, and left out\n", r.Elsewhere)
+	}
 	if r.BadDates > 0 {
 		fmt.Fprintf(t, "dates\t%d are not in the calendar and were taken as missing\n", r.BadDates)
 	}

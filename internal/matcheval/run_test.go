@@ -129,7 +129,7 @@ func TestErrorsNameThePlace(t *testing.T) {
 		{"short row", "id,family\n1\n", "a,b\n", "line 2, column 1: wrong number of fields"},
 		{"bad quote", "id,family\n1,SEC\"RET\n", "a,b\n", `line 2, column 6: bare "`},
 		{"truth without b", good, "a\n1\n", "line 1, column 2: the header lacks the column b"},
-		{"truth of nobody", good, "a,b\nSECRET,1\n", "line 2, column 1: a: no record of "},
+		{"truth of nobody", good, "a,b\nSECRET,1\n", "none of its 1 pairs is between "},
 		{"truth with itself", good, "a,b\n1,2\n1,1\n", "line 3, column 3: b: pairs a record with itself"},
 	} {
 		a := write(t, "A.csv", c.a)
