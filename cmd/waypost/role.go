@@ -1,16 +1,22 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
+	"runtime/pprof"
 	"time"
 
 	"github.com/waypost/waypost/internal/install"
 )
 
 type roleCommand struct {
-	Dir string `arg:"" help:"The role's folder, which holds its config.json." type:"existingdir"`
+	Dir        string `arg:"" help:"The role's folder, which holds its config.json." type:"existingdir"`
+	Lifeline   bool   `hidden:"" help:"Stop when standard input ends: a parent that is killed takes its roles along."`
+	CPUProfile string `name:"cpuprofile" hidden:"" help:"Write a CPU profile to this file." type:"path"`
 }
 
 // Help shows an example.
@@ -19,12 +25,43 @@ func (roleCommand) Help() string {
 }
 
 // Run serves until the process is told to stop.
-func (c roleCommand) Run(s *session) error {
+func (c roleCommand) Run(s *session) (err error) {
+	ctx, stop := context.WithCancel(s.ctx)
+	defer stop()
+	if c.Lifeline {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			stop()
+		}()
+	}
+	if c.CPUProfile != "" {
+		finish, profileErr := profile(c.CPUProfile)
+		if profileErr != nil {
+			return profileErr
+		}
+		defer func() { err = errors.Join(err, finish()) }()
+	}
 	log := slog.New(slog.NewTextHandler(s.err, nil))
-	role, err := install.Open(s.ctx, c.Dir, time.Now, log)
+	role, err := install.Open(ctx, c.Dir, time.Now, log)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(s.out, "%s is ready on https://%s\n", role.Folder.Config.Name, role.Folder.Config.Listen)
-	return errors.Join(role.Run(s.ctx), role.Close())
+	return errors.Join(role.Run(ctx), role.Close())
+}
+
+// profile writes what the process does with the processor to a file until
+// finish is called.
+func profile(path string) (finish func() error, err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
