@@ -109,7 +109,11 @@ func (s *Server) onFirstAnswer(ctx context.Context, m seal.Message) error {
 	if kept.state == inquiryOwed || kept.state == inquiryRefused {
 		return nil // nobody is named for a check that is not being made
 	}
-	second, err := s.secondLeg(ctx, kept, m.Sender, answer.Reference)
+	body, err := secondLeg(kept, answer.Reference)
+	if err != nil {
+		return err
+	}
+	second, err := s.seal(ctx, m.Sender, waypost.MessageSecondLeg, m.Ticket, body)
 	if err != nil {
 		return err
 	}
@@ -123,18 +127,14 @@ func (s *Server) onFirstAnswer(ctx context.Context, m seal.Message) error {
 
 // secondLeg names the applicant, without the SSN, and opens the blinds of the
 // name probes so that the owner can see the ticket was for this person.
-func (s *Server) secondLeg(ctx context.Context, kept kept, owner string, reference []byte) (letter, error) {
+func secondLeg(kept kept, reference []byte) ([]byte, error) {
 	leg := &waypostv1.SecondLeg{Reference: reference, Applicant: kept.applicant.Applicant, Elements: kept.elements}
 	for position, key := range probeOrder(kept.seed)[:waypost.NameElements] {
 		blind := toprf.BlindFromSeed(kept.seed, position)
 		leg.Order = append(leg.Order, byte(key))
 		leg.Blinds = append(leg.Blinds, blind.Bytes()...)
 	}
-	body, err := proto.Marshal(leg)
-	if err != nil {
-		return letter{}, err
-	}
-	return s.seal(ctx, owner, waypost.MessageSecondLeg, kept.ticket.ID, body)
+	return proto.Marshal(leg)
 }
 
 // onSecondAnswer takes the disclosure.

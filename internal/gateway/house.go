@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	houseEvery = 3 * time.Second
+	houseEvery = time.Second
 	purgeEvery = time.Hour
 	// noticeLife is longer than both legs of a question can be under way.
 	noticeLife = 4 * waypost.MessageLife

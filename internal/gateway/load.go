@@ -44,9 +44,11 @@ func (s *Server) Load(ctx context.Context, operator string, records []waypost.Re
 		return 0, nil, err
 	}
 	if len(batch) > 0 {
-		err = s.publish(ctx, operator, batch)
+		if err := s.publish(ctx, operator, batch); err != nil {
+			return 0, rejected, err
+		}
 	}
-	return len(batch), rejected, err
+	return len(batch), rejected, nil
 }
 
 // loadable is a record that passed, and its place in the batch.

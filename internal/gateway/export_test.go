@@ -1,0 +1,123 @@
+package gateway
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/toprf"
+)
+
+// Rogue is a check in the hands of a test, which takes each step by itself and
+// says what an honest gateway would not.
+type Rogue struct {
+	Server *Server
+	q      *inquiry
+}
+
+// Begin commits a ticket.
+func (s *Server) Begin(ctx context.Context, who Applicant, why Counter) (*Rogue, error) {
+	q, err := s.open(ctx, who, why)
+	return &Rogue{s, q}, err
+}
+
+// ID is the ticket's.
+func (r *Rogue) ID() waypost.TicketID { return r.q.ticket.ID }
+
+// Evaluate gets the tokens.
+func (r *Rogue) Evaluate(ctx context.Context) (err error) {
+	r.q.tokens, r.q.receipts, err = r.Server.evaluate(ctx, r.q.ticket, r.q.blinding)
+	return err
+}
+
+// Search searches part one and asks nobody.
+func (r *Rogue) Search(ctx context.Context) (waypost.Candidates, error) {
+	tokens := joinTokens(r.q.tokens[:waypost.NameElements])
+	res, err := r.Server.Hub.Search(ctx, &waypostv1.SearchRequest{
+		Ticket: r.q.ticket.Bytes(), Receipts: receiptBytes(r.q.receipts), Part: 1, Tokens: tokens})
+	if err != nil {
+		return waypost.Candidates{}, err
+	}
+	return r.Server.checkCandidates(r.q.ticket, waypost.ActionSearchFirst, tokens, res)
+}
+
+// SearchAndAsk is part one as an honest gateway does it.
+func (r *Rogue) SearchAndAsk(ctx context.Context) error { return r.Server.search(ctx, r.q, firstPart) }
+
+// FirstLeg is an honest first leg.
+func (r *Rogue) FirstLeg(ref waypost.Reference) *waypostv1.FirstLeg {
+	return &waypostv1.FirstLeg{Ticket: r.q.ticket.Bytes(), Receipts: receiptBytes(r.q.receipts), Reference: ref[:],
+		Tags: tagsOf(r.q.tokens, r.q.ticket.ID)}
+}
+
+// SecondLeg is a second leg whose ticket is the rogue's and whose applicant is
+// somebody; it opens the blinds of the rogue's own ticket.
+func (r *Rogue) SecondLeg(ref waypost.Reference, named Applicant) *waypostv1.SecondLeg {
+	leg := &waypostv1.SecondLeg{Reference: ref[:], Applicant: toProto(named), Elements: toprf.EncodeElements(r.q.blinding.Elements())}
+	for position, key := range probeOrder(r.q.seed)[:waypost.NameElements] {
+		blind := toprf.BlindFromSeed(r.q.seed, position)
+		leg.Order, leg.Blinds = append(leg.Order, byte(key)), append(leg.Blinds, blind.Bytes()...)
+	}
+	return leg
+}
+
+// Say seals and sends anything to anybody, and returns the sealed bytes.
+func (s *Server) Say(ctx context.Context, to, messageType string, ticket waypost.TicketID, body proto.Message) ([]byte, error) {
+	raw, err := proto.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.seal(ctx, to, messageType, ticket, raw)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.Mailbox.Send(ctx, &waypostv1.SendRequest{Sealed: [][]byte{l.sealed}})
+	return l.sealed, err
+}
+
+// Handle handles sealed messages as if they had come through the mailbox.
+func (s *Server) Handle(ctx context.Context, sealed ...[]byte) []bool { return s.handleAll(ctx, sealed) }
+
+// Purge deletes what is too old now.
+func (s *Server) Purge(ctx context.Context) error { return s.purge(ctx, s.Now()) }
+
+// Count runs a query that returns one number.
+func (s *Server) Count(ctx context.Context, query string, args ...any) (n int, err error) {
+	err = s.DB.Read(ctx, func(tx *store.Tx) error { return tx.Row(query, args...).Scan(&n) })
+	return n, err
+}
+
+// Waiting is how many checks the bell knows.
+func (s *Server) Waiting() int {
+	s.changes.mu.Lock()
+	defer s.changes.mu.Unlock()
+	return len(s.changes.waiting)
+}
+
+// CutOff makes every check that is open due for housekeeping.
+func (s *Server) CutOff(ctx context.Context) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE inquiry SET due = 0 WHERE due IS NOT NULL`)
+		return err
+	})
+}
+
+// SecondLegBytes is what a second leg of this check carries.
+func (s *Server) SecondLegBytes(ctx context.Context, id waypost.TicketID) ([]byte, error) {
+	kept, err := s.inquiryOf(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return secondLeg(kept, make([]byte, len(waypost.Reference{})))
+}
+
+// Readable and Printable are the filters on texts.
+var (
+	Readable     = readable
+	Printable    = printable
+	InVocabulary = inVocabulary
+	CheckProbes  = checkProbes
+)

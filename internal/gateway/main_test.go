@@ -1,0 +1,262 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/cluster"
+	"github.com/waypost/waypost/internal/gateway"
+	"github.com/waypost/waypost/internal/journal"
+)
+
+// One exchange serves all tests of this package: four states, five key holders
+// of which any three suffice. A test that stops a role starts it again.
+var (
+	exchange *cluster.Cluster
+	fault    atomic.Pointer[func(role, point string) error]
+	logged   capture
+	secrets  words // of all the people that the tests made up
+	clerk    = gateway.Counter{Operator: "clerk-7", Class: waypost.Attended, Purpose: waypost.IssueRealID, Case: "CASE-1"}
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+// run opens the exchange, runs the tests, and judges what they left behind: no
+// goroutine, and no word about a person in any log line.
+func run(m *testing.M) (code int) {
+	dir, err := os.MkdirTemp("", "waypost-gateway")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	exchange, err = cluster.Open(context.Background(), cluster.Config{
+		Dir: dir, States: []waypost.Jurisdiction{"AZ", "CA", "NV", "NY"}, Log: slog.New(slog.NewJSONHandler(&logged, nil)),
+		Faults: func(role, point string) error {
+			if f := fault.Load(); f != nil {
+				return (*f)(role, point)
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	code = m.Run()
+	complain := func(format string, args ...any) {
+		fmt.Fprintf(os.Stderr, "FAIL: "+format+"\n", args...)
+		code = 1
+	}
+	if err := exchange.Close(); err != nil {
+		complain("closing the exchange: %v", err)
+	}
+	if err := goleak.Find(); err != nil {
+		complain("%v", err)
+	}
+	lines := logged.String()
+	if !strings.Contains(lines, `"role":"AZ"`) {
+		complain("nothing was logged, so the search for people in the log shows nothing")
+	}
+	if word := secrets.foundIn(lines); word != "" {
+		complain("a log line names a person: %q", word)
+	}
+	return code
+}
+
+// capture is a log that tests can read.
+type capture struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (c *capture) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.b.Write(p)
+}
+
+func (c *capture) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.b.String()
+}
+
+// words remembers what must not be logged.
+type words struct {
+	mu  sync.Mutex
+	all map[string]bool
+}
+
+func (w *words) add(each ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.all == nil {
+		w.all = make(map[string]bool)
+	}
+	for _, word := range each {
+		if word != "" {
+			w.all[word] = true
+		}
+	}
+}
+
+func (w *words) foundIn(text string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for word := range w.all {
+		if strings.Contains(text, word) {
+			return word
+		}
+	}
+	return ""
+}
+
+// someone makes up a person whose names are nobody else's.
+func someone() waypost.Person {
+	p := waypost.Person{
+		Family: name(), Given: name(), Sex: "F", SSN5: fmt.Sprintf("%05d", 10000+rand.IntN(80000)),
+		Born: waypost.Date{Year: 1930 + rand.IntN(70), Month: 1 + rand.IntN(12), Day: 2 + rand.IntN(27)},
+	}
+	secrets.add(p.Family, p.Given, p.Born.String(), `"`+p.SSN5+`"`)
+	return p
+}
+
+func name() string {
+	const consonants, vowels = "BCDFGHJKLMNPRSTVWZ", "AEIOU"
+	var b strings.Builder
+	for range 4 {
+		b.WriteByte(consonants[rand.IntN(len(consonants))])
+		b.WriteByte(vowels[rand.IntN(len(vowels))])
+	}
+	return b.String()
+}
+
+var ids atomic.Int64
+
+// load gives a state a card holder and returns the record.
+func load(t *testing.T, state waypost.Jurisdiction, p waypost.Person, change ...func(*waypost.Record)) waypost.Record {
+	t.Helper()
+	n := ids.Add(1)
+	r := waypost.Record{ID: fmt.Sprintf("%s-%d", state, n), Person: p, CardNumber: fmt.Sprintf("K%07d", 1000000+n), Kind: waypost.Licence, Status: waypost.Valid}
+	secrets.add(r.CardNumber)
+	for _, c := range change {
+		c(&r)
+	}
+	published, rejected, err := exchange.Gateway(state).Load(t.Context(), "loader", []waypost.Record{r})
+	if err != nil || published != 1 || len(rejected) != 0 {
+		t.Fatalf("loading: %d published, %v rejected, %v", published, rejected, err)
+	}
+	return r
+}
+
+// check asks at a state's counter.
+func check(t *testing.T, state waypost.Jurisdiction, p waypost.Person) waypost.Answer {
+	t.Helper()
+	a, err := exchange.Gateway(state).Check(t.Context(), gateway.Applicant{Person: p}, clerk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// expect says what an answer holds: STATE outcome, sorted by state.
+func expect(t *testing.T, a waypost.Answer, want ...string) {
+	t.Helper()
+	var got []string
+	for _, c := range a.Candidates {
+		if c.Outcome != waypost.NoMatch {
+			got = append(got, string(c.State)+" "+string(c.Outcome))
+		}
+	}
+	if strings.Join(got, ", ") != strings.Join(want, ", ") {
+		t.Errorf("the answer is %q, want %q; coverage %+v", got, want, a.Coverage)
+	}
+}
+
+// stop stops a role until the returned function, or the end of the test.
+func stop(t *testing.T, roles ...string) (start func()) {
+	t.Helper()
+	for _, role := range roles {
+		if err := exchange.Stop(role); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start = sync.OnceFunc(func() {
+		for _, role := range roles {
+			if err := exchange.Start(context.Background(), role); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	t.Cleanup(start)
+	return start
+}
+
+// eventually waits for what happens in another goroutine.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("this did not happen in 20 s: %s", what)
+		}
+	}
+}
+
+// later returns the answer of a check once it is complete.
+func later(t *testing.T, state waypost.Jurisdiction, id waypost.TicketID) (a waypost.Answer) {
+	t.Helper()
+	eventually(t, "the check completes", func() bool {
+		var err error
+		a, err = exchange.Gateway(state).Answer(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Complete
+	})
+	return a
+}
+
+// entries are the kinds of a role's ledger entries about a ticket, in order.
+func entries(t *testing.T, role string, id waypost.TicketID) (kinds []string) {
+	t.Helper()
+	for _, e := range journalOf(t, role) {
+		if e.Ticket == id {
+			kinds = append(kinds, e.Kind)
+		}
+	}
+	return kinds
+}
+
+func journalOf(t *testing.T, role string) (all []journal.Stored) {
+	t.Helper()
+	for {
+		page, err := exchange.Role(role).Journal.Read(t.Context(), uint64(len(all)), 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page) == 0 {
+			return all
+		}
+		all = append(all, page...)
+	}
+}
+
+func count(kinds []string, kind string) (n int) {
+	for _, k := range kinds {
+		if k == kind {
+			n++
+		}
+	}
+	return n
+}
