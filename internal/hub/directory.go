@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"sync"
 
@@ -15,12 +16,34 @@ import (
 // directory caches the encryption keys that the hub itself seals to.
 type directory struct {
 	mu   sync.Mutex
-	keys map[string]*seal.PublicKey
+	keys map[string]announced
 }
 
-func newDirectory() *directory { return &directory{keys: make(map[string]*seal.PublicKey)} }
+// announced is a member's encryption key and the identity key that signed it.
+type announced struct {
+	key    *seal.PublicKey
+	signer ed25519.PublicKey
+}
 
-// PutKey stores the caller's own current key, which it has signed.
+func newDirectory() *directory { return &directory{keys: make(map[string]announced)} }
+
+func (d *directory) get(member string) announced {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.keys[member]
+}
+
+// put keeps the key unless a newer one of the same signer is there.
+func (d *directory) put(member string, a announced) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if known := d.keys[member]; known.key == nil || !known.signer.Equal(a.signer) || known.key.NotBefore.Before(a.key.NotBefore) {
+		d.keys[member] = a
+	}
+}
+
+// PutKey stores the caller's own current key, which it has signed, after
+// whatever the caller is owed was sealed to it.
 func (s *Server) PutKey(ctx context.Context, req *waypostv1.PutKeyRequest) (*waypostv1.PutKeyResponse, error) {
 	me := rpc.Peer(ctx)
 	now := s.Now()
@@ -28,7 +51,7 @@ func (s *Server) PutKey(ctx context.Context, req *waypostv1.PutKeyRequest) (*way
 	if err != nil {
 		return nil, err
 	}
-	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+	err = s.deliverOwed(ctx, key, func(tx *store.Tx) error {
 		_, err := tx.Exec(`INSERT INTO encryption_key (member, key, at) VALUES ($1, $2, $3)
 			ON CONFLICT (member) DO UPDATE SET key = excluded.key, at = excluded.at`, me.Name, req.Key, now.Unix())
 		return err
@@ -36,17 +59,21 @@ func (s *Server) PutKey(ctx context.Context, req *waypostv1.PutKeyRequest) (*way
 	if err != nil {
 		return nil, err
 	}
-	s.keys.mu.Lock()
-	defer s.keys.mu.Unlock()
-	s.keys.keys[me.Name] = key
+	s.keys.put(me.Name, announced{key, me.Identity})
 	return &waypostv1.PutKeyResponse{}, nil
 }
 
 // GetKey returns a member's key with its owner's signature, which the caller
 // verifies: the hub cannot put another key in its place.
 func (s *Server) GetKey(ctx context.Context, req *waypostv1.GetKeyRequest) (*waypostv1.GetKeyResponse, error) {
+	if _, ok := s.Roster.Member(req.Member); !ok {
+		return nil, waypost.Errorf(waypost.NotFound, "there is no member of that name")
+	}
 	raw, err := s.storedKey(ctx, req.Member)
-	return &waypostv1.GetKeyResponse{Key: raw}, err
+	if err != nil {
+		return nil, err
+	}
+	return &waypostv1.GetKeyResponse{Key: raw}, nil
 }
 
 func (s *Server) storedKey(ctx context.Context, member string) ([]byte, error) {
@@ -55,32 +82,29 @@ func (s *Server) storedKey(ctx context.Context, member string) ([]byte, error) {
 		return tx.Row(`SELECT key FROM encryption_key WHERE member = $1`, member).Scan(&raw)
 	})
 	if errors.Is(err, store.ErrNoRows) {
-		return nil, waypost.Errorf(waypost.NotFound, "%q has announced no encryption key yet", member)
+		return nil, waypost.Errorf(waypost.NotFound, "%s has announced no encryption key yet", member)
 	}
 	return raw, err
 }
 
-// keyOf returns a member's key, verified and parsed.
+// keyOf returns a member's key, verified against its present identity key and
+// good for sealing now. It is an Internal error only if the database fails.
 func (s *Server) keyOf(ctx context.Context, name string) (*seal.PublicKey, error) {
-	s.keys.mu.Lock()
-	key := s.keys.keys[name]
-	s.keys.mu.Unlock()
-	if key != nil {
-		return key, nil
+	member, ok := s.Roster.Member(name)
+	if !ok {
+		return nil, waypost.Errorf(waypost.NotFound, "%s is no longer a member", name)
+	}
+	if known := s.keys.get(name); known.key != nil && known.signer.Equal(member.Identity) && s.Now().Before(known.key.NotAfter) {
+		return known.key, nil
 	}
 	raw, err := s.storedKey(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	member, ok := s.Roster.Member(name)
-	if !ok {
-		return nil, waypost.Errorf(waypost.NotFound, "%s is no longer a member", name)
-	}
-	if key, err = seal.DecodePublicKey(raw, name, member.Identity, s.Now()); err != nil {
+	key, err := seal.DecodePublicKey(raw, name, member.Identity, s.Now())
+	if err != nil {
 		return nil, err
 	}
-	s.keys.mu.Lock()
-	defer s.keys.mu.Unlock()
-	s.keys.keys[name] = key
+	s.keys.put(name, announced{key, member.Identity})
 	return key, nil
 }

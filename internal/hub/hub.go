@@ -2,10 +2,13 @@
 // list or search without a ticket, the mailboxes through which members write
 // to each other, and the directory of their encryption keys.
 //
-//	search.go    one part of a check: tokens in, per-ticket references out
-//	index.go     labels and pointers
-//	publish.go   new pointers
-//	mailbox.go   send, receive, keys
+//	search.go     one part of a check: tokens in, per-ticket references out
+//	index.go      labels and pointers
+//	publish.go    new pointers
+//	notice.go     telling the owners what was found
+//	mailbox.go    send and receive
+//	directory.go  encryption keys
+//	ledger.go     entries, receipts, quota, misuse
 package hub
 
 import (
@@ -15,6 +18,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -47,8 +51,9 @@ type Deps struct {
 type Server struct {
 	config Config
 	Deps
-	keys *directory
-	bell *bell
+	keys     *directory
+	bell     *bell
+	boxLimit int64 // bytes that one mailbox holds
 }
 
 // New checks that name and roster agree.
@@ -60,7 +65,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	if deps.LabelKey == [32]byte{} {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "the hub has no label key")
 	}
-	return &Server{config: config, Deps: deps, keys: newDirectory(), bell: newBell()}, nil
+	return &Server{config: config, Deps: deps, keys: newDirectory(), bell: newBell(), boxLimit: boxLimit}, nil
 }
 
 // Handler serves the Hub calls to member states.
@@ -73,24 +78,34 @@ func (s *Server) Handler() http.Handler {
 // Run serves on the listener and keeps house until the context ends.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	ctx, stop := context.WithCancel(ctx)
+	var housekeeping sync.WaitGroup
+	defer housekeeping.Wait()
 	defer stop()
-	go s.keepHouse(ctx)
+	if err := s.settleAll(ctx); err != nil { // what the process before left undone
+		return err
+	}
+	housekeeping.Go(func() { s.keepHouse(ctx) })
 	return rpc.Serve(ctx, rpc.NewHTTPServer(s.Handler(), roster.ServerTLS(s.Cert, s.Roster, roster.Gateway), s.Log), listener)
 }
 
-// authorise verifies that the peer is the state that the ticket names, may do
-// what the kind says, and brings the receipts of a quorum. Freshness was for
-// the key holders to judge; the hub has a longer window of its own, after
-// which a ticket is refused for ever.
-func (s *Server) authorise(ctx context.Context, rawTicket []byte, rawReceipts [][]byte, kind waypost.Kind, need roster.Capability) (waypost.SignedTicket, error) {
+// admit reads a ticket with its receipts and checks that the peer is the state
+// that it names, may do what the kind says, and comes in time. It verifies no
+// signature: VerifyChain does, or signed where the chain was verified before.
+func (s *Server) admit(ctx context.Context, rawTicket []byte, rawReceipts [][]byte, kind waypost.Kind, need roster.Capability) (waypost.SignedTicket, []waypost.SignedReceipt, error) {
 	ticket, receipts, err := waypost.ParseChain(rawTicket, rawReceipts)
 	if err != nil {
-		return ticket, err
+		return ticket, nil, err
 	}
-	if err := s.peerMay(ctx, ticket, kind, need); err != nil {
-		return ticket, err
+	return ticket, receipts, s.peerMay(ctx, ticket, kind, need)
+}
+
+// signed verifies the ticket alone.
+func (s *Server) signed(t waypost.SignedTicket) error {
+	key, err := s.Roster.StateKey(t.RosterVersion, t.SOI)
+	if err != nil {
+		return err
 	}
-	return ticket, waypost.VerifyChain(ticket, receipts, s.Roster)
+	return t.Verify(key)
 }
 
 func (s *Server) peerMay(ctx context.Context, t waypost.SignedTicket, kind waypost.Kind, need roster.Capability) error {
@@ -107,15 +122,24 @@ func (s *Server) peerMay(ctx context.Context, t waypost.SignedTicket, kind waypo
 }
 
 // window is how long after issue the hub acts on a ticket: long enough for the
-// evaluation and both parts of a search, with retries.
+// evaluation and both parts of a search, with retries. Whether a ticket was
+// fresh is for the key holders to judge.
 const window = 10 * time.Minute
 
 func (s *Server) inWindow(t waypost.Ticket) error {
-	if s.Now().Sub(t.IssuedAt) > window {
+	switch age := s.Now().Sub(t.IssuedAt); {
+	case age > window:
 		return waypost.Errorf(waypost.Expired, "the ticket is older than %v: ask again with a new one", window)
+	case age < -waypost.ClockSkew:
+		return waypost.Errorf(waypost.Expired, "the ticket was issued in the future: compare the clocks of both machines")
 	}
 	return nil
 }
+
+// forgetAfter is when, in Unix seconds, what was answered to a ticket may be
+// forgotten: a window later than the ticket is refused, so that it acts once
+// even if the clock is set back a little.
+func forgetAfter(t waypost.SignedTicket) int64 { return t.IssuedAt.Add(2 * window).Unix() }
 
 // keepHouse deletes answers whose window is over, expired mail and old quota
 // windows.
@@ -134,21 +158,44 @@ func (s *Server) keepHouse(ctx context.Context) {
 	}
 }
 
+// cleanAtOnce bounds what one transaction deletes: everybody else's commits
+// wait for it.
+const cleanAtOnce = 256
+
 func (s *Server) clean(ctx context.Context) error {
-	now := s.Now()
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		// The references go with their searches: owners have theirs in the notice.
-		for _, statement := range []string{
-			`DELETE FROM reference WHERE ticket IN (SELECT ticket FROM search WHERE expires < $1)`,
-			`DELETE FROM search WHERE expires < $1`,
-		} {
-			if _, err := tx.Exec(statement, now.Unix()); err != nil {
-				return err
-			}
-		}
-		if err := expireMail(tx, now); err != nil {
+	now := s.Now().Unix()
+	for _, statement := range []string{
+		// The references go before their searches; owners have theirs in the notice.
+		`DELETE FROM reference WHERE (ticket, pointer) IN (SELECT r.ticket, r.pointer FROM search s JOIN reference r ON r.ticket = s.ticket WHERE s.part = 1 AND s.expires < $1 LIMIT $2)`,
+		`DELETE FROM search WHERE (ticket, part) IN (SELECT ticket, part FROM search WHERE expires < $1 LIMIT $2)`,
+		`DELETE FROM misuse WHERE ticket IN (SELECT ticket FROM misuse WHERE expires < $1 LIMIT $2)`,
+		`DELETE FROM owed_notice WHERE (owner, ticket, reference) IN (SELECT owner, ticket, reference FROM owed_notice WHERE expires < $1 LIMIT $2)`,
+	} {
+		if err := s.repeat(ctx, func(tx *store.Tx) (int64, error) { return tx.Exec(statement, now, cleanAtOnce) }); err != nil {
 			return err
 		}
-		return quota.Expire(tx, now)
-	})
+	}
+	if err := s.repeat(ctx, func(tx *store.Tx) (int64, error) {
+		return deleteMail(tx, `SELECT recipient, sequence FROM mailbox WHERE expires < $1 LIMIT $2`, now, cleanAtOnce)
+	}); err != nil {
+		return err
+	}
+	if err := s.DB.Write(ctx, func(tx *store.Tx) error { return quota.Expire(tx, s.Now()) }); err != nil {
+		return err
+	}
+	return s.settleAll(ctx)
+}
+
+// repeat runs a step of at most cleanAtOnce rows until it finds fewer.
+func (s *Server) repeat(ctx context.Context, step func(tx *store.Tx) (int64, error)) error {
+	for n := int64(cleanAtOnce); n == cleanAtOnce; {
+		err := s.DB.Write(ctx, func(tx *store.Tx) (err error) {
+			n, err = step(tx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -3,11 +3,13 @@ package hub
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/quota"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/seal"
@@ -16,10 +18,11 @@ import (
 
 // Limits of the post.
 const (
-	maxSend    = 64      // messages in one Send
-	maxReceive = 64      // messages in one Receive
-	maxBytes   = 1 << 20 // of sealed messages in one Receive
-	maxWaiting = 200_000 // messages in one box
+	maxSend    = 64       // messages in one Send
+	maxReceive = 64       // messages in one Receive
+	maxBytes   = 1 << 20  // of sealed messages in one Receive
+	boxLimit   = 16 << 30 // of sealed messages in one box: more than two weeks' worth of the largest state
+	noLimit    = 0        // for the hub's own notices, which quotas bound
 	maxWait    = 25 * time.Second
 )
 
@@ -29,6 +32,7 @@ type mail struct {
 	id        [16]byte
 	sealed    []byte
 	expires   time.Time
+	delivery  *waypostv1.Delivery // of one that came by Send
 }
 
 // Send puts sealed messages into the boxes of members. The hub reads only the
@@ -43,26 +47,49 @@ func (s *Server) Send(ctx context.Context, req *waypostv1.SendRequest) (*waypost
 		deliveries[i] = &waypostv1.Delivery{}
 		m, err := s.address(sealed)
 		if err != nil {
-			deliveries[i].Refused, deliveries[i].Code = err.Error(), string(waypost.CodeOf(err))
+			refuse(deliveries[i], err)
 			continue
 		}
+		m.delivery = deliveries[i]
 		accepted = append(accepted, m)
 	}
-	err := s.DB.Write(ctx, func(tx *store.Tx) error {
-		for _, m := range accepted {
-			if err := putMail(tx, m); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := s.post(ctx, rpc.Peer(ctx).Name, accepted); err != nil {
 		return nil, err
 	}
 	for _, m := range accepted {
 		s.bell.ring(m.recipient)
 	}
 	return &waypostv1.SendResponse{Deliveries: deliveries}, nil
+}
+
+// post puts mail into boxes. One that is full refuses its own messages and no
+// others, so that a state which is down does not stop the post of the rest.
+func (s *Server) post(ctx context.Context, sender string, letters []mail) error {
+	size := 0
+	for _, m := range letters {
+		size += len(m.sealed)
+	}
+	if size == 0 {
+		return nil
+	}
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := quota.ChargeMail(tx, sender, size, s.Now()); err != nil {
+			return err
+		}
+		for _, m := range letters {
+			err := putMail(tx, m, s.boxLimit)
+			if errors.Is(err, errFull) {
+				refuse(m.delivery, waypost.Errorf(waypost.Unavailable, "the mailbox of %s is full: it has not been emptied for long", m.recipient))
+			} else if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func refuse(d *waypostv1.Delivery, err error) {
+	d.Refused, d.Code = err.Error(), string(waypost.CodeOf(err))
 }
 
 // address reads the envelope and judges whether the message can be delivered.
@@ -81,34 +108,66 @@ func (s *Server) address(sealed []byte) (mail, error) {
 	return mail{recipient: env.Recipient, id: env.ID, sealed: sealed, expires: env.Expiry}, nil
 }
 
-// putMail gives the message the next number of its box. The same message id
-// twice changes nothing while the first is still there; afterwards the
-// recipient's inbox of message ids catches it.
-func putMail(tx *store.Tx, m mail) error {
+var errFull = errors.New("the mailbox is full")
+
+// putMail gives the message the next number of its box, or returns errFull and
+// changes nothing where the box would hold more than limit bytes. The same
+// message id twice changes nothing while the first is still there; afterwards
+// the recipient's inbox of message ids catches it.
+func putMail(tx *store.Tx, m mail, limit int64) error {
 	var known int64
 	err := tx.Row(`SELECT sequence FROM mailbox WHERE recipient = $1 AND id = $2`, m.recipient, m.id[:]).Scan(&known)
 	if !errors.Is(err, store.ErrNoRows) {
 		return err
 	}
-	var sequence, waiting int64
-	err = tx.Row(`INSERT INTO box (recipient, last, waiting) VALUES ($1, 1, 1)
-		ON CONFLICT (recipient) DO UPDATE SET last = box.last + 1, waiting = box.waiting + 1 RETURNING last, waiting`,
-		m.recipient).Scan(&sequence, &waiting)
-	if err != nil {
+	var held int64
+	err = tx.Row(`SELECT bytes FROM box WHERE recipient = $1`, m.recipient).Scan(&held)
+	if err != nil && !errors.Is(err, store.ErrNoRows) {
 		return err
 	}
-	if waiting > maxWaiting {
-		return waypost.Errorf(waypost.Unavailable, "the mailbox of %s is full: it has not been emptied for long", m.recipient)
+	if size := int64(len(m.sealed)); limit != noLimit && held+size > limit {
+		return errFull
+	}
+	var sequence int64
+	err = tx.Row(`INSERT INTO box (recipient, last, bytes) VALUES ($1, 1, $2)
+		ON CONFLICT (recipient) DO UPDATE SET last = box.last + 1, bytes = box.bytes + excluded.bytes RETURNING last`,
+		m.recipient, len(m.sealed)).Scan(&sequence)
+	if err != nil {
+		return err
 	}
 	_, err = tx.Exec(`INSERT INTO mailbox (recipient, sequence, id, sealed, expires) VALUES ($1, $2, $3, $4, $5)`,
 		m.recipient, sequence, m.id[:], m.sealed, m.expires.Unix())
 	return err
 }
 
+// deleteMail deletes the messages that which selects, by recipient and sequence,
+// and returns their number.
+func deleteMail(tx *store.Tx, which string, args ...any) (n int64, err error) {
+	freed := make(map[string]int64)
+	err = tx.Query(`DELETE FROM mailbox WHERE (recipient, sequence) IN (`+which+`) RETURNING recipient, length(sealed)`, args,
+		func(scan func(dest ...any) error) error {
+			var recipient string
+			var size int64
+			err := scan(&recipient, &size)
+			freed[recipient] += size
+			n++
+			return err
+		})
+	for recipient, size := range freed {
+		if err == nil {
+			_, err = tx.Exec(`UPDATE box SET bytes = bytes - $1 WHERE recipient = $2`, size, recipient)
+		}
+	}
+	return n, err
+}
+
 // Receive deletes what the caller acknowledges and returns what is in its box,
 // waiting a while if there is nothing. A member reads its own box only.
 func (s *Server) Receive(ctx context.Context, req *waypostv1.ReceiveRequest) (*waypostv1.ReceiveResponse, error) {
 	me := rpc.Peer(ctx).Name
+	if req.Acknowledge > math.MaxInt64 {
+		return nil, waypost.Errorf(waypost.InvalidArgument, "no message has the number that is acknowledged")
+	}
 	if req.Acknowledge > 0 {
 		if err := s.acknowledge(ctx, me, req.Acknowledge); err != nil {
 			return nil, err
@@ -134,18 +193,14 @@ func (s *Server) Receive(ctx context.Context, req *waypostv1.ReceiveRequest) (*w
 }
 
 func (s *Server) acknowledge(ctx context.Context, recipient string, through uint64) error {
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`DELETE FROM mailbox WHERE recipient = $1 AND sequence <= $2`, recipient, through)
-		if err != nil || n == 0 {
-			return err
-		}
-		_, err = tx.Exec(`UPDATE box SET waiting = waiting - $1 WHERE recipient = $2`, n, recipient)
-		return err
+	return s.repeat(ctx, func(tx *store.Tx) (int64, error) {
+		return deleteMail(tx, `SELECT recipient, sequence FROM mailbox WHERE recipient = $1 AND sequence <= $2 LIMIT $3`, recipient, through, cleanAtOnce)
 	})
 }
 
 func (s *Server) inbox(ctx context.Context, recipient string, after uint64, limit int) ([]*waypostv1.Mail, error) {
 	var list []*waypostv1.Mail
+	enough := errors.New("enough")
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
 		list = nil
 		size := 0
@@ -155,22 +210,17 @@ func (s *Server) inbox(ctx context.Context, recipient string, after uint64, limi
 				if err := scan(&m.Sequence, &m.Sealed); err != nil {
 					return err
 				}
-				if size += len(m.Sealed); size <= maxBytes || len(list) == 0 {
-					list = append(list, m)
+				if size += len(m.Sealed); size > maxBytes && len(list) > 0 {
+					return enough
 				}
+				list = append(list, m)
 				return nil
 			})
 	})
-	return list, err
-}
-
-func expireMail(tx *store.Tx, now time.Time) error {
-	_, err := tx.Exec(`DELETE FROM mailbox WHERE expires < $1`, now.Unix())
-	if err != nil {
-		return err
+	if errors.Is(err, enough) {
+		err = nil
 	}
-	_, err = tx.Exec(`UPDATE box SET waiting = (SELECT count(*) FROM mailbox WHERE mailbox.recipient = box.recipient)`)
-	return err
+	return list, err
 }
 
 // bell wakes those who wait for mail. A ring is a hint: who wakes looks into

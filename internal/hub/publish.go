@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
-	"github.com/waypost/waypost/internal/quota"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/store"
 )
@@ -23,11 +23,21 @@ type record struct {
 	tokens     []waypost.Token
 }
 
-// Publish writes the pointers of a publish ticket: entry, pointers and labels
-// in one transaction. The answer is a receipt, never anything about the index.
+// insertAtOnce is how many records one transaction writes: everybody else's
+// commits wait for it (docs/adr).
+const insertAtOnce = 20
+
+// Publish writes the pointers of a publish ticket. First the ticket is counted
+// and stands in the ledger with what it publishes; then pointers and labels are
+// written, a few at a time, pending; then all become live at once. A call that
+// was cut short is taken up where it stopped by the next with the same ticket.
+// The answer is a receipt, never anything about the index.
 func (s *Server) Publish(ctx context.Context, req *waypostv1.PublishRequest) (*waypostv1.PublishResponse, error) {
-	ticket, err := s.authorise(ctx, req.Ticket, req.Receipts, waypost.KindPublish, roster.Publish)
+	ticket, receipts, err := s.admit(ctx, req.Ticket, req.Receipts, waypost.KindPublish, roster.Publish)
 	if err != nil {
+		return nil, err
+	}
+	if err := waypost.VerifyChain(ticket, receipts, s.Roster); err != nil {
 		return nil, err
 	}
 	records, inputs, err := parseRecords(req.Records, ticket.Elements)
@@ -35,19 +45,95 @@ func (s *Server) Publish(ctx context.Context, req *waypostv1.PublishRequest) (*w
 		return nil, err
 	}
 	now := s.Now()
-	var done receiptPlace
-	err = s.DB.Write(ctx, func(tx *store.Tx) (err error) {
-		done, err = s.commitPublication(tx, ticket, records, inputs, now)
-		return err
-	})
+	p, err := s.openPublication(ctx, ticket, inputs, len(records), now)
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := s.receipt(waypost.ActionPublish, ticket, inputs, nil, done)
+	if p.inputs != inputs {
+		return nil, s.misused(ctx, ticket, "the ticket has published other records before")
+	}
+	if !p.live {
+		if err := s.write(ctx, ticket, records, now); err != nil {
+			return nil, err
+		}
+	}
+	receipt, err := s.receipt(waypost.ActionPublish, ticket, inputs, nil, p.receiptPlace)
 	if err != nil {
 		return nil, err
 	}
 	return &waypostv1.PublishResponse{Receipt: receipt}, nil
+}
+
+// publication is what a publish ticket stands for.
+type publication struct {
+	inputs [32]byte
+	live   bool
+	receiptPlace
+}
+
+// openPublication counts the ticket, with its entry, unless that was done.
+func (s *Server) openPublication(ctx context.Context, t waypost.SignedTicket, inputs [32]byte, records int, now time.Time) (publication, error) {
+	var p publication
+	body, err := entryBody(t, journal.Field{Name: "records", Value: decimal(records)})
+	if err != nil {
+		return p, err
+	}
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		var deadline int64
+		err := tx.Row(`SELECT inputs, live, sequence, deadline FROM publication WHERE ticket = $1`, t.ID[:]).Scan(&p.inputs, &p.live, &p.sequence, &deadline)
+		if err == nil {
+			p.deadline = time.Unix(deadline, 0)
+			return nil
+		}
+		if !errors.Is(err, store.ErrNoRows) {
+			return err
+		}
+		if err := s.charge(tx, t, now); err != nil {
+			return err
+		}
+		p = publication{inputs: inputs}
+		if p.receiptPlace, err = s.log(tx, t, string(waypost.ActionPublish), body, now); err != nil {
+			return err
+		}
+		_, err = tx.Exec(`INSERT INTO publication (ticket, inputs, sequence, deadline, live) VALUES ($1, $2, $3, $4, 0)`,
+			t.ID[:], inputs[:], p.sequence, p.deadline.Unix())
+		return err
+	})
+	return p, err
+}
+
+// write puts the records into the index and makes them live. Each step may be
+// repeated.
+func (s *Server) write(ctx context.Context, t waypost.SignedTicket, records []record, now time.Time) error {
+	var written []entry
+	for chunk := range slices.Chunk(records, insertAtOnce) {
+		entries, err := s.scout(ctx, t.SOI, chunk)
+		if err != nil {
+			return err
+		}
+		err = s.DB.Write(ctx, func(tx *store.Tx) error {
+			for i := range entries {
+				if err := s.insert(tx, t.SOI, &entries[i], t.Epoch, now.Unix()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		written = append(written, entries...)
+	}
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		for _, e := range written {
+			if _, err := tx.Exec(`UPDATE pointer SET state = $1, generation = $2, epoch = $3, changed = $4 WHERE id = $5 AND state = $6`,
+				live, e.generation, t.Epoch, now.Unix(), e.pointer, pending); err != nil {
+				return err
+			}
+		}
+		_, err := tx.Exec(`UPDATE publication SET live = 1 WHERE ticket = $1`, t.ID[:])
+		return err
+	})
 }
 
 func parseRecords(in []*waypostv1.PublishedRecord, elements int) (records []record, inputs [32]byte, err error) {
@@ -56,6 +142,7 @@ func parseRecords(in []*waypostv1.PublishedRecord, elements int) (records []reco
 			"the ticket covers %d elements, %d records of %d tokens were sent", elements, len(in), waypost.RecordElements)
 	}
 	var all bytes.Buffer
+	seen := make(map[string]bool, len(in))
 	for _, r := range in {
 		tokens, err := splitTokens(r.Tokens, waypost.RecordElements)
 		if err != nil {
@@ -64,6 +151,10 @@ func parseRecords(in []*waypostv1.PublishedRecord, elements int) (records []reco
 		if len(r.Handle) != handleSize {
 			return nil, inputs, waypost.Errorf(waypost.InvalidArgument, "a handle has %d bytes", handleSize)
 		}
+		if seen[string(r.Handle)] {
+			return nil, inputs, waypost.Errorf(waypost.InvalidArgument, "two records of the batch have the same handle")
+		}
+		seen[string(r.Handle)] = true
 		all.Write(r.Handle)
 		all.Write(r.Tokens)
 		records = append(records, record{r.Handle, r.Generation, tokens})
@@ -80,49 +171,4 @@ func splitTokens(raw []byte, n int) ([]waypost.Token, error) {
 		copy(tokens[i][:], raw[i*32:])
 	}
 	return tokens, nil
-}
-
-// receiptPlace is where in the journal an action stands.
-type receiptPlace struct {
-	sequence uint64
-	deadline time.Time
-}
-
-func (s *Server) commitPublication(tx *store.Tx, t waypost.SignedTicket, records []record, inputs [32]byte, now time.Time) (receiptPlace, error) {
-	var place receiptPlace
-	var before [32]byte
-	var deadline int64
-	err := tx.Row(`SELECT inputs, sequence, deadline FROM publication WHERE ticket = $1`, t.ID[:]).Scan(&before, &place.sequence, &deadline)
-	switch {
-	case err == nil && before != inputs:
-		return place, waypost.Errorf(waypost.Misuse, "the ticket has published other records before")
-	case err == nil:
-		place.deadline = time.Unix(deadline, 0)
-		return place, nil
-	case !errors.Is(err, store.ErrNoRows):
-		return place, err
-	}
-	if err := s.charge(tx, t, now); err != nil {
-		return place, err
-	}
-	if place, err = s.log(tx, t, string(waypost.ActionPublish), now, journal.Field{Name: "records", Value: decimal(len(records))}); err != nil {
-		return place, err
-	}
-	for _, r := range records {
-		if err := s.insert(tx, t.SOI, r, t.Epoch, now.Unix()); err != nil {
-			return place, err
-		}
-	}
-	_, err = tx.Exec(`INSERT INTO publication (ticket, inputs, sequence, deadline) VALUES ($1, $2, $3, $4)`,
-		t.ID[:], inputs[:], place.sequence, place.deadline.Unix())
-	return place, err
-}
-
-func (s *Server) charge(tx *store.Tx, t waypost.SignedTicket, now time.Time) error {
-	member, ok := s.Roster.Member(string(t.SOI))
-	if !ok {
-		return waypost.Errorf(waypost.Unauthenticated, "%s is no longer a member", t.SOI)
-	}
-	whole := func(limit int) int { return limit }
-	return quota.Charge(tx, member, t.Ticket, whole, now)
 }

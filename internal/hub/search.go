@@ -6,16 +6,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
-	"strconv"
 	"time"
-
-	"google.golang.org/protobuf/proto"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/roster"
-	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -40,34 +36,28 @@ func (s *Server) Search(ctx context.Context, req *waypostv1.SearchRequest) (*way
 	if err != nil {
 		return nil, err
 	}
-	ticket, before, err := s.authoriseSearch(ctx, req)
+	ticket, done, err := s.authoriseSearch(ctx, req)
 	if err != nil {
 		return nil, err
 	}
 	inputs := waypost.HashTokens(req.Tokens)
-	if done, ok := before[req.Part]; ok {
-		return s.answerSearch(ticket, part.action, inputs, done)
+	if done == nil {
+		hits, err := s.lookUp(ctx, ticket.Ticket, ticket.ID, tokens)
+		if err != nil {
+			return nil, err
+		}
+		if done, err = s.commit(ctx, ticket, req.Part, part.action, inputs, hits); err != nil {
+			return nil, err
+		}
 	}
-	hits, err := s.lookUp(ctx, tokens, ticket.SOI)
+	if done.inputs != inputs {
+		return nil, s.misused(ctx, ticket, "the ticket has searched other tokens before")
+	}
+	receipt, err := s.receipt(part.action, ticket, inputs, done.candidates, done.receiptPlace)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := s.plan(ctx, ticket, hits)
-	if err != nil {
-		return nil, err
-	}
-	var done searched
-	err = s.DB.Write(ctx, func(tx *store.Tx) (err error) {
-		done, err = s.commitSearch(tx, ticket, req.Part, part.action, inputs, plan)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, one := range plan.found {
-		s.bell.ring(one.notice.recipient)
-	}
-	return s.answerSearch(ticket, part.action, inputs, done)
+	return &waypostv1.SearchResponse{Candidates: done.candidates, Receipt: receipt}, nil
 }
 
 // searched is a committed part.
@@ -77,34 +67,30 @@ type searched struct {
 	receiptPlace
 }
 
-// authoriseSearch verifies the chain of a part one. A part two, or a replay,
-// rests on the part one that the same ticket has committed.
-func (s *Server) authoriseSearch(ctx context.Context, req *waypostv1.SearchRequest) (waypost.SignedTicket, map[uint32]searched, error) {
-	ticket, err := waypost.ParseTicket(req.Ticket)
+// authoriseSearch returns the ticket, and the part if it was searched before.
+// A part two and a replay rest on the chain that was verified for part one.
+func (s *Server) authoriseSearch(ctx context.Context, req *waypostv1.SearchRequest) (waypost.SignedTicket, *searched, error) {
+	ticket, receipts, err := s.admit(ctx, req.Ticket, req.Receipts, waypost.KindCheck, roster.Search)
 	if err != nil {
-		return ticket, nil, err
-	}
-	if err := s.peerMay(ctx, ticket, waypost.KindCheck, roster.Search); err != nil {
 		return ticket, nil, err
 	}
 	before, err := s.searchesOf(ctx, ticket.ID)
 	if err != nil {
 		return ticket, nil, err
 	}
-	if _, first := before[1]; first {
-		return ticket, before, nil
+	if before[1] != nil {
+		return ticket, before[req.Part], s.signed(ticket)
 	}
 	if req.Part != 1 {
 		return ticket, nil, waypost.Errorf(waypost.InvalidArgument, "part one of the search comes first")
 	}
-	ticket, err = s.authorise(ctx, req.Ticket, req.Receipts, waypost.KindCheck, roster.Search)
-	return ticket, before, err
+	return ticket, nil, waypost.VerifyChain(ticket, receipts, s.Roster)
 }
 
-func (s *Server) searchesOf(ctx context.Context, id waypost.TicketID) (map[uint32]searched, error) {
-	var all map[uint32]searched
+func (s *Server) searchesOf(ctx context.Context, id waypost.TicketID) (map[uint32]*searched, error) {
+	var all map[uint32]*searched
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		all = make(map[uint32]searched)
+		all = make(map[uint32]*searched)
 		return tx.Query(`SELECT part, inputs, candidates, sequence, deadline FROM search WHERE ticket = $1`, []any{id[:]},
 			func(scan func(dest ...any) error) error {
 				var part uint32
@@ -114,7 +100,7 @@ func (s *Server) searchesOf(ctx context.Context, id waypost.TicketID) (map[uint3
 					return err
 				}
 				one.deadline = time.Unix(deadline, 0)
-				all[part] = one
+				all[part] = &one
 				return nil
 			})
 	})
@@ -123,36 +109,35 @@ func (s *Server) searchesOf(ctx context.Context, id waypost.TicketID) (map[uint3
 
 // plan is what a search will commit: everything but the ledger position.
 type plan struct {
-	candidates []byte // canonical
+	entry      []byte // body of the search's entry
+	candidates []byte // canonical list
 	found      []planned
 }
 
 // planned is one candidate.
 type planned struct {
-	pointer   int64
+	found
 	candidate waypost.Candidate
-	notice    mail
+	entry     []byte // body of the delivery's entry
+	notice    *mail  // nil where it is owed
 }
 
-// plan gives every new pointer a reference of this ticket and seals a notice to
-// its owner. Pointers that an earlier part returned are not returned again.
+// plan gives every pointer a reference of this ticket and seals a notice to its
+// owner.
 func (s *Server) plan(ctx context.Context, t waypost.SignedTicket, hits []found) (plan, error) {
+	list := waypost.Candidates{Ticket: t.ID, TooMany: len(hits) > waypost.MaxCandidates}
+	hits = hits[:min(len(hits), waypost.MaxCandidates)]
 	var p plan
-	known, err := s.referencesOf(ctx, t.ID)
-	if err != nil {
+	var err error
+	if p.entry, err = entryBody(t, journal.Field{Name: "candidates", Value: decimal(len(hits))}); err != nil {
 		return p, err
 	}
-	tooMany := false
 	for _, f := range hits {
-		if known[f.pointer] {
-			continue
-		}
-		if len(p.found) == waypost.MaxCandidates {
-			tooMany = true
-			break
-		}
-		one := planned{pointer: f.pointer, candidate: waypost.Candidate{Owner: f.owner}}
+		one := planned{found: f, candidate: waypost.Candidate{Owner: f.owner}}
 		_, _ = rand.Read(one.candidate.Reference[:]) // never fails (Go 1.24)
+		if one.entry, err = entryBody(t, journal.Field{Name: "owner", Value: string(f.owner)}); err != nil {
+			return p, err
+		}
 		if one.notice, err = s.notice(ctx, t, f, one.candidate.Reference); err != nil {
 			return p, err
 		}
@@ -162,7 +147,6 @@ func (s *Server) plan(ctx context.Context, t waypost.SignedTicket, hits []found)
 	slices.SortFunc(p.found, func(a, b planned) int {
 		return bytes.Compare(a.candidate.Reference[:], b.candidate.Reference[:])
 	})
-	list := waypost.Candidates{Ticket: t.ID, TooMany: tooMany}
 	for _, one := range p.found {
 		list.List = append(list.List, one.candidate)
 	}
@@ -170,32 +154,32 @@ func (s *Server) plan(ctx context.Context, t waypost.SignedTicket, hits []found)
 	return p, nil
 }
 
-func (s *Server) referencesOf(ctx context.Context, id waypost.TicketID) (map[int64]bool, error) {
-	known := make(map[int64]bool)
-	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		return tx.Query(`SELECT pointer FROM reference WHERE ticket = $1`, []any{id[:]}, func(scan func(dest ...any) error) error {
-			var pointer int64
-			err := scan(&pointer)
-			known[pointer] = true
-			return err
-		})
-	})
-	return known, err
-}
-
-// notice tells the owner which of its records the reference means.
-func (s *Server) notice(ctx context.Context, t waypost.SignedTicket, f found, reference waypost.Reference) (mail, error) {
-	body, err := proto.Marshal(&waypostv1.Notice{
-		Reference: reference[:], Handle: f.handle, Generation: f.generation, StateOfInquiry: string(t.SOI),
+// commit makes what was found the answer of this part for good, unless another
+// call with the same ticket has done so, and wakes the owners.
+func (s *Server) commit(ctx context.Context, t waypost.SignedTicket, part uint32, action waypost.Action, inputs [32]byte, hits []found) (*searched, error) {
+	p, err := s.plan(ctx, t, hits)
+	if err != nil {
+		return nil, err
+	}
+	var done searched
+	err = s.DB.Write(ctx, func(tx *store.Tx) (err error) {
+		done, err = s.commitSearch(tx, t, part, action, inputs, p)
+		return err
 	})
 	if err != nil {
-		return mail{}, err
+		return nil, err
 	}
-	return s.sealTo(ctx, string(f.owner), waypost.MessageNotice, t.ID, body)
+	for _, one := range p.found {
+		if one.notice != nil {
+			s.bell.ring(one.notice.recipient)
+		} else {
+			// Its key may have come while this was being committed.
+			s.settle(ctx, string(one.owner))
+		}
+	}
+	return &done, nil
 }
 
-// commitSearch writes the entries, the references, the notices and the answer,
-// unless another call with the same ticket has done so.
 func (s *Server) commitSearch(tx *store.Tx, t waypost.SignedTicket, part uint32, action waypost.Action, inputs [32]byte, p plan) (searched, error) {
 	var done searched
 	var deadline int64
@@ -215,7 +199,7 @@ func (s *Server) commitSearch(tx *store.Tx, t waypost.SignedTicket, part uint32,
 		}
 	}
 	done = searched{inputs: inputs, candidates: p.candidates}
-	if done.receiptPlace, err = s.log(tx, t, string(action), now, journal.Field{Name: "candidates", Value: decimal(len(p.found))}); err != nil {
+	if done.receiptPlace, err = s.log(tx, t, string(action), p.entry, now); err != nil {
 		return done, err
 	}
 	for _, one := range p.found {
@@ -224,7 +208,7 @@ func (s *Server) commitSearch(tx *store.Tx, t waypost.SignedTicket, part uint32,
 		}
 	}
 	_, err = tx.Exec(`INSERT INTO search (ticket, part, inputs, candidates, sequence, deadline, expires) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		t.ID[:], part, inputs[:], done.candidates, done.sequence, done.deadline.Unix(), t.IssuedAt.Add(2*window).Unix())
+		t.ID[:], part, inputs[:], done.candidates, done.sequence, done.deadline.Unix(), forgetAfter(t))
 	return done, err
 }
 
@@ -234,55 +218,11 @@ func (s *Server) deliver(tx *store.Tx, t waypost.SignedTicket, one planned, now 
 	if _, err := tx.Exec(`INSERT INTO reference (ticket, pointer, reference) VALUES ($1, $2, $3)`, t.ID[:], one.pointer, one.candidate.Reference[:]); err != nil {
 		return err
 	}
-	if _, err := s.log(tx, t, "deliver", now, journal.Field{Name: "owner", Value: string(one.candidate.Owner)}); err != nil {
+	if _, err := s.log(tx, t, "deliver", one.entry, now); err != nil {
 		return err
 	}
-	return putMail(tx, one.notice)
-}
-
-// answerSearch signs the receipt over a committed part.
-func (s *Server) answerSearch(t waypost.SignedTicket, action waypost.Action, inputs [32]byte, done searched) (*waypostv1.SearchResponse, error) {
-	if done.inputs != inputs {
-		return nil, waypost.Errorf(waypost.Misuse, "the ticket has searched other tokens before")
+	if one.notice == nil {
+		return owe(tx, t, one, now)
 	}
-	receipt, err := s.receipt(action, t, inputs, done.candidates, done.receiptPlace)
-	if err != nil {
-		return nil, err
-	}
-	return &waypostv1.SearchResponse{Candidates: done.candidates, Receipt: receipt}, nil
+	return putMail(tx, *one.notice, noLimit)
 }
-
-// log appends an entry about a ticket to the journal.
-func (s *Server) log(tx *store.Tx, t waypost.SignedTicket, kind string, now time.Time, more ...journal.Field) (receiptPlace, error) {
-	body, err := journal.Body(append(journal.TicketFields(t.Ticket), more...)...)
-	if err != nil {
-		return receiptPlace{}, err
-	}
-	sequence, err := s.Journal.Append(tx, journal.Entry{Kind: kind, Ticket: t.ID, Tau: t.Tau, At: now, Body: body})
-	return receiptPlace{sequence, s.Journal.Deadline(now)}, err
-}
-
-func (s *Server) receipt(action waypost.Action, t waypost.SignedTicket, inputs [32]byte, returned []byte, place receiptPlace) ([]byte, error) {
-	r, err := waypost.Receipt{
-		Action: action, Signer: s.config.Name, Ticket: t.ID, Epoch: t.Epoch, Inputs: inputs,
-		Outputs: waypost.HashOutputs(action, returned), Origin: s.Journal.Origin(), Sequence: place.sequence, Deadline: place.deadline,
-	}.Sign(s.Identity)
-	return r.Bytes(), err
-}
-
-// sealTo seals a message of the hub's own to a member.
-func (s *Server) sealTo(ctx context.Context, recipient, messageType string, ticket waypost.TicketID, body []byte) (mail, error) {
-	key, err := s.keyOf(ctx, recipient)
-	if err != nil {
-		return mail{}, err
-	}
-	m := seal.Message{
-		Sender: s.config.Name, Recipient: recipient, Type: messageType, Ticket: ticket,
-		RosterVersion: s.Roster.Current().Version, Expiry: s.Now().Add(waypost.MessageLife), Body: body,
-	}
-	_, _ = rand.Read(m.ID[:]) // never fails (Go 1.24)
-	sealed, err := seal.Seal(m, s.Identity, key)
-	return mail{recipient: recipient, id: m.ID, sealed: sealed, expires: m.Expiry}, err
-}
-
-func decimal(n int) string { return strconv.Itoa(n) }

@@ -49,12 +49,25 @@ CREATE TABLE mailbox (
     PRIMARY KEY (recipient, sequence)
 ) /* sqlite: STRICT */;
 CREATE UNIQUE INDEX mailbox_id ON mailbox (recipient, id);
+CREATE INDEX mailbox_expires ON mailbox (expires);
 
--- The last sequence number given out in each box, and how many messages are in it.
+-- The last sequence number given out in each box, and the bytes of the messages in it.
 CREATE TABLE box (
     recipient TEXT   NOT NULL PRIMARY KEY,
     last      BIGINT NOT NULL,
-    waiting   BIGINT NOT NULL
+    bytes     BIGINT NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+
+-- Notices to owners that have no valid encryption key: sealed when one comes.
+CREATE TABLE owed_notice (
+    owner      TEXT    NOT NULL,
+    ticket     BYTEA   NOT NULL,
+    reference  BYTEA   NOT NULL,
+    handle     BYTEA   NOT NULL,
+    generation INTEGER NOT NULL,
+    asking     TEXT    NOT NULL,
+    expires    BIGINT  NOT NULL,
+    PRIMARY KEY (owner, ticket, reference)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 
 -- Each member's current encryption key, signed by the member.
@@ -64,11 +77,20 @@ CREATE TABLE encryption_key (
     at     BIGINT NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 
+-- A publish ticket's one batch of records: what it is, its place in the ledger,
+-- and whether all of it is in the index.
 CREATE TABLE publication (
-    ticket   BYTEA  NOT NULL PRIMARY KEY,
-    inputs   BYTEA  NOT NULL,
-    sequence BIGINT NOT NULL,
-    deadline BIGINT NOT NULL
+    ticket   BYTEA   NOT NULL PRIMARY KEY,
+    inputs   BYTEA   NOT NULL,
+    sequence BIGINT  NOT NULL,
+    deadline BIGINT  NOT NULL,
+    live     INTEGER NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+
+-- Tickets whose misuse stands in the ledger: once each.
+CREATE TABLE misuse (
+    ticket  BYTEA  NOT NULL PRIMARY KEY,
+    expires BIGINT NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 
 CREATE TABLE quota (

@@ -1,0 +1,73 @@
+package hub
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/quota"
+	"github.com/waypost/waypost/internal/store"
+)
+
+// receiptPlace is where in the journal an action stands.
+type receiptPlace struct {
+	sequence uint64
+	deadline time.Time
+}
+
+// entryBody says of a ticket what every entry says, and more.
+func entryBody(t waypost.SignedTicket, more ...journal.Field) ([]byte, error) {
+	return journal.Body(append(journal.TicketFields(t.Ticket), more...)...)
+}
+
+// log appends an entry about a ticket to the journal.
+func (s *Server) log(tx *store.Tx, t waypost.SignedTicket, kind string, body []byte, now time.Time) (receiptPlace, error) {
+	sequence, err := s.Journal.Append(tx, journal.Entry{Kind: kind, Ticket: t.ID, Tau: t.Tau, At: now, Body: body})
+	return receiptPlace{sequence, s.Journal.Deadline(now)}, err
+}
+
+func (s *Server) receipt(action waypost.Action, t waypost.SignedTicket, inputs [32]byte, returned []byte, place receiptPlace) ([]byte, error) {
+	r, err := waypost.Receipt{
+		Action: action, Signer: s.config.Name, Ticket: t.ID, Epoch: t.Epoch, Inputs: inputs,
+		Outputs: waypost.HashOutputs(action, returned), Origin: s.Journal.Origin(), Sequence: place.sequence, Deadline: place.deadline,
+	}.Sign(s.Identity)
+	return r.Bytes(), err
+}
+
+// charge counts the ticket. The hub sees every ticket, so it grants the whole
+// quota.
+func (s *Server) charge(tx *store.Tx, t waypost.SignedTicket, now time.Time) error {
+	member, ok := s.Roster.Member(string(t.SOI))
+	if !ok {
+		return waypost.Errorf(waypost.Unauthenticated, "%s is no longer a member", t.SOI)
+	}
+	whole := func(limit int) int { return limit }
+	return quota.Charge(tx, member, t.Ticket, whole, now)
+}
+
+// misused returns the refusal of a ticket that was used twice for different
+// things, after it stands in the ledger: once for each ticket, so that nobody
+// can fill the ledger with it.
+func (s *Server) misused(ctx context.Context, t waypost.SignedTicket, words string) error {
+	s.Log.Warn("misuse: "+words, "asking", t.SOI, "ticket", t.ID)
+	body, err := entryBody(t)
+	if err != nil {
+		return err
+	}
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec(`INSERT INTO misuse (ticket, expires) VALUES ($1, $2) ON CONFLICT (ticket) DO NOTHING`, t.ID[:], forgetAfter(t))
+		if err != nil || n == 0 {
+			return err
+		}
+		_, err = s.log(tx, t, "misuse", body, s.Now())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return waypost.Errorf(waypost.Misuse, "%s", words)
+}
+
+func decimal(n int) string { return strconv.Itoa(n) }
