@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"testing"
 
 	"google.golang.org/protobuf/proto"
 
@@ -53,6 +54,33 @@ func (r *Rogue) FirstLeg(ref waypost.Reference) *waypostv1.FirstLeg {
 		Tags: tagsOf(r.q.tokens, r.q.ticket.ID)}
 }
 
+// AskRow is how far the question to the only candidate has come.
+type AskRow struct {
+	waypost.CandidateAnswer
+	Named bool // the applicant has been named to the owner
+}
+
+// Ask returns the row of the only candidate.
+func (r *Rogue) Ask(t *testing.T) AskRow {
+	a := r.only(t)
+	return AskRow{a.CandidateAnswer, a.state >= askContinues}
+}
+
+// Reference names the only candidate.
+func (r *Rogue) Reference(t *testing.T) []byte {
+	a := r.only(t)
+	return a.reference[:]
+}
+
+func (r *Rogue) only(t *testing.T) ask {
+	t.Helper()
+	asked, err := r.Server.asked(t.Context(), r.q.ticket.ID)
+	if err != nil || len(asked) != 1 {
+		t.Fatalf("%d candidates (%v), want 1", len(asked), err)
+	}
+	return asked[0]
+}
+
 // SecondLeg is a second leg whose ticket is the rogue's and whose applicant is
 // somebody; it opens the blinds of the rogue's own ticket.
 func (r *Rogue) SecondLeg(ref waypost.Reference, named Applicant) *waypostv1.SecondLeg {
@@ -79,7 +107,9 @@ func (s *Server) Say(ctx context.Context, to, messageType string, ticket waypost
 }
 
 // Handle handles sealed messages as if they had come through the mailbox.
-func (s *Server) Handle(ctx context.Context, sealed ...[]byte) []bool { return s.handleAll(ctx, sealed) }
+func (s *Server) Handle(ctx context.Context, sealed ...[]byte) []bool {
+	return s.handleAll(ctx, sealed)
+}
 
 // Purge deletes what is too old now.
 func (s *Server) Purge(ctx context.Context) error { return s.purge(ctx, s.Now()) }
