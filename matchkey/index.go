@@ -42,14 +42,21 @@ func (c clue) slot() Slot {
 }
 
 // rare is the number of other people with the same key up to which agreement on
-// that key alone is worth asking about in clear.
-const rare = 0.05
+// that key alone is worth asking about in clear, whatever its kind. For A and B,
+// which no change of name or of date reaches, more is allowed: unambiguous is
+// above what a full date gives (about 0.15) and below what one whose day and
+// month can be exchanged gives (about 0.25), docs/adr/0016.
+const (
+	rare        = 0.05
+	unambiguous = 0.2
+)
 
 // Continue is the rule of the first leg at the state of record: whether the
 // slots of one of its own records that agree with a blinded question are enough
-// to be shown the applicant in clear. They are if two agree, or one that has the
-// whole SSN5 with the date or both names (A, B), or one so rare that at most
-// 0.05 other people are expected to share it. Decoys count for nothing.
+// to be shown the applicant in clear. They are if two agree; or one that has the
+// whole SSN5 with the date or both names (A, B) and that at most 0.2 other
+// people are expected to share; or any one that at most 0.05 are. Decoys count
+// for nothing.
 func Continue(agreed []Slot) bool {
 	var kinds [Slots]bool
 	n := 0
@@ -59,7 +66,7 @@ func Continue(agreed []Slot) bool {
 		}
 		kinds[s.Kind] = true
 		n++
-		if s.Kind == A || s.Kind == B || s.Expected <= rare {
+		if s.Expected <= rare || (s.Kind == A || s.Kind == B) && s.Expected <= unambiguous {
 			return true
 		}
 	}

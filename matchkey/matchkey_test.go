@@ -276,6 +276,8 @@ func TestContinue(t *testing.T) {
 		{"the same twice", []Slot{slot(Fa, 2.8), slot(Fa, 2.8)}, false},
 		{"SSN and date", []Slot{slot(A, 0.15)}, true},
 		{"SSN and names", []Slot{slot(B, 0.15)}, true},
+		{"SSN and a date that reads both ways", []Slot{slot(A, 0.25)}, false},
+		{"the same beside another key", []Slot{slot(A, 0.25), slot(Q, 0.3)}, true},
 		{"SSN, year, surname", []Slot{slot(C, 0.15)}, false},
 		{"decoys", []Slot{{Kind: A, Decoy: true}, {Kind: B, Decoy: true}}, false},
 		{"decoy and one", []Slot{{Kind: A, Decoy: true}, slot(Q, 0.3)}, false},
