@@ -48,13 +48,13 @@ func (c clue) slot() Slot {
 // month can be exchanged gives (about 0.25), docs/adr/0016.
 const (
 	rare        = 0.05
-	unambiguous = 0.2
+	unambiguous = 0.18
 )
 
 // Continue is the rule of the first leg at the state of record: whether the
 // slots of one of its own records that agree with a blinded question are enough
 // to be shown the applicant in clear. They are if two agree; or one that has the
-// whole SSN5 with the date or both names (A, B) and that at most 0.2 other
+// whole SSN5 with the date or both names (A, B) and that at most 0.18 other
 // people are expected to share; or any one that at most 0.05 are. Decoys count
 // for nothing.
 func Continue(agreed []Slot) bool {
