@@ -15,6 +15,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -81,8 +82,9 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	var housekeeping sync.WaitGroup
 	defer housekeeping.Wait()
 	defer stop()
-	if err := s.settleAll(ctx); err != nil { // what the process before left undone
-		return err
+	// What the process before left undone comes before any new question.
+	if err := s.settleAll(ctx); err != nil && ctx.Err() == nil {
+		return errors.Join(err, listener.Close())
 	}
 	housekeeping.Go(func() { s.keepHouse(ctx) })
 	return rpc.Serve(ctx, rpc.NewHTTPServer(s.Handler(), roster.ServerTLS(s.Cert, s.Roster, roster.Gateway), s.Log), listener)
