@@ -155,7 +155,6 @@ func (x *publicScalar) encode() (b [ScalarSize]byte) {
 
 func (x *publicScalar) equal(y *publicScalar) bool { return x.s.Equal(&y.s) == 1 }
 func (x *publicScalar) setUint64(v uint64)         { x.s.SetUint64(v) }
-func (x *publicScalar) mul(a, b *publicScalar)     { x.s.Mul(&a.s, &b.s) }
 
 // groupOrder is the prime order of the group (RFC 9496, section 4).
 var groupOrder = func() *big.Int {

@@ -59,7 +59,7 @@ func (l *Loader) Add(ctx context.Context, line int, r waypost.Record, bad error)
 		l.result.Rows++
 		l.result.Rejected = append(l.result.Rejected, RejectedRow{line, bad.Error()})
 		l.mu.Unlock()
-		return nil
+		return nil //nolint:nilerr // a bad row is reported in the result; the others are loaded
 	}
 	if l.batch = append(l.batch, row{line, r}); len(l.batch) < waypost.MaxPublishBatch {
 		return nil

@@ -129,15 +129,15 @@ func (j *Journal) Append(tx *store.Tx, e Entry) (seq uint64, err error) {
 }
 
 // Read returns the committed entries from number from on, in order: at most
-// max of them, and never more than 1000. None means that from is past the end.
-func (j *Journal) Read(ctx context.Context, from uint64, max int) ([]Stored, error) {
-	if from > 1<<62 || max < 1 {
+// limit of them, and never more than 1000. None means that from is past the end.
+func (j *Journal) Read(ctx context.Context, from uint64, limit int) ([]Stored, error) {
+	if from > 1<<62 || limit < 1 {
 		return nil, nil
 	}
 	var page []Stored
 	err := j.db.Read(ctx, func(tx *store.Tx) error {
 		return tx.Query(`SELECT seq, leaf, kind, ordinal, at, ticket, tau, salt, body
-			FROM journal WHERE seq >= $1 ORDER BY seq LIMIT $2`, []any{from, min(max, maxPage)},
+			FROM journal WHERE seq >= $1 ORDER BY seq LIMIT $2`, []any{from, min(limit, maxPage)},
 			func(scan func(...any) error) error {
 				s, err := scanStored(scan)
 				page = append(page, s)

@@ -77,7 +77,7 @@ type engine interface {
 func Open(ctx context.Context, url, role string, opts ...Option) (*DB, error) {
 	scheme, rest, ok := strings.Cut(url, ":")
 	if !ok || scheme != "sqlite" {
-		return nil, fmt.Errorf("store: a database is named sqlite:/path/file.db, not %s:...", scheme)
+		return nil, fmt.Errorf("store: a database is named sqlite:/path/file.db, this one begins with %q", scheme)
 	}
 	db := &DB{
 		role:    role,
