@@ -21,11 +21,10 @@ import (
 	"github.com/waypost/waypost/internal/gateway"
 	"github.com/waypost/waypost/internal/install"
 	"github.com/waypost/waypost/internal/roster"
-	"github.com/waypost/waypost/internal/store"
 )
 
-// Config says which exchange to run. All but Dir, Log and Faults matter only when
-// Dir does not hold one yet.
+// Config says which exchange to run. Only Dir, Log and the hooks matter when
+// Dir holds one already.
 type Config struct {
 	Dir       string
 	States    []waypost.Jurisdiction
@@ -36,6 +35,9 @@ type Config struct {
 	// Faults, if set, is asked at every point of every commit of the role's
 	// database, and may fail it: see store.Fault.
 	Faults func(role, point string) error
+	// Gateways, if set, sees what each gateway works with before it starts, and
+	// may replace it: so drills make members misbehave.
+	Gateways func(state waypost.Jurisdiction, deps *gateway.Deps)
 }
 
 // Ample is a quota that only a load test or an attack would meet.
@@ -53,7 +55,7 @@ type Cluster struct {
 	nodes  map[string]*node
 	closed bool
 
-	faults   func(role, point string) error
+	config   Config
 	keeping  sync.WaitGroup
 	renewing chan struct{} // closed at the end
 }
@@ -74,7 +76,7 @@ func Open(ctx context.Context, c Config) (*Cluster, error) {
 	if err := install.Renew(c.Dir, time.Now()); err != nil {
 		return nil, err
 	}
-	cl := &Cluster{Clock: &Clock{}, dir: c.Dir, log: c.Log, faults: c.Faults, nodes: make(map[string]*node), renewing: make(chan struct{})}
+	cl := &Cluster{Clock: &Clock{}, dir: c.Dir, log: c.Log, config: c, nodes: make(map[string]*node), renewing: make(chan struct{})}
 	names, err := cl.names()
 	if err != nil {
 		return nil, err
@@ -158,9 +160,12 @@ func (c *Cluster) Start(ctx context.Context, name string) error {
 	if c.closed || c.nodes[name] != nil {
 		return waypost.Errorf(waypost.AlreadyExists, "%s is running", name)
 	}
-	var opts []store.Option
-	if c.faults != nil {
-		opts = append(opts, store.WithFault(func(point string) error { return c.faults(name, point) }))
+	var opts []install.Option
+	if c.config.Faults != nil {
+		opts = append(opts, install.WithFault(func(point string) error { return c.config.Faults(name, point) }))
+	}
+	if c.config.Gateways != nil {
+		opts = append(opts, install.WithGateway(func(d *gateway.Deps) { c.config.Gateways(waypost.Jurisdiction(name), d) }))
 	}
 	role, err := install.Open(ctx, install.FolderOf(c.dir, name), c.Clock.Now, c.log, opts...)
 	if err != nil {

@@ -128,12 +128,14 @@ func TestCheckFinds(t *testing.T) {
 // behind in memory.
 func TestThirtyAtOnce(t *testing.T) {
 	people := make([]waypost.Person, 30)
+	var records []waypost.Record
 	for i := range people {
 		people[i] = someone()
 		if i%2 == 0 {
-			load(t, "CA", people[i])
+			records = append(records, record("CA", people[i]))
 		}
 	}
+	loadAll(t, "CA", records)
 	var asking sync.WaitGroup
 	for i, p := range people {
 		asking.Go(func() {
@@ -240,27 +242,6 @@ func TestCorrection(t *testing.T) {
 	}
 }
 
-// TestStateDown: a state that is down never fails a check, and its late answer
-// completes it, though the asking gateway was down too in the meantime.
-func TestStateDown(t *testing.T) {
-	p := someone()
-	load(t, "NV", p)
-	start := stop(t, "NV")
-	a := check(t, "AZ", p)
-	if a.Complete || a.Owed || len(a.Coverage.Unanswered) != 1 || a.Coverage.Unanswered[0] != "NV" {
-		t.Fatalf("answer %+v, want NV unanswered", a)
-	}
-	if w := a.Words(); !strings.Contains(w, "NV has not answered yet") || strings.Contains(w, "NO OTHER CARD") {
-		t.Errorf("the clerk reads %q", w)
-	}
-	stop(t, "AZ")()
-	start()
-	expect(t, later(t, "AZ", a.Ticket), "NV match")
-	if got := entries(t, "AZ", a.Ticket); strings.Join(got, " ") != "ask outcome" {
-		t.Errorf("Arizona's ledger says %q", got)
-	}
-}
-
 // TestHoldersDown: any two of five may be down. With three down the check is
 // owed, in words, and made again when they are back.
 func TestHoldersDown(t *testing.T) {
@@ -341,23 +322,5 @@ func TestClerkGone(t *testing.T) {
 	}
 	if n, err := exchange.Gateway("AZ").Count(t.Context(), `SELECT count(*) FROM inquiry WHERE due IS NOT NULL`); n != 0 || err != nil {
 		t.Errorf("%d checks are due (%v)", n, err)
-	}
-}
-
-// TestProtected: a question about a protected person waits for a person to
-// answer it; the state that asks sees one that is slow.
-func TestProtected(t *testing.T) {
-	p := someone()
-	load(t, "NV", p, func(r *waypost.Record) { r.Protected = true })
-	a := check(t, "AZ", p)
-	expect(t, a, "NV pending")
-	if a.Complete || !strings.Contains(a.Words(), "NV has not answered yet") {
-		t.Errorf("the clerk reads %q", a.Words())
-	}
-	if got := entries(t, "NV", a.Ticket); strings.Join(got, " ") != "notified continue withheld" {
-		t.Errorf("Nevada's ledger says %q", got)
-	}
-	if n, err := exchange.Gateway("NV").Count(t.Context(), `SELECT count(*) FROM notice WHERE ticket = $1 AND length(question) > 0`, a.Ticket[:]); n != 1 || err != nil {
-		t.Errorf("%d questions wait for the special unit (%v), want 1", n, err)
 	}
 }

@@ -3,11 +3,13 @@ package gateway
 import (
 	"context"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/toprf"
 )
@@ -151,3 +153,51 @@ var (
 	InVocabulary = inVocabulary
 	CheckProbes  = checkProbes
 )
+
+// HedgeBudget is the budget of hedging.
+type HedgeBudget struct{ b *hedgeBudget }
+
+// NewHedgeBudget is what a gateway starts with.
+func NewHedgeBudget() HedgeBudget { return HedgeBudget{newHedgeBudget()} }
+
+// Earn is one check; Spend asks for one hedge.
+func (h HedgeBudget) Earn()       { h.b.earn() }
+func (h HedgeBudget) Spend() bool { return h.b.spend() }
+
+// SealUnder seals a message that names a roster version.
+func (s *Server) SealUnder(ctx context.Context, to string, version uint64) ([]byte, error) {
+	m := seal.Message{Sender: s.name, Recipient: to, Type: waypost.MessageNotice, RosterVersion: version, Expiry: s.Now().Add(time.Hour)}
+	randomise(m.ID[:])
+	return s.sealTo(ctx, m)
+}
+
+type announcing struct {
+	Mailbox
+	said func()
+}
+
+func (a announcing) PutKey(context.Context, *waypostv1.PutKeyRequest) (*waypostv1.PutKeyResponse, error) {
+	a.said()
+	return &waypostv1.PutKeyResponse{}, nil
+}
+
+// KeepKeysOnly runs a gateway's care for its keys, with an empty keyring, until
+// the returned function is called.
+func KeepKeysOnly(t *testing.T, like *Server, save func() error, said func()) (stop func()) {
+	ring, err := seal.NewKeyring(like.name, like.Identity, like.Now().Add(-8*24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{config: like.config, Deps: like.Deps}
+	s.Keyring, s.SaveKeyring, s.Mailbox = ring, func(*seal.Keyring) error { return save() }, announcing{like.Mailbox, said}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		s.keepKeys(ctx)
+		close(done)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/waypost/waypost/internal/cluster"
 	"github.com/waypost/waypost/internal/gateway"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/store"
 )
 
 // One exchange serves all tests of this package: four states, five key holders
@@ -26,6 +27,7 @@ import (
 var (
 	exchange *cluster.Cluster
 	fault    atomic.Pointer[func(role, point string) error]
+	trouble  troubles
 	logged   capture
 	secrets  words // of all the people that the tests made up
 	clerk    = gateway.Counter{Operator: "clerk-7", Class: waypost.Attended, Purpose: waypost.IssueRealID, Case: "CASE-1"}
@@ -48,6 +50,11 @@ func run(m *testing.M) (code int) {
 				return (*f)(role, point)
 			}
 			return nil
+		},
+		Gateways: func(state waypost.Jurisdiction, d *gateway.Deps) {
+			d.Holders = holders{state, d.Holders}
+			d.People = people{state, d.People}
+			d.Mailbox = mailbox{state, d.Mailbox}
 		},
 	})
 	if err != nil {
@@ -144,20 +151,31 @@ func name() string {
 
 var ids atomic.Int64
 
-// load gives a state a card holder and returns the record.
-func load(t *testing.T, state waypost.Jurisdiction, p waypost.Person, change ...func(*waypost.Record)) waypost.Record {
-	t.Helper()
+// record makes up the card of a person.
+func record(state waypost.Jurisdiction, p waypost.Person) waypost.Record {
 	n := ids.Add(1)
 	r := waypost.Record{ID: fmt.Sprintf("%s-%d", state, n), Person: p, CardNumber: fmt.Sprintf("K%07d", 1000000+n), Kind: waypost.Licence, Status: waypost.Valid}
 	secrets.add(r.CardNumber)
+	return r
+}
+
+// load gives a state a card holder and returns the record.
+func load(t *testing.T, state waypost.Jurisdiction, p waypost.Person, change ...func(*waypost.Record)) waypost.Record {
+	t.Helper()
+	r := record(state, p)
 	for _, c := range change {
 		c(&r)
 	}
-	published, rejected, err := exchange.Gateway(state).Load(t.Context(), "loader", []waypost.Record{r})
-	if err != nil || published != 1 || len(rejected) != 0 {
+	loadAll(t, state, []waypost.Record{r})
+	return r
+}
+
+func loadAll(t *testing.T, state waypost.Jurisdiction, records []waypost.Record) {
+	t.Helper()
+	published, rejected, err := exchange.Gateway(state).Load(t.Context(), "loader", records)
+	if err != nil || published != len(records) || len(rejected) != 0 {
 		t.Fatalf("loading: %d published, %v rejected, %v", published, rejected, err)
 	}
-	return r
 }
 
 // check asks at a state's counter.
@@ -257,6 +275,16 @@ func count(kinds []string, kind string) (n int) {
 		if k == kind {
 			n++
 		}
+	}
+	return n
+}
+
+// hubCount runs a query on the hub's database that returns one number.
+func hubCount(t *testing.T, query string, args ...any) (n int) {
+	t.Helper()
+	err := exchange.Role("hub").DB.Read(t.Context(), func(tx *store.Tx) error { return tx.Row(query, args...).Scan(&n) })
+	if err != nil {
+		t.Fatal(err)
 	}
 	return n
 }

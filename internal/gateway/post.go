@@ -155,15 +155,19 @@ func (s *Server) sweepOutbox(ctx context.Context, before time.Time) {
 	if !before.IsZero() {
 		limit = before.Unix()
 	}
+	var after struct { // what is sent is deleted a little later
+		at int64
+		id [16]byte
+	}
 	for ctx.Err() == nil {
 		var batch []letter
 		err := s.DB.Read(ctx, func(tx *store.Tx) error {
 			batch = nil
-			return tx.Query(`SELECT id, sealed FROM outbox WHERE at < $1 ORDER BY at LIMIT $2`, []any{limit, batchSize},
-				func(scan func(dest ...any) error) error {
+			return tx.Query(`SELECT id, sealed, at FROM outbox WHERE at < $1 AND (at > $2 OR at = $2 AND id > $3) ORDER BY at, id LIMIT $4`,
+				[]any{limit, after.at, after.id[:], batchSize}, func(scan func(dest ...any) error) error {
 					var l letter
-					err := scan(&l.id, &l.sealed)
-					batch = append(batch, l)
+					err := scan(&l.id, &l.sealed, &after.at)
+					after.id, batch = l.id, append(batch, l)
 					return err
 				})
 		})
@@ -174,8 +178,8 @@ func (s *Server) sweepOutbox(ctx context.Context, before time.Time) {
 }
 
 // send delivers a batch and takes what the hub has accepted, or will never
-// accept, out of the outbox. What fails stays there. It reports whether all of
-// the batch is out of it.
+// accept, out of the outbox, soon. What fails stays there. It reports whether the
+// hub is done with all of the batch.
 func (s *Server) send(ctx context.Context, batch []letter) bool {
 	req := &waypostv1.SendRequest{}
 	for _, l := range batch {
@@ -188,27 +192,26 @@ func (s *Server) send(ctx context.Context, batch []letter) bool {
 		}
 		return false
 	}
-	all := true
-	err = s.DB.Write(ctx, func(tx *store.Tx) error {
-		all = true
-		for i, d := range res.Deliveries {
-			if d.Refused != "" {
-				s.Log.Error("the hub refused a message", "code", d.Code)
-				if d.Code == string(waypost.Unavailable) {
-					all = false
-					continue
-				}
+	var done []letter
+	for i, d := range res.Deliveries {
+		if d.Refused != "" {
+			s.Log.Error("the hub refused a message", "code", d.Code)
+			if d.Code == string(waypost.Unavailable) {
+				continue
 			}
-			if _, err := tx.Exec(`DELETE FROM outbox WHERE id = $1`, batch[i].id[:]); err != nil {
+		}
+		done = append(done, batch[i])
+	}
+	// What a crash keeps from being deleted is sent again, which changes nothing.
+	s.DB.Later(func(tx *store.Tx) error {
+		for _, l := range done {
+			if _, err := tx.Exec(`DELETE FROM outbox WHERE id = $1`, l.id[:]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err != nil && ctx.Err() == nil {
-		s.Log.Warn("the outbox could not be cleared; messages will be sent twice, which changes nothing", "cause", err)
-	}
-	return err == nil && all
+	return len(done) == len(batch)
 }
 
 // keepKeys announces the encryption key, and renews it before it is retired. A

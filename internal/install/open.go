@@ -35,25 +35,40 @@ type Role struct {
 	Journal *journal.Journal
 	Gateway *gateway.Server // of a gateway, else nil
 	log     *slog.Logger
+	fault   store.Fault         // or nil
+	wrap    func(*gateway.Deps) // or nil
 	run     func(context.Context) error
 	closers []func() error
 }
 
+// Option changes a role for a test or a drill.
+type Option func(*Role)
+
+// WithFault has every commit of the role's own database ask f.
+func WithFault(f store.Fault) Option { return func(r *Role) { r.fault = f } }
+
+// WithGateway lets change see what a gateway works with, and replace it, before
+// it starts.
+func WithGateway(change func(*gateway.Deps)) Option { return func(r *Role) { r.wrap = change } }
+
 // Open opens the role in the folder and listens. Run serves; Close must be
-// called afterwards in any case. The options are for the role's own database.
-func Open(ctx context.Context, dir string, now func() time.Time, log *slog.Logger, opts ...store.Option) (_ *Role, err error) {
+// called afterwards in any case.
+func Open(ctx context.Context, dir string, now func() time.Time, log *slog.Logger, opts ...Option) (_ *Role, err error) {
 	f, err := OpenFolder(dir, now)
 	if err != nil {
 		return nil, err
 	}
 	log = log.With("role", f.Config.Name)
 	r := &Role{Folder: f, log: log}
+	for _, o := range opts {
+		o(r)
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.Close())
 		}
 	}()
-	if r.DB, err = r.database(ctx, f.Config.Database, string(f.Config.Role), opts...); err != nil {
+	if r.DB, err = r.database(ctx, f.Config.Database, string(f.Config.Role), store.WithFault(r.fault)); err != nil {
 		return nil, err
 	}
 	if r.Journal, err = journal.Open(ctx, r.DB, f.Config.Origin); err != nil {
@@ -177,13 +192,16 @@ func (r *Role) openGateway(ctx context.Context, listener net.Listener, now func(
 	}
 	me, _ := f.Roster.Member(f.Config.Name)
 	exchange := gateway.DialHub(f.Cert, f.Roster)
-	r.Gateway, err = gateway.New(gateway.Config{State: me.Jurisdiction}, gateway.Deps{
+	deps := gateway.Deps{
 		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Identity: f.Identity, Secret: secret,
 		Keyring: keyring, SaveKeyring: f.saveKeyring, Policy: policy.Default(),
 		Holders: gateway.DialHolders(f.Cert, f.Roster), Hub: exchange, Mailbox: exchange,
 		People: gateway.NewPeople(people), Now: now, Log: log,
-	})
-	if err != nil {
+	}
+	if r.wrap != nil {
+		r.wrap(&deps)
+	}
+	if r.Gateway, err = gateway.New(gateway.Config{State: me.Jurisdiction}, deps); err != nil {
 		return err
 	}
 	counterCert, err := loadCertificate(f.path("counter"))
