@@ -50,6 +50,7 @@ type DB struct {
 	mu      sync.RWMutex // held for reading while a request enters the queue
 	closed  bool
 	queue   chan *request
+	later   laters
 	stopped chan struct{} // the writer has drained the queue and ended
 
 	writer *conn // of the writer goroutine only, as is broken
@@ -125,6 +126,7 @@ func (db *DB) Role() string { return db.role }
 // Close lets the queued writes and the running reads finish, then closes the
 // database. Later calls return [ErrClosed].
 func (db *DB) Close() error {
+	db.flush() // what waits for a transaction to ride in
 	db.mu.Lock()
 	if db.closed {
 		db.mu.Unlock()

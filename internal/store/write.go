@@ -129,6 +129,8 @@ func (db *DB) transact(members *[]*request) error {
 		}
 		if next := db.next(i+1, deadline); next != nil {
 			*members = append(*members, next)
+		} else if i+1 == len(*members) {
+			*members = append(*members, db.takeLater()...) // once empty, the loop ends
 		}
 	}
 	if err := db.hit("commit"); err != nil {
