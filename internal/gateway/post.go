@@ -161,10 +161,11 @@ func (s *Server) sweepOutbox(ctx context.Context, before time.Time) {
 	}
 	for ctx.Err() == nil {
 		var batch []letter
+		from := after
 		err := s.DB.Read(ctx, func(tx *store.Tx) error {
 			batch = nil
 			return tx.Query(`SELECT id, sealed, at FROM outbox WHERE at < $1 AND (at > $2 OR at = $2 AND id > $3) ORDER BY at, id LIMIT $4`,
-				[]any{limit, after.at, after.id[:], batchSize}, func(scan func(dest ...any) error) error {
+				[]any{limit, from.at, from.id[:], batchSize}, func(scan func(dest ...any) error) error {
 					var l letter
 					err := scan(&l.id, &l.sealed, &after.at)
 					after.id, batch = l.id, append(batch, l)

@@ -169,9 +169,9 @@ func (s *Server) Receive(ctx context.Context, req *waypostv1.ReceiveRequest) (*w
 		return nil, waypost.Errorf(waypost.InvalidArgument, "no message has the number that is acknowledged")
 	}
 	if req.Acknowledge > 0 {
-		if err := s.acknowledge(ctx, me, req.Acknowledge); err != nil {
-			return nil, err
-		}
+		// What a crash keeps from being deleted is delivered again, which the
+		// recipient's inbox of message ids catches.
+		s.DB.Later(func(tx *store.Tx) error { return acknowledge(tx, me, req.Acknowledge) })
 	}
 	wait := min(time.Duration(req.WaitMs)*time.Millisecond, maxWait)
 	timeout := time.NewTimer(wait)
@@ -192,10 +192,11 @@ func (s *Server) Receive(ctx context.Context, req *waypostv1.ReceiveRequest) (*w
 	}
 }
 
-func (s *Server) acknowledge(ctx context.Context, recipient string, through uint64) error {
-	return s.repeat(ctx, func(tx *store.Tx) (int64, error) {
-		return deleteMail(tx, `SELECT recipient, sequence FROM mailbox WHERE recipient = $1 AND sequence <= $2 LIMIT $3`, recipient, through, cleanAtOnce)
-	})
+// acknowledge deletes what a member is done with. Whatever is beyond the limit
+// goes with a later acknowledgement.
+func acknowledge(tx *store.Tx, recipient string, through uint64) error {
+	_, err := deleteMail(tx, `SELECT recipient, sequence FROM mailbox WHERE recipient = $1 AND sequence <= $2 LIMIT $3`, recipient, through, cleanAtOnce)
+	return err
 }
 
 func (s *Server) inbox(ctx context.Context, recipient string, after uint64, limit int) ([]*waypostv1.Mail, error) {
