@@ -171,7 +171,11 @@ func (s *Server) Receive(ctx context.Context, req *waypostv1.ReceiveRequest) (*w
 	if req.Acknowledge > 0 {
 		// What a crash keeps from being deleted is delivered again, which the
 		// recipient's inbox of message ids catches.
-		s.DB.Later(func(tx *store.Tx) error { return acknowledge(tx, me, req.Acknowledge) })
+		through, err := s.lastOf(ctx, me, req.Acknowledge)
+		if err != nil {
+			return nil, err
+		}
+		s.DB.Later(func(tx *store.Tx) error { return acknowledge(tx, me, through) })
 	}
 	wait := min(time.Duration(req.WaitMs)*time.Millisecond, maxWait)
 	timeout := time.NewTimer(wait)
@@ -190,6 +194,19 @@ func (s *Server) Receive(ctx context.Context, req *waypostv1.ReceiveRequest) (*w
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// lastOf cuts an acknowledgement to what is in the box now: it must not delete
+// what comes before the deletion is made.
+func (s *Server) lastOf(ctx context.Context, recipient string, through uint64) (uint64, error) {
+	var last uint64
+	err := s.DB.Read(ctx, func(tx *store.Tx) error {
+		return tx.Row(`SELECT last FROM box WHERE recipient = $1`, recipient).Scan(&last)
+	})
+	if errors.Is(err, store.ErrNoRows) {
+		err = nil
+	}
+	return min(through, last), err
 }
 
 // acknowledge deletes what a member is done with. Whatever is beyond the limit

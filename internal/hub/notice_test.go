@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/hex"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,7 +69,15 @@ func TestOwedNotices(t *testing.T) {
 	refused(t, "the key", err, waypost.NotFound, "CA has announced no encryption key yet")
 	r.restart() // what is owed is owed by the next process too
 
+	watch := store.Fault(func(point string) error {
+		if key := r.count("SELECT count(*) FROM encryption_key WHERE member = 'CA'"); point == "committed" && key > 0 && r.owed() > 0 {
+			t.Error("the key can be had before the notices are in the box")
+		}
+		return nil
+	})
+	r.fault.Store(&watch)
 	r.announce("CA")
+	r.fault.Store(nil)
 	if r.owed() != 0 {
 		t.Errorf("%d notices are owed though the key is there", r.owed())
 	}
@@ -90,6 +99,55 @@ func TestOwedNotices(t *testing.T) {
 	r.first(r.check("AZ"), token(0))
 	if r.owed() != 0 || len(r.notices("CA")) != 20 {
 		t.Error("with the key there, notices are not sealed at once")
+	}
+}
+
+// A key that comes while a search is being committed: the notice is in the box
+// when the asker hears of the candidate.
+func TestKeyComesDuringSearch(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.publish("CA", person(1, token(1)))
+	r.forget("CA")
+	p := r.check("AZ")
+	tokens := padded(waypost.NameElements, token(1))
+
+	// Hold the writer, and let first the key and then the search wait for it.
+	release, held := make(chan struct{}), make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		if err := r.db.Write(context.Background(), func(*store.Tx) error { close(held); <-release; return nil }); err != nil {
+			t.Error(err)
+		}
+	})
+	<-held
+	queued := func(n int) {
+		for begin := time.Now(); r.db.Stats().Queued < n; time.Sleep(time.Millisecond) {
+			if time.Since(begin) > 20*time.Second {
+				close(release)
+				t.Fatalf("%d writes wait, want %d", r.db.Stats().Queued, n)
+			}
+		}
+	}
+	all.Go(func() {
+		if _, err := r.client["CA"].PutKey(context.Background(), &waypostv1.PutKeyRequest{Key: r.ring["CA"].Current().Encode()}); err != nil {
+			t.Error(err)
+		}
+	})
+	queued(1)
+	all.Go(func() {
+		if _, err := r.search(p, 1, tokens); err != nil {
+			t.Error(err)
+		}
+		if n := r.owed(); n != 0 {
+			t.Errorf("%d notices are owed when the asker hears of the candidate", n)
+		}
+	})
+	queued(2)
+	close(release)
+	all.Wait()
+	if n := len(r.notices("CA")); n != 1 {
+		t.Errorf("%d notices", n)
 	}
 }
 
