@@ -11,6 +11,7 @@ import (
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/matchkey"
 	"github.com/waypost/waypost/toprf"
 )
 
@@ -201,3 +202,34 @@ func KeepKeysOnly(t *testing.T, like *Server, save func() error, said func()) (s
 		<-done
 	}
 }
+
+// HonestSecondLeg makes a ticket for a person and the leg that goes with it.
+func HonestSecondLeg(p waypost.Person) (waypost.Ticket, *waypostv1.SecondLeg, error) {
+	seed := [32]byte{1}
+	query := matchkey.NewQuery(p, make([]byte, 32))
+	blinding, err := toprf.BlindAll(inOrder(query.Keys[:], probeOrder(seed)), seed)
+	if err != nil {
+		return waypost.Ticket{}, nil, err
+	}
+	elements := toprf.EncodeElements(blinding.Elements())
+	raw, err := secondLeg(kept{applicant: &waypostv1.CheckRequest{Applicant: toProto(Applicant{Person: p})}, elements: elements, seed: seed}, make([]byte, 16))
+	if err != nil {
+		return waypost.Ticket{}, nil, err
+	}
+	var leg waypostv1.SecondLeg
+	return waypost.Ticket{Elements: waypost.CheckElements, Probes: waypost.HashProbes(elements)}, &leg, proto.Unmarshal(raw, &leg)
+}
+
+// SameNameKeys reports whether two persons are asked about in the same way.
+func SameNameKeys(a, b waypost.Person) bool {
+	x, y := matchkey.NameKeys(a), matchkey.NameKeys(b)
+	for i := range x {
+		if string(x[i]) != string(y[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// ApplicantFromProto reads an applicant.
+var ApplicantFromProto = fromProto
