@@ -238,6 +238,8 @@ func TestReceiveInParts(t *testing.T) {
 	if got := r.mail("CA", 9+320); len(got) != 0 {
 		t.Errorf("%d messages after all were acknowledged", len(got))
 	}
+	r.becomes("SELECT count(*) FROM mailbox", 320-256) // as many at once as housekeeping
+	r.mail("CA", 9+320)
 	r.becomes("SELECT count(*) FROM mailbox", 0)
 }
 
