@@ -32,12 +32,8 @@ func (s *Server) Answer(ctx context.Context, id waypost.TicketID) (waypost.Answe
 	if kept.state == inquiryRefused {
 		return waypost.Answer{}, waypost.Errorf(waypost.NotFound, "this check was refused and not made: ask again with a new one")
 	}
-	asked, err := s.asked(ctx, id)
-	if err != nil {
-		return waypost.Answer{}, err
-	}
 	a := waypost.Answer{
-		Ticket: id, TicketHex: hex.EncodeToString(id[:]), Candidates: answersOf(asked), Own: kept.own,
+		Ticket: id, TicketHex: hex.EncodeToString(id[:]), Candidates: answersOf(kept.asked), Own: kept.own,
 		Coverage: kept.coverage, Complete: kept.state == inquiryComplete, TooMany: kept.tooMany,
 		// What is still being searched, or was cut off, is no more of a "no" than
 		// what found no quorum.
@@ -46,7 +42,7 @@ func (s *Server) Answer(ctx context.Context, id waypost.TicketID) (waypost.Answe
 	if a.Owed {
 		a.Coverage = waypost.Coverage{Searched: []waypost.Jurisdiction{}}
 	}
-	a.Coverage.Unanswered = unanswered(asked)
+	a.Coverage.Unanswered = unanswered(kept.asked)
 	return a, nil
 }
 

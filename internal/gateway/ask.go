@@ -36,16 +36,18 @@ func (s *Server) askAll(ctx context.Context, q *inquiry, candidates waypost.Cand
 		return nil
 	}
 	receipts, tags := receiptBytes(q.receipts), tagsOf(q.tokens, q.ticket.ID)
-	states := make([]int, len(candidates.List))
+	asked := make([]ask, len(candidates.List))
 	var letters []letter
 	for i, c := range candidates.List {
+		asked[i] = ask{reference: c.Reference, state: askSent,
+			CandidateAnswer: waypost.CandidateAnswer{State: c.Owner, Disclosure: waypost.Disclosure{Outcome: waypost.Pending}}}
 		l, err := s.firstLeg(ctx, q.ticket, receipts, tags, c)
 		if err != nil {
 			s.Log.Warn("a first leg waits: the owner's encryption key cannot be had", "state", c.Owner, "cause", err)
-			states[i] = askUnsent
+			asked[i].state = askUnsent
 			continue
 		}
-		states[i], letters = askSent, append(letters, l)
+		letters = append(letters, l)
 	}
 	stored, err := proto.Marshal(&waypostv1.FirstLeg{Receipts: receipts})
 	if err != nil {
@@ -57,10 +59,10 @@ func (s *Server) askAll(ctx context.Context, q *inquiry, candidates waypost.Cand
 				return err
 			}
 		}
-		for i, c := range candidates.List {
+		for _, a := range asked {
 			if _, err := tx.Exec(`INSERT INTO ask (ticket, reference, owner, state, outcome, status, card_kind, termination_required, refused)
 				VALUES ($1, $2, $3, $4, $5, '', '', 0, '') ON CONFLICT (ticket, reference) DO NOTHING`,
-				q.ticket.ID[:], c.Reference[:], c.Owner, states[i], waypost.Pending); err != nil {
+				q.ticket.ID[:], a.reference[:], a.State, a.state, a.Outcome); err != nil {
 				return err
 			}
 		}
@@ -68,10 +70,12 @@ func (s *Server) askAll(ctx context.Context, q *inquiry, candidates waypost.Cand
 			stored, tags, candidates.TooMany, q.ticket.ID[:])
 		return err
 	})
-	if err == nil {
-		s.dispatch(letters...)
+	if err != nil {
+		return err
 	}
-	return err
+	s.watch.note(q.ticket.ID, asked...)
+	s.dispatch(letters...)
+	return nil
 }
 
 // firstLeg asks without a name.
@@ -90,7 +94,7 @@ func (s *Server) onFirstAnswer(ctx context.Context, m seal.Message) error {
 	if err := proto.Unmarshal(m.Body, &answer); err != nil {
 		return malformed(m)
 	}
-	before, err := s.askOf(ctx, m, answer.Reference)
+	kept, before, err := s.questionOf(ctx, m, answer.Reference)
 	if err != nil || before.state > askSent {
 		return err
 	}
@@ -101,10 +105,6 @@ func (s *Server) onFirstAnswer(ctx context.Context, m seal.Message) error {
 	case !answer.Continue:
 		before.Outcome = waypost.NoMatch
 		return s.settle(ctx, m, before)
-	}
-	kept, err := s.inquiryOf(ctx, m.Ticket)
-	if err != nil {
-		return err
 	}
 	if kept.state == inquiryOwed || kept.state == inquiryRefused {
 		return nil // nobody is named for a check that is not being made
@@ -121,7 +121,10 @@ func (s *Server) onFirstAnswer(ctx context.Context, m seal.Message) error {
 		return one(tx.Exec(`UPDATE ask SET state = $1 WHERE ticket = $2 AND reference = $3 AND state < $1`,
 			askContinues, m.Ticket[:], answer.Reference))
 	}, second)
-	s.changes.ring(m.Ticket)
+	if err == nil {
+		before.state = askContinues
+		s.watch.note(m.Ticket, before)
+	}
 	return err
 }
 
@@ -143,7 +146,7 @@ func (s *Server) onSecondAnswer(ctx context.Context, m seal.Message) error {
 	if err := proto.Unmarshal(m.Body, &answer); err != nil {
 		return malformed(m)
 	}
-	before, err := s.askOf(ctx, m, answer.Reference)
+	_, before, err := s.questionOf(ctx, m, answer.Reference)
 	if err != nil || before.state != askContinues {
 		return err
 	}
@@ -184,32 +187,21 @@ func (s *Server) settle(ctx context.Context, m seal.Message, a ask) error {
 		}
 		return true, s.complete(tx, m.Ticket)
 	})
-	s.changes.ring(m.Ticket)
+	if err == nil {
+		a.state = askAnswered
+		s.watch.note(m.Ticket, a)
+	}
 	return err
 }
 
-// askOf finds the candidate that a message answers; the sender must be its
-// owner.
-func (s *Server) askOf(ctx context.Context, m seal.Message, reference []byte) (ask, error) {
-	asked, err := s.asked(ctx, m.Ticket)
+// questionOf finds the check and the candidate that a message answers.
+func (s *Server) questionOf(ctx context.Context, m seal.Message, reference []byte) (kept, ask, error) {
+	kept, err := s.inquiryOf(ctx, m.Ticket)
 	if err != nil {
-		return ask{}, err
+		return kept, ask{}, err
 	}
-	for _, a := range asked {
-		if string(a.reference[:]) == string(reference) && string(a.State) == m.Sender {
-			return a, nil
-		}
-	}
-	return ask{}, waypost.Errorf(waypost.PermissionDenied, "%s answered a question that it was not asked", m.Sender)
-}
-
-func (s *Server) asked(ctx context.Context, id waypost.TicketID) ([]ask, error) {
-	var all []ask
-	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		all, err = askedIn(tx, id)
-		return err
-	})
-	return all, err
+	a, err := kept.ask(m.Sender, reference)
+	return kept, a, err
 }
 
 func askedIn(tx *store.Tx, id waypost.TicketID) ([]ask, error) {
@@ -238,10 +230,9 @@ func (s *Server) await(ctx context.Context, q *inquiry, wait time.Duration, enou
 	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
 	for {
-		changed := s.changes.listen(q.ticket.ID)
-		asked, err := s.asked(ctx, q.ticket.ID)
-		if err != nil || enough(asked) {
-			return asked, err
+		asked, changed := s.watch.look(q.ticket.ID)
+		if enough(asked) {
+			return asked, nil
 		}
 		select {
 		case <-changed:

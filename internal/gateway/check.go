@@ -41,7 +41,8 @@ func (s *Server) Check(ctx context.Context, who Applicant, why Counter) (waypost
 	if err != nil {
 		return waypost.Answer{}, err
 	}
-	defer s.changes.forget(q.ticket.ID)
+	s.watch.begin(q.ticket.ID)
+	defer s.watch.end(q.ticket.ID)
 
 	// 3, 4. Any t key holders make the tokens; none of them learns about whom.
 	q.tokens, q.receipts, err = s.evaluate(ctx, q.ticket, q.blinding)

@@ -77,11 +77,11 @@ func (r *Rogue) Reference(t *testing.T) []byte {
 
 func (r *Rogue) only(t *testing.T) ask {
 	t.Helper()
-	asked, err := r.Server.asked(t.Context(), r.q.ticket.ID)
-	if err != nil || len(asked) != 1 {
-		t.Fatalf("%d candidates (%v), want 1", len(asked), err)
+	kept, err := r.Server.inquiryOf(t.Context(), r.q.ticket.ID)
+	if err != nil || len(kept.asked) != 1 {
+		t.Fatalf("%d candidates (%v), want 1", len(kept.asked), err)
 	}
-	return asked[0]
+	return kept.asked[0]
 }
 
 // SecondLeg is a second leg whose ticket is the rogue's and whose applicant is
@@ -123,11 +123,11 @@ func (s *Server) Count(ctx context.Context, query string, args ...any) (n int, e
 	return n, err
 }
 
-// Waiting is how many checks the bell knows.
+// Waiting is how many checks are waited for.
 func (s *Server) Waiting() int {
-	s.changes.mu.Lock()
-	defer s.changes.mu.Unlock()
-	return len(s.changes.waiting)
+	s.watch.mu.Lock()
+	defer s.watch.mu.Unlock()
+	return len(s.watch.checks)
 }
 
 // CutOff makes every check that is open due for housekeeping.

@@ -103,7 +103,7 @@ type Server struct {
 	keys        *toprf.PublicKeys
 	hedge       *hedgeBudget
 	outgoing    chan letter // committed to the outbox
-	changes     *changes
+	watch       *watch
 	loading     *inFlight
 	recipients  sync.Map // member name -> *seal.PublicKey
 }
@@ -121,7 +121,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	return &Server{
 		config: config, Deps: deps, name: string(config.State), keys: keys,
 		decoySecret: derive(deps.Secret, "decoys"), operatorKey: derive(deps.Secret, "operators"),
-		hedge: newHedgeBudget(), outgoing: make(chan letter, 1024), changes: newChanges(), loading: newInFlight(),
+		hedge: newHedgeBudget(), outgoing: make(chan letter, 1024), watch: newWatch(), loading: newInFlight(),
 	}, nil
 }
 

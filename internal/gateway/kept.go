@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 
 	"google.golang.org/protobuf/proto"
@@ -28,15 +29,20 @@ type kept struct {
 	own       []waypost.OwnRecord
 	coverage  waypost.Coverage // zero until the search is over
 	successor waypost.TicketID // that took its place, or zero
+	asked     []ask
 }
 
 func (s *Server) inquiryOf(ctx context.Context, id waypost.TicketID) (kept, error) {
 	k := kept{applicant: &waypostv1.CheckRequest{}}
 	var signed, receipts, applicant, own, coverage, successor []byte
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		return tx.Row(`SELECT signed, receipts, elements, tags, seed, applicant, case_reference, operator, state, too_many, own, coverage, successor
+		err := tx.Row(`SELECT signed, receipts, elements, tags, seed, applicant, case_reference, operator, state, too_many, own, coverage, successor
 			FROM inquiry WHERE ticket = $1`, id[:]).
 			Scan(&signed, &receipts, &k.elements, &k.tags, &k.seed, &applicant, &k.caseRef, &k.operator, &k.state, &k.tooMany, &own, &coverage, &successor)
+		if err == nil {
+			k.asked, err = askedIn(tx, id)
+		}
+		return err
 	})
 	if errors.Is(err, store.ErrNoRows) {
 		return k, waypost.Errorf(waypost.NotFound, "no check with this ticket was made here")
@@ -61,38 +67,71 @@ func (s *Server) inquiryOf(ctx context.Context, id waypost.TicketID) (kept, erro
 	return k, err
 }
 
-// changes wakes the checks that wait for answers. A ring is a hint: who wakes
-// reads the database.
-type changes struct {
-	mu      sync.Mutex
-	waiting map[waypost.TicketID]chan struct{}
-}
-
-func newChanges() *changes { return &changes{waiting: make(map[waypost.TicketID]chan struct{})} }
-
-func (c *changes) listen(id waypost.TicketID) <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	ch, ok := c.waiting[id]
-	if !ok {
-		ch = make(chan struct{})
-		c.waiting[id] = ch
+// ask finds the candidate that a message answers; the sender must be its owner.
+func (k kept) ask(sender string, reference []byte) (ask, error) {
+	for _, a := range k.asked {
+		if string(a.reference[:]) == string(reference) && string(a.State) == sender {
+			return a, nil
+		}
 	}
-	return ch
+	return ask{}, waypost.Errorf(waypost.PermissionDenied, "%s answered a question that it was not asked", sender)
 }
 
-// forget drops what listen made, when nobody waits any more.
-func (c *changes) forget(id waypost.TicketID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.waiting, id)
+// watch is what the checks that somebody waits for know of their candidates, so
+// that waiting costs no look into the database. It may miss a change that was
+// committed: then the wait is longer, and the answer, which comes from the
+// database, is the same.
+type watch struct {
+	mu     sync.Mutex
+	checks map[waypost.TicketID]*watched
 }
 
-func (c *changes) ring(id waypost.TicketID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if ch, ok := c.waiting[id]; ok {
-		close(ch)
-		delete(c.waiting, id)
+type watched struct {
+	asked   []ask
+	changed chan struct{} // closed at the next change
+}
+
+func newWatch() *watch { return &watch{checks: make(map[waypost.TicketID]*watched)} }
+
+// begin and end enclose the time in which somebody waits.
+func (w *watch) begin(id waypost.TicketID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.checks[id] = &watched{changed: make(chan struct{})}
+}
+
+func (w *watch) end(id waypost.TicketID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.checks, id)
+}
+
+// note tells how far a candidate has come. News that is older than what is
+// known is passed over.
+func (w *watch) note(id waypost.TicketID, news ...ask) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.checks[id]
+	if c == nil {
+		return
 	}
+	c.asked = slices.Clone(c.asked) // waiters hold the old list
+	for _, a := range news {
+		switch i := slices.IndexFunc(c.asked, func(b ask) bool { return a.reference == b.reference }); {
+		case i < 0:
+			c.asked = append(c.asked, a)
+		case c.asked[i].state <= a.state:
+			c.asked[i] = a
+		}
+	}
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// look returns the candidates, and what is closed when they change.
+func (w *watch) look(id waypost.TicketID) ([]ask, <-chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.checks[id]
+	return c.asked, c.changed
 }

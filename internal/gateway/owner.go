@@ -26,13 +26,15 @@ const (
 	withheld // until the special unit answers
 )
 
-// noticeRow is what this state knows of one question.
+// noticeRow is what this state knows of one question, and the record that it is
+// about.
 type noticeRow struct {
-	handle []byte
 	asking waypost.Jurisdiction
 	state  int
 	agreed uint32 // a bit for each slot
 	signed []byte // the ticket, from the first leg on
+	record *string
+	tokens []byte // of the record, in slot order
 }
 
 // onNotice keeps the hub's word that a search found one of our records. Only
@@ -74,7 +76,7 @@ func (s *Server) onFirstLeg(ctx context.Context, m seal.Message) error {
 	var agreed uint32
 	var goOn bool
 	if err == nil {
-		agreed, goOn, err = s.weigh(ctx, ticket.ID, row.handle, leg.Tags)
+		agreed, goOn, err = s.weigh(ctx, ticket.ID, row, leg.Tags)
 	}
 	if err != nil {
 		return s.refuse(ctx, m, waypost.MessageFirstAnswer, &waypostv1.FirstAnswer{Reference: leg.Reference, Refused: err.Error()}, err)
@@ -127,8 +129,9 @@ func (s *Server) noticeOf(ctx context.Context, ticket [32]byte, reference []byte
 	var row noticeRow
 	var held int
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		err := tx.Row(`SELECT handle, asking, state, agreed, signed FROM notice WHERE ticket = $1 AND reference = $2`, ticket[:], reference).
-			Scan(&row.handle, &row.asking, &row.state, &row.agreed, &row.signed)
+		err := tx.Row(`SELECT n.asking, n.state, n.agreed, n.signed, r.id, r.tokens FROM notice n LEFT JOIN record r ON r.handle = n.handle
+			WHERE n.ticket = $1 AND n.reference = $2`, ticket[:], reference).
+			Scan(&row.asking, &row.state, &row.agreed, &row.signed, &row.record, &row.tokens)
 		if errors.Is(err, store.ErrNoRows) {
 			return errors.Join(err, tx.Row(`SELECT count(*) FROM (SELECT 1 FROM held LIMIT 1) AS any_held`).Scan(&held))
 		}
@@ -145,8 +148,8 @@ func (s *Server) noticeOf(ctx context.Context, ticket [32]byte, reference []byte
 
 // weigh finds the slots of the record whose tags are among those asked, and
 // applies the first-leg rule.
-func (s *Server) weigh(ctx context.Context, id waypost.TicketID, handle, tags []byte) (agreed uint32, goOn bool, err error) {
-	record, tokens, err := s.recordOf(ctx, handle)
+func (s *Server) weigh(ctx context.Context, id waypost.TicketID, row noticeRow, tags []byte) (agreed uint32, goOn bool, err error) {
+	record, tokens, err := s.recordOf(ctx, row.record, row.tokens)
 	if err != nil {
 		return 0, false, err
 	}
@@ -165,28 +168,20 @@ func (s *Server) weigh(ctx context.Context, id waypost.TicketID, handle, tags []
 	return agreed, matchkey.Continue(slots), nil
 }
 
-// recordOf returns the record that a handle means, with its tokens in slot
-// order, or NotFound.
-func (s *Server) recordOf(ctx context.Context, handle []byte) (waypost.Record, []waypost.Token, error) {
-	var id string
-	var stored []byte
-	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		return tx.Row(`SELECT id, tokens FROM record WHERE handle = $1`, handle).Scan(&id, &stored)
-	})
-	if errors.Is(err, store.ErrNoRows) {
+// recordOf returns the record of that id, which may be nil, from the state
+// system, with its tokens in slot order, or NotFound.
+func (s *Server) recordOf(ctx context.Context, id *string, stored []byte) (waypost.Record, []waypost.Token, error) {
+	if id == nil {
 		return waypost.Record{}, nil, waypost.Errorf(waypost.NotFound, "the hub knows a record that this state does not")
 	}
-	if err == nil && len(stored) != matchkey.Slots*len(waypost.Token{}) {
-		err = errors.New("the tokens of a record are damaged")
-	}
-	if err != nil {
-		return waypost.Record{}, nil, err
+	if len(stored) != matchkey.Slots*len(waypost.Token{}) {
+		return waypost.Record{}, nil, errors.New("the tokens of a record are damaged")
 	}
 	tokens := make([]waypost.Token, matchkey.Slots)
 	for i := range tokens {
 		tokens[i] = waypost.Token(stored[i*len(waypost.Token{}):])
 	}
-	record, err := s.People.Record(ctx, id)
+	record, err := s.People.Record(ctx, *id)
 	return record, tokens, err
 }
 
@@ -203,7 +198,7 @@ func (s *Server) onSecondLeg(ctx context.Context, m seal.Message) error {
 	}
 	var record waypost.Record
 	if err == nil {
-		record, _, err = s.recordOf(ctx, row.handle)
+		record, _, err = s.recordOf(ctx, row.record, row.tokens)
 	}
 	if err != nil {
 		return s.refuse(ctx, m, waypost.MessageSecondAnswer, &waypostv1.SecondAnswer{Reference: leg.Reference, Refused: err.Error()}, err)

@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"sort"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -98,7 +100,7 @@ const ownTokenSize = 16
 // searchOwn looks the tokens up among the state's own records, which the hub
 // leaves out, and compares in clear.
 func (s *Server) searchOwn(ctx context.Context, q *inquiry) ([]waypost.OwnRecord, error) {
-	handles, err := s.ownHits(ctx, q.tokens)
+	hits, err := s.ownHits(ctx, q.tokens)
 	if err != nil {
 		return nil, err
 	}
@@ -107,8 +109,8 @@ func (s *Server) searchOwn(ctx context.Context, q *inquiry) ([]waypost.OwnRecord
 		searched[t] = true
 	}
 	own := []waypost.OwnRecord{}
-	for handle := range handles {
-		record, tokens, err := s.recordOf(ctx, []byte(handle))
+	for id, stored := range hits {
+		record, tokens, err := s.recordOf(ctx, &id, stored)
 		if waypost.CodeOf(err) == waypost.NotFound {
 			continue // deleted in the state system, not yet withdrawn from the index
 		}
@@ -129,26 +131,35 @@ func (s *Server) searchOwn(ctx context.Context, q *inquiry) ([]waypost.OwnRecord
 	return own, nil
 }
 
-// ownHits returns the handles of the state's own records that the tokens hit.
-func (s *Server) ownHits(ctx context.Context, tokens []waypost.Token) (map[string]bool, error) {
-	handles := make(map[string]bool)
+// ownHits returns the state's own records that the tokens hit, each with its
+// stored tokens.
+func (s *Server) ownHits(ctx context.Context, tokens []waypost.Token) (map[string][]byte, error) {
+	hits := make(map[string][]byte)
+	args := make([]any, len(tokens))
+	for i, t := range tokens {
+		args[i] = t[:ownTokenSize]
+	}
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		clear(handles)
-		for _, t := range tokens {
-			err := tx.Query(`SELECT handle FROM own_token WHERE token = $1`, []any{t[:ownTokenSize]}, func(scan func(dest ...any) error) error {
-				var handle []byte
-				err := scan(&handle)
-				handles[string(handle)] = true
-				return err
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		clear(hits)
+		return tx.Query(ownHitsQuery, args, func(scan func(dest ...any) error) error {
+			var id string
+			var stored []byte
+			err := scan(&id, &stored)
+			hits[id] = stored
+			return err
+		})
 	})
-	return handles, err
+	return hits, err
 }
+
+// ownHitsQuery takes the tokens of one check.
+var ownHitsQuery = func() string {
+	places := make([]string, waypost.CheckElements)
+	for i := range places {
+		places[i] = "$" + strconv.Itoa(i+1)
+	}
+	return "SELECT r.id, r.tokens FROM own_token t JOIN record r ON r.handle = t.handle WHERE t.token IN (" + strings.Join(places, ", ") + ")"
+}()
 
 // compare weighs the applicant against one record of this state, in clear. Equal
 // numbers of two states' cards mean nothing.
