@@ -131,6 +131,9 @@ func checkFigures(t *testing.T, r Report) {
 	if full.CPU != nil {
 		want = r.ArithmeticCPU / (full.CPU["hub"] + full.CPU["keyholders"] + full.CPU["gateways"])
 	}
+	if full.CPU != nil && (len(full.CPU) != 4 || full.CPU[generator] <= 0) {
+		t.Errorf("processor time %v", full.CPU)
+	}
 	if r.ArithmeticShare != want {
 		t.Errorf("arithmetic share %v, want %v", r.ArithmeticShare, want)
 	}

@@ -52,7 +52,10 @@ type Phase struct {
 	// CPU is processor time for each check in milliseconds: of the hub, of all
 	// key holders, of all gateways, and of the load generator.
 	CPU map[string]float64 `json:"cpu_ms_per_check,omitempty"`
-	err error              // the first failure
+	// Others is how many cores everything else on the machine kept busy: with
+	// more than about 0.1 the figures say what was left, not what is possible.
+	Others float64 `json:"others_cores,omitempty"`
+	err    error   // the first failure
 }
 
 // RolesCPU is the processor time of all roles for each check in milliseconds.
@@ -195,14 +198,25 @@ func (r *CheckReport) add(p Phase, shots []shot, took time.Duration, before, aft
 		p.P50, p.P90 = milliseconds(quantile(times, 0.50)), milliseconds(quantile(times, 0.90))
 		p.P99, p.Max = milliseconds(quantile(times, 0.99)), milliseconds(times[n-1])
 		if before != nil && after != nil {
-			p.CPU = make(map[string]float64, len(after))
-			for role := range after {
-				p.CPU[role] = milliseconds(after[role]-before[role]) / float64(n)
-			}
+			p.account(before, after)
 		}
 	}
 	r.Phases = append(r.Phases, p)
 	return p
+}
+
+// account divides the processor time of a phase among its checks.
+func (p *Phase) account(before, after map[string]time.Duration) {
+	p.CPU = make(map[string]float64, len(after))
+	others := after[machine] - before[machine]
+	for kind := range after {
+		if kind != machine {
+			used := after[kind] - before[kind]
+			others -= used
+			p.CPU[kind] = milliseconds(used) / float64(p.Checks-p.Failed)
+		}
+	}
+	p.Others = max(0, others.Seconds()/p.Seconds)
 }
 
 // failures is an error if any check had no answer: figures of the others would

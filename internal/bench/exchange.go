@@ -226,13 +226,21 @@ func (all processes) alive() error {
 	return errors.Join(errs...)
 }
 
-// generator is this process, which offers the checks.
-const generator = "load_generator"
+// generator is this process, which offers the checks; machine is every process
+// there is.
+const (
+	generator = "load_generator"
+	machine   = "machine"
+)
 
 // processorTime is what each kind of process has used of the cores, or nil
 // where the system does not tell.
 func (all processes) processorTime() map[string]time.Duration {
-	used := make(map[string]time.Duration)
+	busy, ok := busyTime()
+	if !ok {
+		return nil
+	}
+	used := map[string]time.Duration{machine: busy}
 	pids := map[string][]int{generator: {os.Getpid()}}
 	for role, list := range all {
 		for _, p := range list {

@@ -35,7 +35,7 @@ func TestStartAndStop(t *testing.T) {
 	if err := all.alive(); err != nil {
 		t.Error(err)
 	}
-	if used := all.processorTime(); used != nil && len(used) != len(roles)+1 {
+	if used := all.processorTime(); used != nil && (len(used) != len(roles)+2 || used[machine] < used[generator]) {
 		t.Errorf("processor time of %v", used)
 	}
 	if err := all.stop(); err != nil {

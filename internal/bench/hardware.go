@@ -112,3 +112,28 @@ func processorTime(pid int) (time.Duration, bool) {
 	system, err2 := strconv.ParseInt(fields[12], 10, 64)
 	return time.Duration(user+system) * 10 * time.Millisecond, err1 == nil && err2 == nil
 }
+
+// busyTime is what all processes together have used of the cores since the
+// system started, and whether it tells.
+func busyTime() (time.Duration, bool) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, false
+	}
+	// proc(5): the first line sums up the cores in hundredths of a second:
+	// user, nice, system, idle, iowait, irq, softirq, steal.
+	line, _, _ := strings.Cut(string(stat), "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 9 {
+		return 0, false
+	}
+	sum := int64(0)
+	for _, i := range []int{1, 2, 3, 6, 7, 8} {
+		n, err := strconv.ParseInt(fields[i], 10, 64)
+		if err != nil {
+			return 0, false
+		}
+		sum += n
+	}
+	return time.Duration(sum) * 10 * time.Millisecond, true
+}
