@@ -16,9 +16,11 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -62,8 +64,9 @@ func Run(ctx context.Context, c Config) (Report, error) {
 		defer reporting.Unlock()
 		report(part, done, total)
 	}
-	dir := c.Dir
-	if dir == "" {
+	// Another number of people is other people, under the same record ids.
+	dir := filepath.Join(c.Dir, fmt.Sprintf("people-%d", c.People))
+	if c.Dir == "" {
 		var err error
 		if dir, err = os.MkdirTemp("", "waypost-bench-"); err != nil {
 			return r, err
