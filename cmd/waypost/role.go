@@ -10,6 +10,8 @@ import (
 	"runtime/pprof"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/waypost/waypost/internal/install"
 )
 
@@ -25,7 +27,12 @@ func (roleCommand) Help() string {
 }
 
 // Run serves until the process is told to stop.
-func (c roleCommand) Run(s *session) (err error) {
+func (c roleCommand) Run(s *session, command *kong.Context) (err error) {
+	if role, err := install.RoleOf(c.Dir); err != nil {
+		return err
+	} else if name := command.Selected().Name; name != string(role) {
+		return fmt.Errorf("%s is the folder of a %s: run it with waypost %s %s", c.Dir, role, role, c.Dir)
+	}
 	ctx, stop := context.WithCancel(s.ctx)
 	defer stop()
 	if c.Lifeline {

@@ -312,3 +312,10 @@ func DialCounter(dir string) (waypostv1connect.CounterClient, string, error) {
 	url := "https://" + f.Config.Listen
 	return gateway.DialCounter(url, operator, pin(counter)), url, nil
 }
+
+// RoleOf returns the role that a folder is for.
+func RoleOf(dir string) (roster.Role, error) {
+	f := &Folder{Dir: dir}
+	err := readJSON(f.path("config.json"), &f.Config)
+	return f.Config.Role, err
+}
