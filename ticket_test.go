@@ -3,6 +3,7 @@ package waypost_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,10 +176,8 @@ func TestKinds(t *testing.T) {
 	allowed := func(k waypost.Kind, p waypost.Purpose, c waypost.OperatorClass, n int) bool {
 		switch k {
 		case waypost.KindCheck:
-			for _, q := range purposes[:7] {
-				if p == q {
-					return n == 32 && (c == waypost.Attended || c == waypost.Unattended)
-				}
+			if slices.Contains(purposes[:7], p) {
+				return n == 32 && (c == waypost.Attended || c == waypost.Unattended)
 			}
 		case waypost.KindPublish:
 			return p == waypost.MaintainPointer && c == waypost.Loader && n >= 10 && n <= 1000 && n%10 == 0

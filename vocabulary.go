@@ -51,7 +51,7 @@ const (
 
 var kindRules = map[Kind]kindRule{
 	KindCheck: {
-		purposes: append(issuePurposes[:len(issuePurposes):len(issuePurposes)], DuplicateResolution, PostConviction),
+		purposes: append(slices.Clip(issuePurposes), DuplicateResolution, PostConviction),
 		classes:  []OperatorClass{Attended, Unattended},
 		elements: func(n int) bool { return n == CheckElements },
 	},

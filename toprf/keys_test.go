@@ -122,8 +122,8 @@ func TestLagrange(t *testing.T) {
 		polynomial := rapid.SliceOfN(rapid.Int64Range(-9, 9), 1, len(indexes)).Draw(rt, "polynomial")
 		at := func(x int) *big.Int {
 			y := new(big.Int)
-			for i := len(polynomial) - 1; i >= 0; i-- {
-				y.Mul(y, big.NewInt(int64(x))).Add(y, big.NewInt(polynomial[i]))
+			for _, p := range slices.Backward(polynomial) {
+				y.Mul(y, big.NewInt(int64(x))).Add(y, big.NewInt(p))
 			}
 			return y
 		}

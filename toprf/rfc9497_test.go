@@ -54,7 +54,7 @@ func unhex(t testing.TB, s string) []byte {
 
 func unhexList(t testing.TB, s string) (list [][]byte) {
 	t.Helper()
-	for _, part := range strings.Split(s, ",") {
+	for part := range strings.SplitSeq(s, ",") {
 		list = append(list, unhex(t, part))
 	}
 	return list

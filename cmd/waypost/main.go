@@ -58,8 +58,7 @@ func run() int {
 	command, err := parser.Parse(os.Args[1:])
 	if err != nil {
 		parser.Errorf("%s", err)
-		var usage *kong.ParseError
-		if errors.As(err, &usage) {
+		if _, ok := errors.AsType[*kong.ParseError](err); ok {
 			fmt.Fprintln(os.Stderr, "Try: waypost --help")
 		}
 		return 2

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -107,7 +108,7 @@ func start(ctx context.Context, name string, command *exec.Cmd) (*process, error
 }
 
 func (p *process) died() error {
-	return fmt.Errorf("%s has ended (%v): %s", p.name, p.err, p.log.String())
+	return fmt.Errorf("%s has ended (%w): %s", p.name, p.err, p.log.String())
 }
 
 // alive is an error if the process has ended.
@@ -201,9 +202,9 @@ func startAll(ctx context.Context, c Config, dir string) (processes, error) {
 func (all processes) stop() error {
 	var mu sync.Mutex
 	var errs []error
-	for i := len(roles) - 1; i >= 0; i-- {
+	for _, role := range slices.Backward(roles) {
 		var stopping sync.WaitGroup
-		for _, p := range all[roles[i]] {
+		for _, p := range all[role] {
 			stopping.Go(func() {
 				err := p.stop()
 				mu.Lock()

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -103,7 +104,7 @@ func processorTime(pid int) (time.Duration, bool) {
 	// proc(5): user and system time are the 14th and 15th field, in hundredths
 	// of a second; the second field may hold anything, but ends with the last
 	// parenthesis.
-	_, rest, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
+	_, rest, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
 	fields := strings.Fields(rest)
 	if len(fields) < 13 {
 		return 0, false

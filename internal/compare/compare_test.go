@@ -19,7 +19,7 @@ func TestCases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range strings.Split(string(data), "\n\n") {
+	for text := range strings.SplitSeq(string(data), "\n\n") {
 		lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(text), "\n"), func(l string) bool { return strings.HasPrefix(l, "#") })
 		if len(lines) == 0 {
 			continue
@@ -40,7 +40,7 @@ func play(t *testing.T, lines []string) {
 		case "record":
 			record = parse(t, rest)
 		case "agreed":
-			for _, k := range strings.Fields(rest) {
+			for k := range strings.FieldsSeq(rest) {
 				agreed = append(agreed, map[string]matchkey.Kind{"A": matchkey.A, "B": matchkey.B, "C": matchkey.C, "E": matchkey.E}[k])
 			}
 		default:

@@ -118,7 +118,7 @@ func everybody(t *testing.T, d *Demo) personal {
 	}
 	person := func(who waypost.Person) {
 		for _, field := range []string{who.Family, who.Given, who.Middle} {
-			for _, part := range strings.Fields(field) {
+			for part := range strings.FieldsSeq(field) {
 				add(part)
 			}
 			add(field)

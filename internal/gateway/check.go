@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -107,10 +108,5 @@ func anyMatch(asked []ask) bool {
 }
 
 func none(asked []ask, is func(ask) bool) bool {
-	for _, a := range asked {
-		if is(a) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(asked, is)
 }

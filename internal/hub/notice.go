@@ -29,7 +29,7 @@ func (s *Server) notice(ctx context.Context, t waypost.SignedTicket, f found, re
 		return nil, err
 	case err != nil:
 		s.Log.Warn("a notice is owed: its owner has no valid encryption key", "owner", f.owner, "code", code)
-		return nil, nil
+		return nil, nil //nolint:nilerr // one state's trouble is not the check's; the notice is owed
 	}
 	m, err := s.sealNotice(key, t.ID, s.Now().Add(waypost.MessageLife), &waypostv1.Notice{
 		Reference: reference[:], Handle: f.handle, Generation: f.generation, StateOfInquiry: string(t.SOI),

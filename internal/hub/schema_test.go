@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -54,7 +55,7 @@ func TestSchema(t *testing.T) {
 				p.SSN5 = ""
 			}
 			tokens := tokensOf(p, secret)
-			slices.SortFunc(tokens, func(a, b waypost.Token) int { return strings.Compare(string(a[:]), string(b[:])) })
+			slices.SortFunc(tokens, func(a, b waypost.Token) int { return bytes.Compare(a[:], b[:]) })
 			records = append(records, &waypostv1.PublishedRecord{Handle: handle(i), Generation: 1, Tokens: join(tokens)})
 		}
 		r.publish("CA", records...)

@@ -368,6 +368,7 @@ func TestSearchAtOnce(t *testing.T) {
 // Entry, references, notices and answer are one: a crash leaves all or nothing,
 // and the retry gets what was committed.
 func TestSearchCrash(t *testing.T) {
+	t.Parallel()
 	for _, point := range []string{"begin", "commit", "committed"} {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -133,8 +134,8 @@ func (r *Role) Run(ctx context.Context) error {
 // Close releases port and databases, the newest first.
 func (r *Role) Close() error {
 	var errs []error
-	for i := len(r.closers) - 1; i >= 0; i-- {
-		errs = append(errs, r.closers[i]())
+	for _, v := range slices.Backward(r.closers) {
+		errs = append(errs, v())
 	}
 	r.closers = nil
 	return errors.Join(errs...)

@@ -9,8 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/waypost/waypost/internal/store"
 	"go.uber.org/goleak"
+
+	"github.com/waypost/waypost/internal/store"
 )
 
 // TestMain also serves as the program of the process that TestKill9 kills.

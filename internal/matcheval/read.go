@@ -109,7 +109,7 @@ func (t *table) readError(err error) error {
 	switch {
 	case errors.As(err, &bad):
 		return t.fault(bad.Line, max(bad.Column, 1), bad.Err.Error())
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return t.fault(1, 1, "the file is empty; its first line must name the columns")
 	}
 	return waypost.Errorf(waypost.Internal, "%s: cannot be read", t.path).WithCause(err)
@@ -125,7 +125,7 @@ func readPeople(path string, noSSN bool) (*people, error) {
 	defer t.close()
 	out := &people{path: path, position: make(map[string]int32), ignored: t.ignored}
 	for {
-		if err := t.next(); err == io.EOF {
+		if err := t.next(); errors.Is(err, io.EOF) {
 			return out, nil
 		} else if err != nil {
 			return nil, err
@@ -172,7 +172,7 @@ func (in *input) readTruth(path string) error {
 	defer t.close()
 	in.truth = make(map[pair]int)
 	for {
-		if err := t.next(); err == io.EOF {
+		if err := t.next(); errors.Is(err, io.EOF) {
 			return in.checkTruth(path)
 		} else if err != nil {
 			return err

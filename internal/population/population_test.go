@@ -162,7 +162,7 @@ func TestTruth(t *testing.T) {
 				t.Fatalf("%+v: a record is missing, in two pairs, or in the same state", tr)
 			}
 			seen[tr.A], seen[tr.B] = true, true
-			for _, cause := range strings.Split(tr.Why, "+") {
+			for cause := range strings.SplitSeq(tr.Why, "+") {
 				causes[cause]++
 			}
 			if a.Family == b.Family && a.Given == b.Given && a.Born == b.Born {

@@ -38,7 +38,7 @@ func ReadCSV(r io.Reader, each func(line int, rec waypost.Record, err error) err
 	var of columns
 	for {
 		text, bad, err := lines.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

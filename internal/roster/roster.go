@@ -3,6 +3,7 @@ package roster
 import (
 	"crypto/ed25519"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -124,12 +125,7 @@ type Quota struct {
 
 // Can reports whether the member has the capability.
 func (m Member) Can(c Capability) bool {
-	for _, has := range m.Capabilities {
-		if has == c {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(m.Capabilities, c)
 }
 
 // Member returns the member of that name.
@@ -194,12 +190,7 @@ func (r *Roster) HolderShare(quota int) int {
 
 // AllowsPurpose reports whether the roster admits the purpose at all.
 func (r *Roster) AllowsPurpose(p waypost.Purpose) bool {
-	for _, q := range r.Purposes {
-		if p == q {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(r.Purposes, p)
 }
 
 func (r *Roster) withRole(role Role) []Member {

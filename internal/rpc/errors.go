@@ -91,8 +91,7 @@ func fromWire(err error) error {
 		}
 	}
 	// Our own refusal of the peer's certificate says which member and why.
-	var refusal *waypost.Error
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*waypost.Error](err); ok {
 		return waypost.Errorf(waypost.Unavailable, "no answer from the other party: %s", refusal.Message).WithCause(err)
 	}
 	return waypost.Errorf(waypost.Unavailable, "no answer from the other party").WithCause(err)

@@ -5,6 +5,7 @@ import (
 	"crypto/hpke"
 	"encoding/binary"
 	"regexp"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -162,12 +163,7 @@ func (m Message) check() error {
 }
 
 func (c SizeClass) valid() bool {
-	for _, class := range classes {
-		if c == class {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(classes, c)
 }
 
 // signedBytes is what the sender signs: canonical, every variable field

@@ -35,15 +35,12 @@ func together(db *DB, fns ...func(*Tx) error) []error {
 	hold := make(chan struct{})
 	started := make(chan struct{})
 	var wg sync.WaitGroup
-	wg.Add(1)
-	go func() {
-		defer wg.Done()
+	wg.Go(func() {
 		_ = db.Write(ctx, func(*Tx) error { close(started); <-hold; return nil })
-	}()
+	})
 	<-started
 	for i, fn := range fns {
-		wg.Add(1)
-		go func() { defer wg.Done(); errs[i] = db.Write(ctx, fn) }()
+		wg.Go(func() { ; errs[i] = db.Write(ctx, fn) })
 		for len(db.queue) < i+1 {
 			runtime.Gosched()
 		}

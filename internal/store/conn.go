@@ -180,7 +180,7 @@ func (c *conn) query(query string, args []any, each func(row []driver.Value) (bo
 	}
 	row := c.row[:n]
 	for more := true; more; {
-		if err := rows.Next(row); err == io.EOF {
+		if err := rows.Next(row); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return fmt.Errorf("store: %w in %q", err, query)
