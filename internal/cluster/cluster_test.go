@@ -3,7 +3,6 @@ package cluster_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -18,7 +17,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func config(dir string) cluster.Config {
-	return cluster.Config{Dir: dir, States: []waypost.Jurisdiction{"AZ", "CA"}, Holders: 3, Threshold: 2, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	return cluster.Config{Dir: dir, States: []waypost.Jurisdiction{"AZ", "CA"}, Holders: 3, Threshold: 2, Log: slog.New(slog.DiscardHandler)}
 }
 
 var clerk = gateway.Counter{Operator: "clerk-1", Class: waypost.Attended, Purpose: waypost.IssueLicence, Case: "1"}

@@ -14,6 +14,7 @@ import (
 )
 
 const (
+	// For one check; a batch to publish has more elements and gets more time.
 	hedgeAfter   = 20 * time.Millisecond  // then one more holder is asked, if the budget allows
 	silentAfter  = 300 * time.Millisecond // then another in any case: somebody is down without saying so
 	evaluateWait = 5 * time.Second        // for the quorum
@@ -31,7 +32,7 @@ type vote struct {
 // order of the elements, with the receipts. Fewer than t good answers are
 // Unavailable; a refusal that every holder would give is returned as it is.
 func (s *Server) evaluate(ctx context.Context, ticket waypost.SignedTicket, blinding *toprf.Blinding, opts ...toprf.Option) ([]waypost.Token, []waypost.SignedReceipt, error) {
-	ctx, cancel := context.WithTimeout(ctx, evaluateWait)
+	ctx, cancel := context.WithTimeout(ctx, forBatch(evaluateWait, ticket.Elements))
 	defer cancel()
 	good, err := s.quorum(ctx, ticket, blinding.Elements())
 	if err != nil {
@@ -55,6 +56,11 @@ func (s *Server) evaluate(ctx context.Context, ticket waypost.SignedTicket, blin
 		tokens[i] = waypost.NewToken(ticket.Epoch, output)
 	}
 	return tokens, receipts, nil
+}
+
+// forBatch stretches the time that one check is given to so many elements.
+func forBatch(d time.Duration, elements int) time.Duration {
+	return d * time.Duration(max(1, elements/waypost.CheckElements))
 }
 
 // quorum asks t holders at once, another for each that fails, and others when
@@ -82,7 +88,7 @@ func (s *Server) quorum(ctx context.Context, ticket waypost.SignedTicket, elemen
 		askNext()
 	}
 	s.hedge.earn()
-	slow := time.NewTimer(hedgeAfter)
+	slow := time.NewTimer(forBatch(hedgeAfter, len(elements)))
 	defer slow.Stop()
 	early := true
 
@@ -107,7 +113,7 @@ func (s *Server) quorum(ctx context.Context, ticket waypost.SignedTicket, elemen
 				askNext()
 			}
 			early = false
-			slow.Reset(silentAfter)
+			slow.Reset(forBatch(silentAfter, len(elements)))
 		}
 	}
 	// A refusal counts if it alone makes the quorum impossible: one holder that
