@@ -47,7 +47,9 @@ func TestFebrl4(t *testing.T) {
 		noSSN                  bool
 		recall, recallContinue float64
 	}{
-		{"names, date, SSN5", false, .938, .935},
+		// After the first leg .9398 with A or B alone enough; the rule of
+		// docs/adr/0016 gives up .007 here for a quarter of the disclosures.
+		{"names, date, SSN5", false, .938, .932},
 		{"names and date", true, .700, .680},
 	} {
 		o.NoSSN = c.noSSN
