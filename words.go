@@ -10,11 +10,10 @@ import (
 func (a Answer) Words() string {
 	var b strings.Builder
 	if a.Owed {
-		fmt.Fprintln(&b, "CHECK OWED. Too few key holders can be reached, so nothing could be searched. This is not a \"no\":")
-		fmt.Fprintln(&b, "issue interim paper; the card is released when the check has been made.")
-	} else {
-		a.outcomes(&b)
+		fmt.Fprintln(&b, "CHECK OWED. Too few key holders, or not the hub, can be reached, so not everything could be searched. This is")
+		fmt.Fprintln(&b, "not a \"no\": issue interim paper; the card is released when the check has been made. It is tried again by itself.")
 	}
+	a.outcomes(&b)
 	for _, own := range a.Own {
 		fmt.Fprintf(&b, "This state itself: record %s (%s).\n", own.ID, own.Outcome)
 	}
@@ -36,7 +35,7 @@ func (a Answer) outcomes(b *strings.Builder) {
 		}
 		other = other && c.Outcome == NoMatch
 	}
-	if other {
+	if other && !a.Owed && !a.TooMany { // those not asked may hold one
 		fmt.Fprintln(b, "NO OTHER CARD found.")
 	}
 }

@@ -79,7 +79,7 @@ func (p *people) populate(perState int) (map[waypost.Jurisdiction][]waypost.Reco
 	for _, state := range states {
 		err := all.Each(state, func(r waypost.Record) error {
 			p.records[state] = append(p.records[state], r)
-			if !double[r.ID] {
+			if !double[r.ID] && !r.Protected { // a special unit answers for those, not a program
 				single[state] = append(single[state], r)
 			}
 			return nil
