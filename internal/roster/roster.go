@@ -34,10 +34,25 @@ type Roster struct {
 	GroupKey  []byte            `json:"group_key"` // OPRF public key, ristretto255, 32 bytes
 	Purposes  []waypost.Purpose `json:"purposes"`
 	Members   []Member          `json:"members"`
-	// Witnesses are the verifier keys (C2SP signed-note vkeys) of the ledger
-	// witnesses outside the key holders.
-	Witnesses  []string   `json:"witnesses,omitempty"`
+	// Witnesses are the ledger witnesses outside the key holders.
+	Witnesses     []Witness     `json:"witnesses,omitempty"`
+	WitnessPolicy WitnessPolicy `json:"witness_policy,omitzero"`
+	// Auditors are the age recipients to whom every ledger's entries are opened.
+	Auditors   []string   `json:"auditors,omitempty"`
 	Governance Governance `json:"governance"`
+}
+
+// Witness is a C2SP tlog-witness.
+type Witness struct {
+	Key string `json:"key"` // verifier key "name+hash+keydata" of type cosignature/v1
+	URL string `json:"url"` // submission prefix: add-checkpoint is below it
+}
+
+// WitnessPolicy is how many cosignatures a checkpoint needs before anybody
+// relies on it.
+type WitnessPolicy struct {
+	Holders int `json:"holders"` // of key holders
+	Outside int `json:"outside"` // of Witnesses, at least one
 }
 
 // Governance is who signs rosters: Threshold distinct keys out of Keys, each a
@@ -95,6 +110,9 @@ type Member struct {
 	Identity ed25519.PublicKey `json:"identity"` // signs tickets, receipts, messages
 	LogKey   ed25519.PublicKey `json:"log_key"`  // signs its ledger's checkpoints
 	Protocol Protocol          `json:"protocol"`
+	// Public is "https://host:port" of a hub's or key holder's public door: its
+	// log, at a hub the logs of the gateways, at a key holder its witness.
+	Public string `json:"public,omitempty"`
 
 	// For gateways.
 	Participation Participation `json:"participation,omitempty"`
@@ -105,6 +123,8 @@ type Member struct {
 	// the share times the generator, ristretto255, 32 bytes.
 	Index       int    `json:"index,omitempty"`
 	PublicShare []byte `json:"public_share,omitempty"`
+	// WitnessKey is the key with which a key holder cosigns checkpoints.
+	WitnessKey ed25519.PublicKey `json:"witness_key,omitempty"`
 }
 
 // Protocol is the range of protocol versions that a member speaks, inclusive.

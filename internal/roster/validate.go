@@ -76,7 +76,7 @@ func (r *Roster) checkHead() error {
 		}
 	}
 	for _, w := range r.Witnesses {
-		if !vkeyShape.MatchString(w) {
+		if !vkeyShape.MatchString(w.Key) {
 			return invalid("a witness is a verifier key name+hash+keydata")
 		}
 	}

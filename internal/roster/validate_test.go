@@ -50,10 +50,10 @@ func TestValidate(t *testing.T) {
 		{"purposes", func(r *Roster) { r.Purposes = nil }},
 		{"purposes", func(r *Roster) { r.Purposes = append(r.Purposes, r.Purposes[0]) }},
 		{"purpose is", func(r *Roster) { r.Purposes = []waypost.Purpose{"Issue ID"} }},
-		{"witness is", func(r *Roster) { r.Witnesses = []string{"w.example"} }},
+		{"witness is", func(r *Roster) { r.Witnesses = []Witness{{Key: "w.example"}} }},
 		{"witnesses, each once", func(r *Roster) {
-			w := "w.example+0123abcd+AAAA"
-			r.Witnesses = []string{w, w}
+			w := Witness{Key: "w.example+0123abcd+AAAA", URL: "https://w.example"}
+			r.Witnesses = []Witness{w, w}
 		}},
 
 		{"one hub, not 0", func(r *Roster) { r.Members = r.Members[1:] }},

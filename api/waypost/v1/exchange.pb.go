@@ -137,6 +137,154 @@ func (x *EvaluateResponse) GetReceipt() []byte {
 	return nil
 }
 
+type PutLogRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Origin        string                 `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`         // of the caller's log
+	Objects       []*LogObject           `protobuf:"bytes,2,rep,name=objects,proto3" json:"objects,omitempty"`       // tiles and bundles, before the checkpoint that needs them
+	Checkpoint    []byte                 `protobuf:"bytes,3,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"` // signed and cosigned; empty where only objects are brought
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutLogRequest) Reset() {
+	*x = PutLogRequest{}
+	mi := &file_waypost_v1_exchange_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutLogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutLogRequest) ProtoMessage() {}
+
+func (x *PutLogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_exchange_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutLogRequest.ProtoReflect.Descriptor instead.
+func (*PutLogRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PutLogRequest) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *PutLogRequest) GetObjects() []*LogObject {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+func (x *PutLogRequest) GetCheckpoint() []byte {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+type LogObject struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"` // relative to the log's prefix
+	Content       []byte                 `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogObject) Reset() {
+	*x = LogObject{}
+	mi := &file_waypost_v1_exchange_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogObject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogObject) ProtoMessage() {}
+
+func (x *LogObject) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_exchange_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogObject.ProtoReflect.Descriptor instead.
+func (*LogObject) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *LogObject) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *LogObject) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+type PutLogResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutLogResponse) Reset() {
+	*x = PutLogResponse{}
+	mi := &file_waypost_v1_exchange_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutLogResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutLogResponse) ProtoMessage() {}
+
+func (x *PutLogResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_exchange_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutLogResponse.ProtoReflect.Descriptor instead.
+func (*PutLogResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{4}
+}
+
 type SearchRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ticket        []byte                 `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"`
@@ -149,7 +297,7 @@ type SearchRequest struct {
 
 func (x *SearchRequest) Reset() {
 	*x = SearchRequest{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[2]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -161,7 +309,7 @@ func (x *SearchRequest) String() string {
 func (*SearchRequest) ProtoMessage() {}
 
 func (x *SearchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[2]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -174,7 +322,7 @@ func (x *SearchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SearchRequest.ProtoReflect.Descriptor instead.
 func (*SearchRequest) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{2}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SearchRequest) GetTicket() []byte {
@@ -215,7 +363,7 @@ type SearchResponse struct {
 
 func (x *SearchResponse) Reset() {
 	*x = SearchResponse{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[3]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -227,7 +375,7 @@ func (x *SearchResponse) String() string {
 func (*SearchResponse) ProtoMessage() {}
 
 func (x *SearchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[3]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -240,7 +388,7 @@ func (x *SearchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SearchResponse.ProtoReflect.Descriptor instead.
 func (*SearchResponse) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{3}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SearchResponse) GetCandidates() []byte {
@@ -268,7 +416,7 @@ type PublishRequest struct {
 
 func (x *PublishRequest) Reset() {
 	*x = PublishRequest{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[4]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -280,7 +428,7 @@ func (x *PublishRequest) String() string {
 func (*PublishRequest) ProtoMessage() {}
 
 func (x *PublishRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[4]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -293,7 +441,7 @@ func (x *PublishRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishRequest.ProtoReflect.Descriptor instead.
 func (*PublishRequest) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{4}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PublishRequest) GetTicket() []byte {
@@ -328,7 +476,7 @@ type PublishedRecord struct {
 
 func (x *PublishedRecord) Reset() {
 	*x = PublishedRecord{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[5]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -340,7 +488,7 @@ func (x *PublishedRecord) String() string {
 func (*PublishedRecord) ProtoMessage() {}
 
 func (x *PublishedRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[5]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -353,7 +501,7 @@ func (x *PublishedRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishedRecord.ProtoReflect.Descriptor instead.
 func (*PublishedRecord) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{5}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PublishedRecord) GetHandle() []byte {
@@ -386,7 +534,7 @@ type PublishResponse struct {
 
 func (x *PublishResponse) Reset() {
 	*x = PublishResponse{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[6]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -398,7 +546,7 @@ func (x *PublishResponse) String() string {
 func (*PublishResponse) ProtoMessage() {}
 
 func (x *PublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[6]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -411,7 +559,7 @@ func (x *PublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishResponse.ProtoReflect.Descriptor instead.
 func (*PublishResponse) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{6}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PublishResponse) GetReceipt() []byte {
@@ -430,7 +578,7 @@ type SendRequest struct {
 
 func (x *SendRequest) Reset() {
 	*x = SendRequest{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[7]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -442,7 +590,7 @@ func (x *SendRequest) String() string {
 func (*SendRequest) ProtoMessage() {}
 
 func (x *SendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[7]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -455,7 +603,7 @@ func (x *SendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendRequest.ProtoReflect.Descriptor instead.
 func (*SendRequest) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{7}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SendRequest) GetSealed() [][]byte {
@@ -474,7 +622,7 @@ type SendResponse struct {
 
 func (x *SendResponse) Reset() {
 	*x = SendResponse{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[8]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -486,7 +634,7 @@ func (x *SendResponse) String() string {
 func (*SendResponse) ProtoMessage() {}
 
 func (x *SendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[8]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -499,7 +647,7 @@ func (x *SendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse.ProtoReflect.Descriptor instead.
 func (*SendResponse) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{8}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SendResponse) GetDeliveries() []*Delivery {
@@ -519,7 +667,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[9]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -531,7 +679,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[9]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -544,7 +692,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{9}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Delivery) GetRefused() string {
@@ -572,7 +720,7 @@ type ReceiveRequest struct {
 
 func (x *ReceiveRequest) Reset() {
 	*x = ReceiveRequest{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[10]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -584,7 +732,7 @@ func (x *ReceiveRequest) String() string {
 func (*ReceiveRequest) ProtoMessage() {}
 
 func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[10]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -597,7 +745,7 @@ func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveRequest.ProtoReflect.Descriptor instead.
 func (*ReceiveRequest) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{10}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ReceiveRequest) GetAcknowledge() uint64 {
@@ -630,7 +778,7 @@ type ReceiveResponse struct {
 
 func (x *ReceiveResponse) Reset() {
 	*x = ReceiveResponse{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[11]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -642,7 +790,7 @@ func (x *ReceiveResponse) String() string {
 func (*ReceiveResponse) ProtoMessage() {}
 
 func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[11]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -655,7 +803,7 @@ func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveResponse.ProtoReflect.Descriptor instead.
 func (*ReceiveResponse) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{11}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ReceiveResponse) GetMail() []*Mail {
@@ -675,7 +823,7 @@ type Mail struct {
 
 func (x *Mail) Reset() {
 	*x = Mail{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[12]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -687,7 +835,7 @@ func (x *Mail) String() string {
 func (*Mail) ProtoMessage() {}
 
 func (x *Mail) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[12]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -700,7 +848,7 @@ func (x *Mail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mail.ProtoReflect.Descriptor instead.
 func (*Mail) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{12}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Mail) GetSequence() uint64 {
@@ -726,7 +874,7 @@ type PutKeyRequest struct {
 
 func (x *PutKeyRequest) Reset() {
 	*x = PutKeyRequest{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[13]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +886,7 @@ func (x *PutKeyRequest) String() string {
 func (*PutKeyRequest) ProtoMessage() {}
 
 func (x *PutKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[13]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +899,7 @@ func (x *PutKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutKeyRequest.ProtoReflect.Descriptor instead.
 func (*PutKeyRequest) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{13}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PutKeyRequest) GetKey() []byte {
@@ -769,7 +917,7 @@ type PutKeyResponse struct {
 
 func (x *PutKeyResponse) Reset() {
 	*x = PutKeyResponse{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[14]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -781,7 +929,7 @@ func (x *PutKeyResponse) String() string {
 func (*PutKeyResponse) ProtoMessage() {}
 
 func (x *PutKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[14]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -794,7 +942,7 @@ func (x *PutKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutKeyResponse.ProtoReflect.Descriptor instead.
 func (*PutKeyResponse) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{14}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{17}
 }
 
 type GetKeyRequest struct {
@@ -806,7 +954,7 @@ type GetKeyRequest struct {
 
 func (x *GetKeyRequest) Reset() {
 	*x = GetKeyRequest{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[15]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -818,7 +966,7 @@ func (x *GetKeyRequest) String() string {
 func (*GetKeyRequest) ProtoMessage() {}
 
 func (x *GetKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[15]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -831,7 +979,7 @@ func (x *GetKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeyRequest.ProtoReflect.Descriptor instead.
 func (*GetKeyRequest) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{15}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetKeyRequest) GetMember() string {
@@ -850,7 +998,7 @@ type GetKeyResponse struct {
 
 func (x *GetKeyResponse) Reset() {
 	*x = GetKeyResponse{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[16]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -862,7 +1010,7 @@ func (x *GetKeyResponse) String() string {
 func (*GetKeyResponse) ProtoMessage() {}
 
 func (x *GetKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[16]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -875,7 +1023,7 @@ func (x *GetKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeyResponse.ProtoReflect.Descriptor instead.
 func (*GetKeyResponse) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{16}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetKeyResponse) GetKey() []byte {
@@ -896,7 +1044,7 @@ type ErrorCode struct {
 
 func (x *ErrorCode) Reset() {
 	*x = ErrorCode{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[17]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +1056,7 @@ func (x *ErrorCode) String() string {
 func (*ErrorCode) ProtoMessage() {}
 
 func (x *ErrorCode) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[17]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +1069,7 @@ func (x *ErrorCode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorCode.ProtoReflect.Descriptor instead.
 func (*ErrorCode) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{17}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ErrorCode) GetCode() string {
@@ -943,7 +1091,17 @@ const file_waypost_v1_exchange_proto_rawDesc = "" +
 	"\x10EvaluateResponse\x12\x1a\n" +
 	"\belements\x18\x01 \x01(\fR\belements\x12\x14\n" +
 	"\x05proof\x18\x02 \x01(\fR\x05proof\x12\x18\n" +
-	"\areceipt\x18\x03 \x01(\fR\areceipt\"o\n" +
+	"\areceipt\x18\x03 \x01(\fR\areceipt\"x\n" +
+	"\rPutLogRequest\x12\x16\n" +
+	"\x06origin\x18\x01 \x01(\tR\x06origin\x12/\n" +
+	"\aobjects\x18\x02 \x03(\v2\x15.waypost.v1.LogObjectR\aobjects\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x03 \x01(\fR\n" +
+	"checkpoint\"9\n" +
+	"\tLogObject\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n" +
+	"\acontent\x18\x02 \x01(\fR\acontent\"\x10\n" +
+	"\x0ePutLogResponse\"o\n" +
 	"\rSearchRequest\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\fR\x06ticket\x12\x1a\n" +
 	"\breceipts\x18\x02 \x03(\fR\breceipts\x12\x12\n" +
@@ -994,14 +1152,15 @@ const file_waypost_v1_exchange_proto_rawDesc = "" +
 	"\tErrorCode\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code2R\n" +
 	"\tKeyHolder\x12E\n" +
-	"\bEvaluate\x12\x1b.waypost.v1.EvaluateRequest\x1a\x1c.waypost.v1.EvaluateResponse2\x8b\x03\n" +
+	"\bEvaluate\x12\x1b.waypost.v1.EvaluateRequest\x1a\x1c.waypost.v1.EvaluateResponse2\xcc\x03\n" +
 	"\x03Hub\x12?\n" +
 	"\x06Search\x12\x19.waypost.v1.SearchRequest\x1a\x1a.waypost.v1.SearchResponse\x12B\n" +
 	"\aPublish\x12\x1a.waypost.v1.PublishRequest\x1a\x1b.waypost.v1.PublishResponse\x129\n" +
 	"\x04Send\x12\x17.waypost.v1.SendRequest\x1a\x18.waypost.v1.SendResponse\x12B\n" +
 	"\aReceive\x12\x1a.waypost.v1.ReceiveRequest\x1a\x1b.waypost.v1.ReceiveResponse\x12?\n" +
 	"\x06PutKey\x12\x19.waypost.v1.PutKeyRequest\x1a\x1a.waypost.v1.PutKeyResponse\x12?\n" +
-	"\x06GetKey\x12\x19.waypost.v1.GetKeyRequest\x1a\x1a.waypost.v1.GetKeyResponseB5Z3github.com/waypost/waypost/api/waypost/v1;waypostv1b\x06proto3"
+	"\x06GetKey\x12\x19.waypost.v1.GetKeyRequest\x1a\x1a.waypost.v1.GetKeyResponse\x12?\n" +
+	"\x06PutLog\x12\x19.waypost.v1.PutLogRequest\x1a\x1a.waypost.v1.PutLogResponseB5Z3github.com/waypost/waypost/api/waypost/v1;waypostv1b\x06proto3"
 
 var (
 	file_waypost_v1_exchange_proto_rawDescOnce sync.Once
@@ -1015,50 +1174,56 @@ func file_waypost_v1_exchange_proto_rawDescGZIP() []byte {
 	return file_waypost_v1_exchange_proto_rawDescData
 }
 
-var file_waypost_v1_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_waypost_v1_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_waypost_v1_exchange_proto_goTypes = []any{
 	(*EvaluateRequest)(nil),  // 0: waypost.v1.EvaluateRequest
 	(*EvaluateResponse)(nil), // 1: waypost.v1.EvaluateResponse
-	(*SearchRequest)(nil),    // 2: waypost.v1.SearchRequest
-	(*SearchResponse)(nil),   // 3: waypost.v1.SearchResponse
-	(*PublishRequest)(nil),   // 4: waypost.v1.PublishRequest
-	(*PublishedRecord)(nil),  // 5: waypost.v1.PublishedRecord
-	(*PublishResponse)(nil),  // 6: waypost.v1.PublishResponse
-	(*SendRequest)(nil),      // 7: waypost.v1.SendRequest
-	(*SendResponse)(nil),     // 8: waypost.v1.SendResponse
-	(*Delivery)(nil),         // 9: waypost.v1.Delivery
-	(*ReceiveRequest)(nil),   // 10: waypost.v1.ReceiveRequest
-	(*ReceiveResponse)(nil),  // 11: waypost.v1.ReceiveResponse
-	(*Mail)(nil),             // 12: waypost.v1.Mail
-	(*PutKeyRequest)(nil),    // 13: waypost.v1.PutKeyRequest
-	(*PutKeyResponse)(nil),   // 14: waypost.v1.PutKeyResponse
-	(*GetKeyRequest)(nil),    // 15: waypost.v1.GetKeyRequest
-	(*GetKeyResponse)(nil),   // 16: waypost.v1.GetKeyResponse
-	(*ErrorCode)(nil),        // 17: waypost.v1.ErrorCode
+	(*PutLogRequest)(nil),    // 2: waypost.v1.PutLogRequest
+	(*LogObject)(nil),        // 3: waypost.v1.LogObject
+	(*PutLogResponse)(nil),   // 4: waypost.v1.PutLogResponse
+	(*SearchRequest)(nil),    // 5: waypost.v1.SearchRequest
+	(*SearchResponse)(nil),   // 6: waypost.v1.SearchResponse
+	(*PublishRequest)(nil),   // 7: waypost.v1.PublishRequest
+	(*PublishedRecord)(nil),  // 8: waypost.v1.PublishedRecord
+	(*PublishResponse)(nil),  // 9: waypost.v1.PublishResponse
+	(*SendRequest)(nil),      // 10: waypost.v1.SendRequest
+	(*SendResponse)(nil),     // 11: waypost.v1.SendResponse
+	(*Delivery)(nil),         // 12: waypost.v1.Delivery
+	(*ReceiveRequest)(nil),   // 13: waypost.v1.ReceiveRequest
+	(*ReceiveResponse)(nil),  // 14: waypost.v1.ReceiveResponse
+	(*Mail)(nil),             // 15: waypost.v1.Mail
+	(*PutKeyRequest)(nil),    // 16: waypost.v1.PutKeyRequest
+	(*PutKeyResponse)(nil),   // 17: waypost.v1.PutKeyResponse
+	(*GetKeyRequest)(nil),    // 18: waypost.v1.GetKeyRequest
+	(*GetKeyResponse)(nil),   // 19: waypost.v1.GetKeyResponse
+	(*ErrorCode)(nil),        // 20: waypost.v1.ErrorCode
 }
 var file_waypost_v1_exchange_proto_depIdxs = []int32{
-	5,  // 0: waypost.v1.PublishRequest.records:type_name -> waypost.v1.PublishedRecord
-	9,  // 1: waypost.v1.SendResponse.deliveries:type_name -> waypost.v1.Delivery
-	12, // 2: waypost.v1.ReceiveResponse.mail:type_name -> waypost.v1.Mail
-	0,  // 3: waypost.v1.KeyHolder.Evaluate:input_type -> waypost.v1.EvaluateRequest
-	2,  // 4: waypost.v1.Hub.Search:input_type -> waypost.v1.SearchRequest
-	4,  // 5: waypost.v1.Hub.Publish:input_type -> waypost.v1.PublishRequest
-	7,  // 6: waypost.v1.Hub.Send:input_type -> waypost.v1.SendRequest
-	10, // 7: waypost.v1.Hub.Receive:input_type -> waypost.v1.ReceiveRequest
-	13, // 8: waypost.v1.Hub.PutKey:input_type -> waypost.v1.PutKeyRequest
-	15, // 9: waypost.v1.Hub.GetKey:input_type -> waypost.v1.GetKeyRequest
-	1,  // 10: waypost.v1.KeyHolder.Evaluate:output_type -> waypost.v1.EvaluateResponse
-	3,  // 11: waypost.v1.Hub.Search:output_type -> waypost.v1.SearchResponse
-	6,  // 12: waypost.v1.Hub.Publish:output_type -> waypost.v1.PublishResponse
-	8,  // 13: waypost.v1.Hub.Send:output_type -> waypost.v1.SendResponse
-	11, // 14: waypost.v1.Hub.Receive:output_type -> waypost.v1.ReceiveResponse
-	14, // 15: waypost.v1.Hub.PutKey:output_type -> waypost.v1.PutKeyResponse
-	16, // 16: waypost.v1.Hub.GetKey:output_type -> waypost.v1.GetKeyResponse
-	10, // [10:17] is the sub-list for method output_type
-	3,  // [3:10] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	3,  // 0: waypost.v1.PutLogRequest.objects:type_name -> waypost.v1.LogObject
+	8,  // 1: waypost.v1.PublishRequest.records:type_name -> waypost.v1.PublishedRecord
+	12, // 2: waypost.v1.SendResponse.deliveries:type_name -> waypost.v1.Delivery
+	15, // 3: waypost.v1.ReceiveResponse.mail:type_name -> waypost.v1.Mail
+	0,  // 4: waypost.v1.KeyHolder.Evaluate:input_type -> waypost.v1.EvaluateRequest
+	5,  // 5: waypost.v1.Hub.Search:input_type -> waypost.v1.SearchRequest
+	7,  // 6: waypost.v1.Hub.Publish:input_type -> waypost.v1.PublishRequest
+	10, // 7: waypost.v1.Hub.Send:input_type -> waypost.v1.SendRequest
+	13, // 8: waypost.v1.Hub.Receive:input_type -> waypost.v1.ReceiveRequest
+	16, // 9: waypost.v1.Hub.PutKey:input_type -> waypost.v1.PutKeyRequest
+	18, // 10: waypost.v1.Hub.GetKey:input_type -> waypost.v1.GetKeyRequest
+	2,  // 11: waypost.v1.Hub.PutLog:input_type -> waypost.v1.PutLogRequest
+	1,  // 12: waypost.v1.KeyHolder.Evaluate:output_type -> waypost.v1.EvaluateResponse
+	6,  // 13: waypost.v1.Hub.Search:output_type -> waypost.v1.SearchResponse
+	9,  // 14: waypost.v1.Hub.Publish:output_type -> waypost.v1.PublishResponse
+	11, // 15: waypost.v1.Hub.Send:output_type -> waypost.v1.SendResponse
+	14, // 16: waypost.v1.Hub.Receive:output_type -> waypost.v1.ReceiveResponse
+	17, // 17: waypost.v1.Hub.PutKey:output_type -> waypost.v1.PutKeyResponse
+	19, // 18: waypost.v1.Hub.GetKey:output_type -> waypost.v1.GetKeyResponse
+	4,  // 19: waypost.v1.Hub.PutLog:output_type -> waypost.v1.PutLogResponse
+	12, // [12:20] is the sub-list for method output_type
+	4,  // [4:12] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_waypost_v1_exchange_proto_init() }
@@ -1072,7 +1237,7 @@ func file_waypost_v1_exchange_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_waypost_v1_exchange_proto_rawDesc), len(file_waypost_v1_exchange_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

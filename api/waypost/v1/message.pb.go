@@ -32,6 +32,7 @@ type Notice struct {
 	Handle         []byte                 `protobuf:"bytes,2,opt,name=handle,proto3" json:"handle,omitempty"`       // the owner's name for the record
 	Generation     uint32                 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
 	StateOfInquiry string                 `protobuf:"bytes,4,opt,name=state_of_inquiry,json=stateOfInquiry,proto3" json:"state_of_inquiry,omitempty"`
+	Tau            []byte                 `protobuf:"bytes,5,opt,name=tau,proto3" json:"tau,omitempty"` // the ticket's audit secret: the owner's entries carry it too
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -92,6 +93,13 @@ func (x *Notice) GetStateOfInquiry() string {
 		return x.StateOfInquiry
 	}
 	return ""
+}
+
+func (x *Notice) GetTau() []byte {
+	if x != nil {
+		return x.Tau
+	}
+	return nil
 }
 
 // FirstLeg asks without saying who: the chain of authorisation, and for each of
@@ -494,14 +502,15 @@ var File_waypost_v1_message_proto protoreflect.FileDescriptor
 const file_waypost_v1_message_proto_rawDesc = "" +
 	"\n" +
 	"\x18waypost/v1/message.proto\x12\n" +
-	"waypost.v1\"\x88\x01\n" +
+	"waypost.v1\"\x9a\x01\n" +
 	"\x06Notice\x12\x1c\n" +
 	"\treference\x18\x01 \x01(\fR\treference\x12\x16\n" +
 	"\x06handle\x18\x02 \x01(\fR\x06handle\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x03 \x01(\rR\n" +
 	"generation\x12(\n" +
-	"\x10state_of_inquiry\x18\x04 \x01(\tR\x0estateOfInquiry\"p\n" +
+	"\x10state_of_inquiry\x18\x04 \x01(\tR\x0estateOfInquiry\x12\x10\n" +
+	"\x03tau\x18\x05 \x01(\fR\x03tau\"p\n" +
 	"\bFirstLeg\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\fR\x06ticket\x12\x1a\n" +
 	"\breceipts\x18\x02 \x03(\fR\breceipts\x12\x1c\n" +

@@ -44,6 +44,8 @@ const (
 	HubPutKeyProcedure = "/waypost.v1.Hub/PutKey"
 	// HubGetKeyProcedure is the procedure name of the Hub's GetKey RPC.
 	HubGetKeyProcedure = "/waypost.v1.Hub/GetKey"
+	// HubPutLogProcedure is the procedure name of the Hub's PutLog RPC.
+	HubPutLogProcedure = "/waypost.v1.Hub/PutLog"
 )
 
 var (
@@ -158,6 +160,13 @@ var (
 			Procedure:  HubGetKeyProcedure,
 		}
 	})
+	hubPutLogSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_exchange_proto.Services().ByName("Hub").Methods().ByName("PutLog"),
+			Procedure:  HubPutLogProcedure,
+		}
+	})
 )
 
 // HubClient is a client for the waypost.v1.Hub service.
@@ -174,6 +183,8 @@ type HubClient interface {
 	PutKey(context.Context, *v1.PutKeyRequest) (*v1.PutKeyResponse, error)
 	// GetKey returns a member's current encryption key.
 	GetKey(context.Context, *v1.GetKeyRequest) (*v1.GetKeyResponse, error)
+	// PutLog stores objects of the caller's own log where the public reads them.
+	PutLog(context.Context, *v1.PutLogRequest) (*v1.PutLogResponse, error)
 }
 
 // NewHubClient constructs a client for the waypost.v1.Hub service. Multiple service clients may
@@ -196,6 +207,8 @@ type HubHandler interface {
 	PutKey(context.Context, *v1.PutKeyRequest) (*v1.PutKeyResponse, error)
 	// GetKey returns a member's current encryption key.
 	GetKey(context.Context, *v1.GetKeyRequest) (*v1.GetKeyResponse, error)
+	// PutLog stores objects of the caller's own log where the public reads them.
+	PutLog(context.Context, *v1.PutLogRequest) (*v1.PutLogResponse, error)
 }
 
 // RegisterHubHandler registers svc as the waypost.v1.Hub implementation on server.
@@ -208,6 +221,7 @@ func RegisterHubHandler(server *connect.Server, svc HubHandler) {
 		connect.Method{Spec: hubReceiveSpec(), Handler: adapter.receive},
 		connect.Method{Spec: hubPutKeySpec(), Handler: adapter.putKey},
 		connect.Method{Spec: hubGetKeySpec(), Handler: adapter.getKey},
+		connect.Method{Spec: hubPutLogSpec(), Handler: adapter.putLog},
 	)
 }
 
@@ -236,6 +250,10 @@ func (UnimplementedHubHandler) PutKey(context.Context, *v1.PutKeyRequest) (*v1.P
 
 func (UnimplementedHubHandler) GetKey(context.Context, *v1.GetKeyRequest) (*v1.GetKeyResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Hub.GetKey is not implemented")
+}
+
+func (UnimplementedHubHandler) PutLog(context.Context, *v1.PutLogRequest) (*v1.PutLogResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Hub.PutLog is not implemented")
 }
 
 type hubClient struct {
@@ -285,6 +303,14 @@ func (c *hubClient) PutKey(ctx context.Context, req *v1.PutKeyRequest) (*v1.PutK
 func (c *hubClient) GetKey(ctx context.Context, req *v1.GetKeyRequest) (*v1.GetKeyResponse, error) {
 	var res v1.GetKeyResponse
 	if err := c.client.CallUnary(ctx, hubGetKeySpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *hubClient) PutLog(ctx context.Context, req *v1.PutLogRequest) (*v1.PutLogResponse, error) {
+	var res v1.PutLogResponse
+	if err := c.client.CallUnary(ctx, hubPutLogSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -358,6 +384,18 @@ func (h hubHandler) getKey(ctx context.Context, _ connect.Spec, stream connect.S
 		return err
 	}
 	res, err := h.svc.GetKey(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h hubHandler) putLog(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.PutLogRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.PutLog(ctx, &req)
 	if err != nil {
 		return err
 	}
