@@ -67,7 +67,7 @@ func (r *Roster) checkHead() error {
 		return invalid("the group key is 32 bytes")
 	case len(r.Purposes) == 0 || len(r.Purposes) > maxPurposes || repeats(r.Purposes):
 		return invalid("it names 1 to %d purposes, each once", maxPurposes)
-	case len(r.Witnesses) > maxWitnesses || repeats(r.Witnesses):
+	case len(r.Witnesses) > maxWitnesses || repeats(witnessKeys(r)):
 		return invalid("it names at most %d witnesses, each once", maxWitnesses)
 	}
 	for _, p := range r.Purposes {
@@ -81,6 +81,14 @@ func (r *Roster) checkHead() error {
 		}
 	}
 	return nil
+}
+
+func witnessKeys(r *Roster) []string {
+	keys := make([]string, len(r.Witnesses))
+	for i, w := range r.Witnesses {
+		keys[i] = w.Key
+	}
+	return keys
 }
 
 func (r *Roster) checkMembers() error {
