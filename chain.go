@@ -58,6 +58,9 @@ func verifyLink(t SignedTicket, r SignedReceipt, a Authority) error {
 	if r.Action != ActionEvaluate || r.Ticket != t.ID || r.Epoch != t.Epoch || r.Inputs != t.Probes {
 		return Errorf(PermissionDenied, "a receipt from %q belongs to another ticket", r.Signer)
 	}
+	if _, err := r.Place(); err != nil {
+		return err
+	}
 	key, err := a.HolderKey(t.RosterVersion, r.Signer)
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func holderName(i int) string { return fmt.Sprintf("keyholder-%d", i+1) }
 func goodReceipt(t waypost.SignedTicket, i int) waypost.Receipt {
 	return waypost.Receipt{
 		Action: waypost.ActionEvaluate, Signer: holderName(i), Ticket: t.ID, Epoch: t.Epoch, Inputs: t.Probes,
-		Outputs: [32]byte{byte(i)}, Proof: [32]byte{9}, Origin: "test/log", Sequence: uint64(i), Deadline: time.Unix(1767225661, 0).UTC(),
+		Outputs: [32]byte{byte(i)}, Proof: [32]byte{9}, Origin: "test/" + holderName(i) + "/1", Sequence: uint64(i), Deadline: time.Unix(1767225661, 0).UTC(),
 	}
 }
 

@@ -3,6 +3,8 @@ package waypost
 import (
 	"bytes"
 	"crypto/ed25519"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -75,6 +77,17 @@ func ParseReceipt(b []byte) (SignedReceipt, error) {
 		return SignedReceipt{}, bad
 	}
 	return SignedReceipt{Receipt: r, payload: payload, signature: signature}, nil
+}
+
+// Place is where the leaf must appear, as ledgers cite it: "hub/1:77" for leaf
+// 77 of the log "<domain>/hub/1". A receipt that names another member's log than
+// its signer's has none.
+func (r Receipt) Place() (string, error) {
+	parts := strings.Split(r.Origin, "/")
+	if n := len(parts); n >= 3 && parts[n-2] == r.Signer && parts[n-1] != "" {
+		return r.Signer + "/" + parts[n-1] + ":" + strconv.FormatUint(r.Sequence, 10), nil
+	}
+	return "", Errorf(PermissionDenied, "a receipt of %q names the log of somebody else", r.Signer)
 }
 
 // Verify checks the signature.

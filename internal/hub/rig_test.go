@@ -134,7 +134,7 @@ func (r *rig) permit(soi waypost.Jurisdiction, kind waypost.Kind, elements int, 
 	for _, holder := range []string{"keyholder-1", "keyholder-3"} {
 		receipt, err := waypost.Receipt{
 			Action: waypost.ActionEvaluate, Signer: holder, Ticket: p.ID, Epoch: p.Epoch, Inputs: p.Probes,
-			Origin: "rpctest/" + holder, Deadline: r.Now().Add(time.Minute),
+			Origin: "rpctest/" + holder + "/1", Deadline: r.Now().Add(time.Minute),
 		}.Sign(r.Party(holder).Identity)
 		must(r.t, err)
 		p.receipts = append(p.receipts, receipt.Bytes())

@@ -58,6 +58,9 @@ type Message struct {
 	Expiry        time.Time // fractions of a second are cut off
 	Body          []byte
 	MinSize       SizeClass // pad to at least this class; zero means Size4K
+	// Statement is set by Open: what the sender signed, with the signature, for
+	// ParseStatement.
+	Statement []byte
 }
 
 var (
@@ -139,6 +142,7 @@ func Open(sealed []byte, keys *Keyring, senderKey func(rosterVersion uint64, sen
 	if len(signer) != ed25519.PublicKeySize || !ed25519.Verify(signer, signedBytes(env, m), signature) {
 		return Message{}, waypost.Errorf(waypost.PermissionDenied, "the signature of %s does not verify", m.Sender)
 	}
+	m.Statement = statement(env, m, signature)
 	return m, nil
 }
 

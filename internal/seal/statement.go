@@ -1,0 +1,68 @@
+package seal
+
+import (
+	"crypto/ed25519"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/waypost/waypost"
+)
+
+// A Statement is what a member has said in a message, with its signature: who
+// received it can show it to an auditor.
+type Statement struct {
+	Sender        string
+	Type          string
+	Ticket        [32]byte
+	RosterVersion uint64 // whose keys verify it
+	Body          []byte
+
+	signed, signature []byte
+}
+
+// maxStatement bounds a statement in bytes.
+const maxStatement = int(Size256K) + 1024
+
+// statement is the wire form: the signed bytes, then the signature.
+func statement(env Envelope, m Message, signature []byte) []byte {
+	return append(signedBytes(env, m), signature...)
+}
+
+// ParseStatement decodes a [Message]'s Statement strictly, without checking the
+// signature.
+func ParseStatement(b []byte) (Statement, error) {
+	bad := waypost.Errorf(waypost.InvalidArgument, "the statement is not well formed")
+	if len(b) > maxStatement || len(b) < ed25519.SignatureSize {
+		return Statement{}, bad
+	}
+	at := len(b) - ed25519.SignatureSize
+	st := Statement{signed: b[:at:at], signature: b[at:]}
+	var m Message
+	var env Envelope
+	var domain, body []byte
+	var expiry uint64
+	var length uint32
+	s := cryptobyte.String(st.signed)
+	ok := s.ReadBytes(&domain, len(messageDomain)) && string(domain) == messageDomain &&
+		s.ReadUint16(&env.Suite) && readString(&s, &m.Sender) && s.CopyBytes(env.KeyID[:]) && readString(&s, &m.Type) &&
+		s.CopyBytes(env.ID[:]) && s.CopyBytes(m.Ticket[:]) && s.ReadUint64(&m.RosterVersion) && s.ReadUint64(&expiry) &&
+		s.ReadUint32(&length) && s.ReadBytes(&body, int(length)) && s.Empty()
+	if !ok || env.Suite != suite || expiry > maxUnix {
+		return Statement{}, bad
+	}
+	m.ID, m.Recipient, m.Expiry, m.Body = env.ID, m.Sender, time.Unix(int64(expiry), 0), body
+	if m.check() != nil {
+		return Statement{}, bad
+	}
+	st.Sender, st.Type, st.Ticket, st.RosterVersion, st.Body = m.Sender, m.Type, m.Ticket, m.RosterVersion, body
+	return st, nil
+}
+
+// Verify checks the signature with the sender's identity key.
+func (s Statement) Verify(identity ed25519.PublicKey) error {
+	if len(identity) != ed25519.PublicKeySize || !ed25519.Verify(identity, s.signed, s.signature) {
+		return waypost.Errorf(waypost.PermissionDenied, "the statement is not signed by %s", s.Sender)
+	}
+	return nil
+}
