@@ -1,6 +1,10 @@
 package waypost
 
-import "crypto/ed25519"
+import (
+	"crypto/ed25519"
+	"slices"
+	"strings"
+)
 
 // Authority is what a verifier must know of the roster. Keys are looked up by
 // the roster version that the ticket names, so that a stored message still
@@ -58,14 +62,28 @@ func verifyLink(t SignedTicket, r SignedReceipt, a Authority) error {
 	if r.Action != ActionEvaluate || r.Ticket != t.ID || r.Epoch != t.Epoch || r.Inputs != t.Probes {
 		return Errorf(PermissionDenied, "a receipt from %q belongs to another ticket", r.Signer)
 	}
-	if _, err := r.Place(); err != nil {
-		return err
-	}
 	key, err := a.HolderKey(t.RosterVersion, r.Signer)
 	if err != nil {
 		return err
 	}
-	return r.Verify(key)
+	if err := r.Verify(key); err != nil {
+		return err
+	}
+	_, err = r.Place()
+	return err
+}
+
+// Places are where the leaves of receipts must appear, sorted and separated by
+// spaces, as ledgers cite them. The receipts were verified with VerifyChain.
+func Places(receipts ...SignedReceipt) string {
+	places := make([]string, 0, len(receipts))
+	for _, r := range receipts {
+		if place, err := r.Place(); err == nil {
+			places = append(places, place)
+		}
+	}
+	slices.Sort(places)
+	return strings.Join(places, " ")
 }
 
 // ParseChain decodes a ticket and its receipts from their wire forms.

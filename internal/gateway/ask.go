@@ -26,6 +26,7 @@ const (
 type ask struct {
 	reference waypost.Reference
 	state     int
+	statement []byte // the final answer as its owner signed it; empty before
 	waypost.CandidateAnswer
 }
 
@@ -60,9 +61,9 @@ func (s *Server) askAll(ctx context.Context, q *inquiry, candidates waypost.Cand
 			}
 		}
 		for _, a := range asked {
-			if _, err := tx.Exec(`INSERT INTO ask (ticket, reference, owner, state, outcome, status, card_kind, termination_required, refused)
-				VALUES ($1, $2, $3, $4, $5, '', '', 0, '') ON CONFLICT (ticket, reference) DO NOTHING`,
-				q.ticket.ID[:], a.reference[:], a.State, a.state, a.Outcome); err != nil {
+			if _, err := tx.Exec(`INSERT INTO ask (ticket, reference, owner, state, outcome, status, card_kind, termination_required, refused, statement)
+				VALUES ($1, $2, $3, $4, $5, '', '', 0, '', $6) ON CONFLICT (ticket, reference) DO NOTHING`,
+				q.ticket.ID[:], a.reference[:], a.State, a.state, a.Outcome, []byte{}); err != nil {
 				return err
 			}
 		}
@@ -179,9 +180,9 @@ func inVocabulary(d waypost.Disclosure) bool {
 // settle commits a candidate's final answer; the last one completes the check.
 func (s *Server) settle(ctx context.Context, m seal.Message, a ask) error {
 	err := s.once(ctx, m, func(tx *store.Tx) (bool, error) {
-		changed, err := one(tx.Exec(`UPDATE ask SET state = $1, outcome = $2, status = $3, card_kind = $4, termination_required = $5, refused = $6
-			WHERE ticket = $7 AND reference = $8 AND state < $1`,
-			askAnswered, a.Outcome, a.Status, a.CardKind, a.TerminationRequired, a.Refused, m.Ticket[:], a.reference[:]))
+		changed, err := one(tx.Exec(`UPDATE ask SET state = $1, outcome = $2, status = $3, card_kind = $4, termination_required = $5, refused = $6, statement = $7
+			WHERE ticket = $8 AND reference = $9 AND state < $1`,
+			askAnswered, a.Outcome, a.Status, a.CardKind, a.TerminationRequired, a.Refused, m.Statement, m.Ticket[:], a.reference[:]))
 		if err != nil || !changed {
 			return false, err
 		}
@@ -206,10 +207,10 @@ func (s *Server) questionOf(ctx context.Context, m seal.Message, reference []byt
 
 func askedIn(tx *store.Tx, id waypost.TicketID) ([]ask, error) {
 	var all []ask
-	err := tx.Query(`SELECT reference, owner, state, outcome, status, card_kind, termination_required, refused FROM ask WHERE ticket = $1`,
+	err := tx.Query(`SELECT reference, owner, state, outcome, status, card_kind, termination_required, refused, statement FROM ask WHERE ticket = $1`,
 		[]any{id[:]}, func(scan func(dest ...any) error) error {
 			var a ask
-			err := scan(&a.reference, &a.State, &a.state, &a.Outcome, &a.Status, &a.CardKind, &a.TerminationRequired, &a.Refused)
+			err := scan(&a.reference, &a.State, &a.state, &a.Outcome, &a.Status, &a.CardKind, &a.TerminationRequired, &a.Refused, &a.statement)
 			all = append(all, a)
 			return err
 		})

@@ -25,7 +25,7 @@ const (
 func (s *Server) keepHouse(ctx context.Context) {
 	var purged time.Time
 	for pause(ctx, houseEvery) {
-		err := errors.Join(s.sendUnsent(ctx), s.retryHeld(ctx))
+		err := errors.Join(s.sendUnsent(ctx), s.retryHeld(ctx), s.abandonPublications(ctx))
 		if now := s.Now(); now.Sub(purged) > purgeEvery {
 			err = errors.Join(err, s.purge(ctx, now))
 			purged = now
@@ -84,7 +84,7 @@ func (s *Server) dueInquiries(ctx context.Context) ([]waypost.TicketID, error) {
 // repay makes a check again under a new ticket that cites the old one, and
 // reports whether it is owed still.
 func (s *Server) repay(ctx context.Context, id waypost.TicketID) (owed bool, err error) {
-	if err := s.cutOff(ctx, id); err != nil {
+	if err := errors.Join(s.cutOff(ctx, id), s.timeOver(ctx, id)); err != nil {
 		return false, err
 	}
 	kept, err := s.inquiryOf(ctx, id)
@@ -129,6 +129,17 @@ func (s *Server) cutOff(ctx context.Context, id waypost.TicketID) error {
 			return err
 		}
 		return s.log(tx, kept.ticket, "abandoned")
+	})
+}
+
+// timeOver ends a check whose last questions nobody can answer any more.
+func (s *Server) timeOver(ctx context.Context, id waypost.TicketID) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		asked, err := askedIn(tx, id)
+		if err != nil {
+			return err
+		}
+		return s.conclude(tx, id, asked)
 	})
 }
 

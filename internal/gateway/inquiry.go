@@ -5,8 +5,11 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -195,15 +198,19 @@ func (s *Server) searched(ctx context.Context, q *inquiry) error {
 		return err
 	}
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`UPDATE inquiry SET state = $1, due = NULL, own = $2, coverage = $3, receipts = $4, hub_receipts = $5
-			WHERE ticket = $6 AND state = $7`,
-			inquiryAsked, ownJSON, coverage, receipts, hubReceipts, q.ticket.ID[:], inquiryOpen)
-		if err != nil {
+		n, err := tx.Exec(`UPDATE inquiry SET state = $1, due = $2, own = $3, coverage = $4, receipts = $5, hub_receipts = $6
+			WHERE ticket = $7 AND state = $8`,
+			inquiryAsked, s.Now().Add(answerLife).Unix(), ownJSON, coverage, receipts, hubReceipts, q.ticket.ID[:], inquiryOpen)
+		if err != nil || n == 0 {
 			return err
 		}
 		return s.complete(tx, q.ticket.ID)
 	})
 }
+
+// answerLife is how long a candidate's answer may take: a question and its
+// answer each wait in a mailbox, then nobody can answer any more.
+const answerLife = 2*waypost.MessageLife + time.Hour
 
 // complete writes the ledger entry "outcome" once a check is searched in full
 // and nothing is outstanding.
@@ -212,8 +219,14 @@ func (s *Server) complete(tx *store.Tx, id waypost.TicketID) error {
 	if err != nil || !allAnswered(asked) {
 		return err
 	}
-	var signed []byte
-	err = tx.Row(`SELECT signed FROM inquiry WHERE ticket = $1 AND state = $2`, id[:], inquiryAsked).Scan(&signed)
+	return s.conclude(tx, id, asked)
+}
+
+// conclude writes the entry "outcome" of a check as it stands.
+func (s *Server) conclude(tx *store.Tx, id waypost.TicketID, asked []ask) error {
+	var signed, receipts, hubReceipts []byte
+	err := tx.Row(`SELECT signed, receipts, hub_receipts FROM inquiry WHERE ticket = $1 AND state = $2`, id[:], inquiryAsked).
+		Scan(&signed, &receipts, &hubReceipts)
 	if errors.Is(err, store.ErrNoRows) {
 		return nil // still being searched, or complete already
 	}
@@ -224,11 +237,54 @@ func (s *Server) complete(tx *store.Tx, id waypost.TicketID) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`UPDATE inquiry SET state = $1 WHERE ticket = $2`, inquiryComplete, id[:]); err != nil {
+	if _, err := tx.Exec(`UPDATE inquiry SET state = $1, due = NULL WHERE ticket = $2`, inquiryComplete, id[:]); err != nil {
 		return err
 	}
-	best := waypost.Answer{Candidates: answersOf(asked)}.Best()
-	return s.log(tx, ticket, "outcome", journal.Field{Name: "outcome", Value: string(best)})
+	fields, err := outcomeFields(asked, receipts, hubReceipts)
+	if err != nil {
+		return err
+	}
+	return s.log(tx, ticket, "outcome", fields...)
+}
+
+// outcomeFields say how a check ended, and what shows it: the places of the
+// receipts that it rests on, and each answer as its state signed it.
+func outcomeFields(asked []ask, receipts, hubReceipts []byte) ([]journal.Field, error) {
+	fields := []journal.Field{
+		{Name: "outcome", Value: string(waypost.Answer{Candidates: answersOf(asked)}.Best())},
+		{Name: "answers", Value: strconv.Itoa(len(asked))},
+	}
+	for _, f := range []struct {
+		name   string
+		stored []byte
+	}{{"evaluations", receipts}, {"searches", hubReceipts}} {
+		places, err := placesOf(f.stored)
+		if err != nil {
+			return nil, err
+		}
+		fields = append(fields, journal.Field{Name: f.name, Value: places})
+	}
+	for i, a := range asked {
+		fields = append(fields, journal.Field{Name: "answer_" + strconv.Itoa(i),
+			Value: strings.TrimSpace(string(a.State) + " " + string(a.Outcome) + " " + base64.StdEncoding.EncodeToString(a.statement))})
+	}
+	return fields, nil
+}
+
+// placesOf reads stored receipts.
+func placesOf(stored []byte) (string, error) {
+	var list waypostv1.FirstLeg
+	if err := proto.Unmarshal(stored, &list); err != nil {
+		return "", err
+	}
+	signed := make([]waypost.SignedReceipt, len(list.Receipts))
+	for i, raw := range list.Receipts {
+		var err error
+		if signed[i], err = waypost.ParseReceipt(raw); err != nil {
+			return "", err
+		}
+	}
+	return waypost.Places(signed...), nil
 }
 
 // giveUp ends a check that could not be made. Where others could not be reached

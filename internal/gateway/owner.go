@@ -2,6 +2,10 @@ package gateway
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 
 	"google.golang.org/protobuf/proto"
@@ -33,6 +37,8 @@ type noticeRow struct {
 	state  int
 	agreed uint32 // a bit for each slot
 	signed []byte // the ticket, from the first leg on
+	handle []byte
+	tau    []byte // as the hub gave it
 	record *string
 	tokens []byte // of the record, in slot order
 }
@@ -48,20 +54,23 @@ func (s *Server) onNotice(ctx context.Context, m seal.Message) error {
 		return waypost.Errorf(waypost.PermissionDenied, "%s sent a notice, which only the hub may", m.Sender)
 	}
 	asking, err := waypost.ParseJurisdiction(notice.StateOfInquiry)
-	if err != nil || len(notice.Reference) != len(waypost.Reference{}) || len(notice.Handle) != handleSize {
+	if err != nil || len(notice.Reference) != len(waypost.Reference{}) || len(notice.Handle) != handleSize || len(notice.Tau) != len(waypost.Ticket{}.Tau) {
 		return malformed(m)
 	}
-	body, err := journal.Body(journal.Field{Name: "soi", Value: string(asking)})
+	said := sha256.Sum256(m.Statement)
+	body, err := journal.Body(journal.Field{Name: "soi", Value: string(asking)}, journal.Field{Name: "notice", Value: hex.EncodeToString(said[:])})
 	if err != nil {
 		return err
 	}
+	entry := journal.Entry{Kind: "notified", Ticket: m.Ticket, Tau: [32]byte(notice.Tau), At: s.Now(), Body: body}
 	return s.once(ctx, m, func(tx *store.Tx) (bool, error) {
-		_, err := s.Journal.Append(tx, journal.Entry{Kind: "notified", Ticket: m.Ticket, At: s.Now(), Body: body})
-		if err != nil {
-			return false, err
+		isNew, err := one(tx.Exec(`INSERT INTO notice (ticket, reference, handle, asking, state, agreed, signed, question, tau, statement, at)
+			VALUES ($1, $2, $3, $4, $5, 0, $6, $6, $7, $8, $9) ON CONFLICT (ticket, reference) DO NOTHING`,
+			m.Ticket[:], notice.Reference, notice.Handle, asking, noticed, []byte{}, notice.Tau, m.Statement, s.Now().Unix()))
+		if err == nil && isNew {
+			_, err = s.Journal.Append(tx, entry)
 		}
-		return one(tx.Exec(`INSERT INTO notice (ticket, reference, handle, asking, state, agreed, signed, question, at) VALUES ($1, $2, $3, $4, $5, 0, $6, $6, $7)
-			ON CONFLICT (ticket, reference) DO NOTHING`, m.Ticket[:], notice.Reference, notice.Handle, asking, noticed, []byte{}, s.Now().Unix()))
+		return isNew, err
 	})
 }
 
@@ -81,9 +90,9 @@ func (s *Server) onFirstLeg(ctx context.Context, m seal.Message) error {
 	if err != nil {
 		return s.refuse(ctx, m, waypost.MessageFirstAnswer, &waypostv1.FirstAnswer{Reference: leg.Reference, Refused: err.Error()}, err)
 	}
-	state, kind := declined, "decline"
+	state, kind, more := declined, "decline", []journal.Field{{Name: "leg", Value: "1"}}
 	if goOn {
-		state, kind = continued, "continue"
+		state, kind, more = continued, "continue", nil
 	}
 	answer, err := s.reply(ctx, m, waypost.MessageFirstAnswer, &waypostv1.FirstAnswer{Reference: leg.Reference, Continue: goOn})
 	if err != nil {
@@ -95,7 +104,7 @@ func (s *Server) onFirstLeg(ctx context.Context, m seal.Message) error {
 		if err != nil || !changed {
 			return false, err
 		}
-		return true, s.log(tx, ticket, kind)
+		return true, s.log(tx, ticket, kind, more...)
 	}, answer)
 }
 
@@ -119,6 +128,9 @@ func (s *Server) admit(ctx context.Context, m seal.Message, leg *waypostv1.First
 	if err != nil {
 		return ticket, row, err
 	}
+	if subtle.ConstantTimeCompare(row.tau, ticket.Tau[:]) != 1 {
+		return ticket, row, waypost.Errorf(waypost.PermissionDenied, "the hub's notice carries another audit secret than the ticket")
+	}
 	if row.asking != ticket.SOI || row.state != noticed {
 		return ticket, row, waypost.Errorf(waypost.PermissionDenied, "this question has been answered, or was announced for another state")
 	}
@@ -129,9 +141,9 @@ func (s *Server) noticeOf(ctx context.Context, ticket [32]byte, reference []byte
 	var row noticeRow
 	var held int
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		err := tx.Row(`SELECT n.asking, n.state, n.agreed, n.signed, r.id, r.tokens FROM notice n LEFT JOIN record r ON r.handle = n.handle
+		err := tx.Row(`SELECT n.asking, n.state, n.agreed, n.signed, n.handle, n.tau, r.id, r.tokens FROM notice n LEFT JOIN record r ON r.handle = n.handle
 			WHERE n.ticket = $1 AND n.reference = $2`, ticket[:], reference).
-			Scan(&row.asking, &row.state, &row.agreed, &row.signed, &row.record, &row.tokens)
+			Scan(&row.asking, &row.state, &row.agreed, &row.signed, &row.handle, &row.tau, &row.record, &row.tokens)
 		if errors.Is(err, store.ErrNoRows) {
 			return errors.Join(err, tx.Row(`SELECT count(*) FROM (SELECT 1 FROM held LIMIT 1) AS any_held`).Scan(&held))
 		}
@@ -224,8 +236,8 @@ func (s *Server) onSecondLeg(ctx context.Context, m seal.Message) error {
 		if err != nil || !changed {
 			return false, err
 		}
-		return true, s.log(tx, ticket, kind, journal.Field{Name: "outcome", Value: string(told.Outcome)},
-			journal.Field{Name: "policy", Value: s.Policy.Version()})
+		return true, s.log(tx, ticket, kind, journal.Field{Name: "leg", Value: "2"}, journal.Field{Name: "outcome", Value: string(told.Outcome)},
+			journal.Field{Name: "policy", Value: s.Policy.Version()}, journal.Field{Name: "subject", Value: Subject(s.Secret, row.handle, ticket.ID)})
 	}, answer)
 }
 
@@ -295,6 +307,16 @@ func (s *Server) disclosure(t waypost.SignedTicket, row noticeRow, who Applicant
 	})
 }
 
+// Subject is what an entry about one of a state's records says instead of naming
+// it. Who has the gateway's secret finds the entries about a record; nobody else
+// can tell that two entries are about one.
+func Subject(secret [32]byte, handle []byte, ticket waypost.TicketID) string {
+	m := hmac.New(sha256.New, derive(secret, "subjects"))
+	m.Write(handle)
+	m.Write(ticket[:])
+	return hex.EncodeToString(m.Sum(nil))
+}
+
 // withhold leaves a question about a protected person to the special unit. Who
 // asks cannot tell this from a state that is slow.
 func (s *Server) withhold(ctx context.Context, m seal.Message, t waypost.SignedTicket, reference []byte) error {
@@ -342,7 +364,17 @@ func (s *Server) refuse(ctx context.Context, m seal.Message, messageType string,
 		return err
 	}
 	return s.once(ctx, m, func(tx *store.Tx) (bool, error) {
-		_, err := s.Journal.Append(tx, journal.Entry{Kind: "refuse", Ticket: m.Ticket, At: s.Now(), Body: body})
+		entry := journal.Entry{Kind: "refuse", At: s.Now(), Body: body}
+		// A question that no notice announced brings no audit secret that could be
+		// believed: the entry then stands by itself.
+		var tau []byte
+		err := tx.Row(`SELECT tau FROM notice WHERE ticket = $1 LIMIT 1`, m.Ticket[:]).Scan(&tau)
+		if err == nil {
+			entry.Ticket, entry.Tau = m.Ticket, [32]byte(tau)
+		} else if !errors.Is(err, store.ErrNoRows) {
+			return false, err
+		}
+		_, err = s.Journal.Append(tx, entry)
 		return true, err
 	}, answer)
 }

@@ -3,7 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -36,9 +36,17 @@ func (s *Server) publish(ctx context.Context, operator string, batch []pointer) 
 	if err != nil {
 		return err
 	}
-	if err := s.DB.Write(ctx, func(tx *store.Tx) error { return s.log(tx, ticket, "ask") }); err != nil {
+	if err := s.openPublication(ctx, ticket); err != nil {
 		return err
 	}
+	if err := s.publishUnder(ctx, ticket, blinding, batch); err != nil {
+		return errors.Join(err, s.abandonPublication(context.WithoutCancel(ctx), ticket))
+	}
+	return nil
+}
+
+// publishUnder is publish once the ticket stands in the ledger.
+func (s *Server) publishUnder(ctx context.Context, ticket waypost.SignedTicket, blinding *toprf.Blinding, batch []pointer) error {
 	tokens, receipts, err := s.evaluate(ctx, ticket, blinding, loadWorkers)
 	if err != nil {
 		return err
@@ -59,9 +67,66 @@ func (s *Server) publish(ctx context.Context, operator string, batch []pointer) 
 				return err
 			}
 		}
+		if _, err := tx.Exec(`DELETE FROM publication WHERE ticket = $1`, ticket.ID[:]); err != nil {
+			return err
+		}
 		return s.log(tx, ticket, "published", journal.Field{Name: "records", Value: strconv.Itoa(len(batch))},
-			journal.Field{Name: "receipt", Value: hex.EncodeToString(receipt)})
+			journal.Field{Name: "evaluations", Value: waypost.Places(receipts...)},
+			journal.Field{Name: "publications", Value: waypost.Places(receipt)})
 	})
+}
+
+// publicationLife is far longer than a publication takes: what is open then was
+// cut off.
+const publicationLife = 10 * time.Minute
+
+// openPublication commits that something is about to be published under the
+// ticket.
+func (s *Server) openPublication(ctx context.Context, ticket waypost.SignedTicket) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := s.log(tx, ticket, "ask"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`INSERT INTO publication (ticket, signed, due) VALUES ($1, $2, $3)`,
+			ticket.ID[:], ticket.Bytes(), s.Now().Add(publicationLife).Unix())
+		return err
+	})
+}
+
+// abandonPublication says in the ledger that a publication did not come to its
+// end here: the hub may have it or not. The records are published again under
+// another ticket.
+func (s *Server) abandonPublication(ctx context.Context, ticket waypost.SignedTicket) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec(`DELETE FROM publication WHERE ticket = $1`, ticket.ID[:])
+		if err != nil || n == 0 {
+			return err
+		}
+		return s.log(tx, ticket, "abandoned")
+	})
+}
+
+// abandonPublications does so for those that a crash has cut off.
+func (s *Server) abandonPublications(ctx context.Context) error {
+	var open [][]byte
+	err := s.DB.Read(ctx, func(tx *store.Tx) error {
+		open = nil
+		return tx.Query(`SELECT signed FROM publication WHERE due < $1 LIMIT 100`, []any{s.Now().Unix()},
+			func(scan func(dest ...any) error) error {
+				var signed []byte
+				err := scan(&signed)
+				open = append(open, signed)
+				return err
+			})
+	})
+	for _, signed := range open {
+		ticket, parseErr := waypost.ParseTicket(signed)
+		if parseErr == nil {
+			parseErr = s.abandonPublication(ctx, ticket)
+		}
+		err = errors.Join(err, parseErr)
+	}
+	return err
 }
 
 // loadWorkers lets a load use both of a small machine's cores.
@@ -92,7 +157,7 @@ const publishWait = 30 * time.Second
 
 // hand gives the batch to the hub, checks its receipt and returns it. Within a
 // record the tokens are sorted, so that their order says nothing about slots.
-func (s *Server) hand(ctx context.Context, ticket waypost.SignedTicket, receipts []waypost.SignedReceipt, batch []pointer) ([]byte, error) {
+func (s *Server) hand(ctx context.Context, ticket waypost.SignedTicket, receipts []waypost.SignedReceipt, batch []pointer) (waypost.SignedReceipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishWait)
 	defer cancel()
 	req := &waypostv1.PublishRequest{Ticket: ticket.Bytes(), Receipts: receiptBytes(receipts)}
@@ -107,22 +172,22 @@ func (s *Server) hand(ctx context.Context, ticket waypost.SignedTicket, receipts
 	}
 	res, err := s.Hub.Publish(ctx, req)
 	if err != nil {
-		return nil, err
+		return waypost.SignedReceipt{}, err
 	}
 	receipt, err := waypost.ParseReceipt(res.Receipt)
 	if err != nil {
-		return nil, err
+		return receipt, err
 	}
 	hub := s.Roster.Current().Hub()
 	if err := receipt.Verify(hub.Identity); err != nil {
-		return nil, err
+		return receipt, err
 	}
 	want := waypost.Receipt{
 		Action: waypost.ActionPublish, Signer: hub.Name, Ticket: ticket.ID, Epoch: ticket.Epoch, Inputs: waypost.HashTokens(inputs.Bytes()),
 		Outputs: waypost.HashOutputs(waypost.ActionPublish, nil), Origin: receipt.Origin, Sequence: receipt.Sequence, Deadline: receipt.Deadline,
 	}
 	if receipt.Receipt != want {
-		return nil, waypost.Errorf(waypost.PermissionDenied, "the hub's receipt is not for what was published")
+		return receipt, waypost.Errorf(waypost.PermissionDenied, "the hub's receipt is not for what was published")
 	}
-	return res.Receipt, nil
+	return receipt, nil
 }

@@ -32,7 +32,7 @@ func (s *Server) notice(ctx context.Context, t waypost.SignedTicket, f found, re
 		return nil, nil //nolint:nilerr // one state's trouble is not the check's; the notice is owed
 	}
 	m, err := s.sealNotice(key, t.ID, s.Now().Add(waypost.MessageLife), &waypostv1.Notice{
-		Reference: reference[:], Handle: f.handle, Generation: f.generation, StateOfInquiry: string(t.SOI),
+		Reference: reference[:], Handle: f.handle, Generation: f.generation, StateOfInquiry: string(t.SOI), Tau: t.Tau[:],
 	})
 	return &m, err
 }
@@ -53,8 +53,8 @@ func (s *Server) sealNotice(key *seal.PublicKey, ticket waypost.TicketID, expiry
 
 // owe notes a notice that cannot be sealed now.
 func owe(tx *store.Tx, t waypost.SignedTicket, one planned, now time.Time) error {
-	_, err := tx.Exec(`INSERT INTO owed_notice (owner, ticket, reference, handle, generation, asking, expires) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		one.owner, t.ID[:], one.candidate.Reference[:], one.handle, one.generation, t.SOI, now.Add(waypost.MessageLife).Unix())
+	_, err := tx.Exec(`INSERT INTO owed_notice (owner, ticket, reference, handle, generation, asking, tau, expires) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		one.owner, t.ID[:], one.candidate.Reference[:], one.handle, one.generation, t.SOI, t.Tau[:], now.Add(waypost.MessageLife).Unix())
 	return err
 }
 
@@ -116,11 +116,11 @@ func (s *Server) owedTo(ctx context.Context, owner string) ([]owed, error) {
 	var all []owed
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
 		all = nil
-		return tx.Query(`SELECT ticket, reference, handle, generation, asking, expires FROM owed_notice WHERE owner = $1 ORDER BY ticket, reference LIMIT $2`,
+		return tx.Query(`SELECT ticket, reference, handle, generation, asking, tau, expires FROM owed_notice WHERE owner = $1 ORDER BY ticket, reference LIMIT $2`,
 			[]any{owner, settleAtOnce}, func(scan func(dest ...any) error) error {
 				o := owed{notice: &waypostv1.Notice{}}
 				var expires int64
-				err := scan(&o.ticket, &o.notice.Reference, &o.notice.Handle, &o.notice.Generation, &o.notice.StateOfInquiry, &expires)
+				err := scan(&o.ticket, &o.notice.Reference, &o.notice.Handle, &o.notice.Generation, &o.notice.StateOfInquiry, &o.notice.Tau, &expires)
 				o.expires = time.Unix(expires, 0)
 				all = append(all, o)
 				return err

@@ -224,8 +224,8 @@ func TestOwedNoticesAfterCrash(t *testing.T) {
 	r := newRig(t)
 	r.publish("CA", person(7, token(1)))
 	must(t, r.db.Write(t.Context(), func(tx *store.Tx) error {
-		_, err := tx.Exec(`INSERT INTO owed_notice (owner, ticket, reference, handle, generation, asking, expires) VALUES ('CA', $1, $2, $3, 1, 'AZ', $4)`,
-			[32]byte{1}, [16]byte{2}, handle(7), r.Now().Add(time.Hour).Unix())
+		_, err := tx.Exec(`INSERT INTO owed_notice (owner, ticket, reference, handle, generation, asking, tau, expires) VALUES ('CA', $1, $2, $3, 1, 'AZ', $4, $5)`,
+			[32]byte{1}, [16]byte{2}, handle(7), [32]byte{3}, r.Now().Add(time.Hour).Unix())
 		return err
 	}))
 	r.restart()

@@ -45,7 +45,7 @@ func (s *Server) Publish(ctx context.Context, req *waypostv1.PublishRequest) (*w
 		return nil, err
 	}
 	now := s.Now()
-	p, err := s.openPublication(ctx, ticket, inputs, len(records), now)
+	p, err := s.openPublication(ctx, ticket, receipts, inputs, len(records), now)
 	if err != nil {
 		return nil, err
 	}
@@ -72,9 +72,10 @@ type publication struct {
 }
 
 // openPublication counts the ticket, with its entry, unless that was done.
-func (s *Server) openPublication(ctx context.Context, t waypost.SignedTicket, inputs [32]byte, records int, now time.Time) (publication, error) {
+func (s *Server) openPublication(ctx context.Context, t waypost.SignedTicket, receipts []waypost.SignedReceipt, inputs [32]byte, records int, now time.Time) (publication, error) {
 	var p publication
-	body, err := entryBody(t, journal.Field{Name: "records", Value: decimal(records)})
+	body, err := entryBody(t, journal.Field{Name: "records", Value: decimal(records)},
+		journal.Field{Name: "evaluations", Value: waypost.Places(receipts...)})
 	if err != nil {
 		return p, err
 	}

@@ -36,7 +36,7 @@ func (s *Server) Search(ctx context.Context, req *waypostv1.SearchRequest) (*way
 	if err != nil {
 		return nil, err
 	}
-	ticket, done, err := s.authoriseSearch(ctx, req)
+	ticket, receipts, done, err := s.authoriseSearch(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (s *Server) Search(ctx context.Context, req *waypostv1.SearchRequest) (*way
 		if err != nil {
 			return nil, err
 		}
-		if done, err = s.commit(ctx, ticket, req.Part, part.action, inputs, hits); err != nil {
+		if done, err = s.commit(ctx, ticket, receipts, req.Part, part.action, inputs, hits); err != nil {
 			return nil, err
 		}
 	}
@@ -68,23 +68,24 @@ type searched struct {
 }
 
 // authoriseSearch returns the ticket, and the part if it was searched before.
-// A part two and a replay rest on the chain that was verified for part one.
-func (s *Server) authoriseSearch(ctx context.Context, req *waypostv1.SearchRequest) (waypost.SignedTicket, *searched, error) {
+// A part two and a replay rest on the chain that was verified for part one; the
+// receipts are those of part one's chain.
+func (s *Server) authoriseSearch(ctx context.Context, req *waypostv1.SearchRequest) (waypost.SignedTicket, []waypost.SignedReceipt, *searched, error) {
 	ticket, receipts, err := s.admit(ctx, req.Ticket, req.Receipts, waypost.KindCheck, roster.Search)
 	if err != nil {
-		return ticket, nil, err
+		return ticket, nil, nil, err
 	}
 	before, err := s.searchesOf(ctx, ticket.ID)
 	if err != nil {
-		return ticket, nil, err
+		return ticket, nil, nil, err
 	}
 	if before[1] != nil {
-		return ticket, before[req.Part], s.signed(ticket)
+		return ticket, nil, before[req.Part], s.signed(ticket)
 	}
 	if req.Part != 1 {
-		return ticket, nil, waypost.Errorf(waypost.InvalidArgument, "part one of the search comes first")
+		return ticket, nil, nil, waypost.Errorf(waypost.InvalidArgument, "part one of the search comes first")
 	}
-	return ticket, nil, waypost.VerifyChain(ticket, receipts, s.Roster)
+	return ticket, receipts, nil, waypost.VerifyChain(ticket, receipts, s.Roster)
 }
 
 func (s *Server) searchesOf(ctx context.Context, id waypost.TicketID) (map[uint32]*searched, error) {
@@ -124,12 +125,16 @@ type planned struct {
 
 // plan gives every pointer a reference of this ticket and seals a notice to its
 // owner.
-func (s *Server) plan(ctx context.Context, t waypost.SignedTicket, hits []found) (plan, error) {
+func (s *Server) plan(ctx context.Context, t waypost.SignedTicket, receipts []waypost.SignedReceipt, hits []found) (plan, error) {
 	list := waypost.Candidates{Ticket: t.ID, TooMany: len(hits) > waypost.MaxCandidates}
 	hits = hits[:min(len(hits), waypost.MaxCandidates)]
 	var p plan
 	var err error
-	if p.entry, err = entryBody(t, journal.Field{Name: "candidates", Value: decimal(len(hits))}); err != nil {
+	entry := []journal.Field{{Name: "candidates", Value: decimal(len(hits))}}
+	if receipts != nil {
+		entry = append(entry, journal.Field{Name: "evaluations", Value: waypost.Places(receipts...)})
+	}
+	if p.entry, err = entryBody(t, entry...); err != nil {
 		return p, err
 	}
 	for _, f := range hits {
@@ -156,8 +161,8 @@ func (s *Server) plan(ctx context.Context, t waypost.SignedTicket, hits []found)
 
 // commit makes what was found the answer of this part for good, unless another
 // call with the same ticket has done so, and wakes the owners.
-func (s *Server) commit(ctx context.Context, t waypost.SignedTicket, part uint32, action waypost.Action, inputs [32]byte, hits []found) (*searched, error) {
-	p, err := s.plan(ctx, t, hits)
+func (s *Server) commit(ctx context.Context, t waypost.SignedTicket, receipts []waypost.SignedReceipt, part uint32, action waypost.Action, inputs [32]byte, hits []found) (*searched, error) {
+	p, err := s.plan(ctx, t, receipts, hits)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"log/slog"
 	"net"
@@ -108,7 +109,9 @@ func (s *Server) evaluate(ctx context.Context, t waypost.SignedTicket, raw []byt
 	if err != nil {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "the elements are not canonical ristretto255 elements other than the identity")
 	}
-	body, err := journal.Body(journal.TicketFields(t.Ticket)...)
+	// The ticket itself, as the state of inquiry signed it: who disputes an
+	// evaluation has to disown the signature.
+	body, err := journal.Body(journal.Field{Name: "ticket", Value: base64.StdEncoding.EncodeToString(t.Bytes())})
 	if err != nil {
 		return nil, err
 	}

@@ -43,7 +43,8 @@ CREATE TABLE inquiry (
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX inquiry_due ON inquiry (due) WHERE due IS NOT NULL;
 
--- One candidate of one inquiry, and how far it has come.
+-- One candidate of one inquiry, and how far it has come. statement is what its
+-- owner signed with the final answer.
 CREATE TABLE ask (
     ticket               BYTEA   NOT NULL,
     reference            BYTEA   NOT NULL,
@@ -54,13 +55,15 @@ CREATE TABLE ask (
     card_kind            TEXT    NOT NULL,
     termination_required INTEGER NOT NULL,
     refused              TEXT    NOT NULL,
+    statement            BYTEA   NOT NULL,
     PRIMARY KEY (ticket, reference)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX ask_unsent ON ask (owner) WHERE state = 0;
 
 -- What the hub told this state about searches that found its records, and how
 -- far the question has come. agreed is a bit for each of the ten slots; question
--- is the second leg that waits for a person to answer it, else empty.
+-- is the second leg that waits for a person to answer it, else empty. statement
+-- is the notice as the hub signed it.
 CREATE TABLE notice (
     ticket    BYTEA   NOT NULL,
     reference BYTEA   NOT NULL,
@@ -70,10 +73,20 @@ CREATE TABLE notice (
     agreed    INTEGER NOT NULL,
     signed    BYTEA   NOT NULL,
     question  BYTEA   NOT NULL,
+    tau       BYTEA   NOT NULL,
+    statement BYTEA   NOT NULL,
     at        BIGINT  NOT NULL,
     PRIMARY KEY (ticket, reference)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX notice_at ON notice (at);
+
+-- A ticket to publish under which something may have been published: one that a
+-- crash has cut off is abandoned in the ledger.
+CREATE TABLE publication (
+    ticket BYTEA  NOT NULL PRIMARY KEY,
+    signed BYTEA  NOT NULL,
+    due    BIGINT NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
 
 -- Ids of messages whose effects are committed: a second delivery changes nothing.
 CREATE TABLE inbox (

@@ -66,6 +66,7 @@ CREATE TABLE owed_notice (
     handle     BYTEA   NOT NULL,
     generation INTEGER NOT NULL,
     asking     TEXT    NOT NULL,
+    tau        BYTEA   NOT NULL,
     expires    BIGINT  NOT NULL,
     PRIMARY KEY (owner, ticket, reference)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
