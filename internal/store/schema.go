@@ -25,7 +25,7 @@ func schemaSets(role string) []string {
 	if role == "people" {
 		return []string{"store", role}
 	}
-	return []string{"store", "journal", role}
+	return []string{"store", "journal", "follow", role}
 }
 
 // migrate brings the schemas of role up to date. It looks at all of them
@@ -115,7 +115,7 @@ func roles() []string {
 	}
 	var names []string
 	for _, e := range entries {
-		if !slices.Contains([]string{"store", "journal", "test"}, e.Name()) {
+		if !slices.Contains([]string{"store", "journal", "follow", "test"}, e.Name()) {
 			names = append(names, e.Name())
 		}
 	}

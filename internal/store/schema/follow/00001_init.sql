@@ -1,0 +1,31 @@
+-- +goose Up
+-- The logs of others that are followed here. Rows are never deleted: what was
+-- seen once binds the log for ever.
+CREATE TABLE follow_log (
+    origin TEXT NOT NULL PRIMARY KEY,
+    member TEXT NOT NULL,
+    since BIGINT NOT NULL,      -- when it was first followed, Unix seconds
+    checkpoint BYTEA,           -- the newest that was verified; NULL before the first
+    cosigned BIGINT NOT NULL,   -- when that was last cosigned, Unix seconds; 0 before the first
+    broken TEXT,                -- set once, in words: it contradicted itself
+    contradiction BYTEA         -- the checkpoint that did
+) /* sqlite: STRICT, WITHOUT ROWID */;
+
+-- Receipts past their deadline whose leaf was not seen yet. id is the SHA-256
+-- of the receipt.
+CREATE TABLE follow_receipt (
+    origin TEXT NOT NULL,
+    seq BIGINT NOT NULL,
+    id BYTEA NOT NULL,
+    deadline BIGINT NOT NULL,   -- Unix seconds
+    ticket BYTEA NOT NULL,
+    receipt BYTEA NOT NULL,
+    PRIMARY KEY (origin, seq, id)
+) /* sqlite: STRICT, WITHOUT ROWID */;
+
+CREATE INDEX follow_receipt_deadline ON follow_receipt (origin, deadline);
+
+-- Evidence whose entry receipt_missed stands in the own ledger.
+CREATE TABLE follow_missed (
+    evidence TEXT NOT NULL PRIMARY KEY
+) /* sqlite: STRICT, WITHOUT ROWID */;
