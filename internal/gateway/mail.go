@@ -122,8 +122,21 @@ func (s *Server) handleAll(ctx context.Context, sealed [][]byte) []bool {
 			}
 		}
 		handling.Wait()
+		if notices && unnoticed(opened, done) {
+			break // a question of this batch may rest on it: all are tried again
+		}
 	}
 	return done
+}
+
+// unnoticed reports whether a notice of the batch could not be handled yet.
+func unnoticed(opened []*seal.Message, done []bool) bool {
+	for i, m := range opened {
+		if m != nil && m.Type == waypost.MessageNotice && !done[i] {
+			return true
+		}
+	}
+	return false
 }
 
 // unseal opens a message. If it cannot be opened, drop tells whether that is so
