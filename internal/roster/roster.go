@@ -38,8 +38,16 @@ type Roster struct {
 	Witnesses     []Witness     `json:"witnesses,omitempty"`
 	WitnessPolicy WitnessPolicy `json:"witness_policy,omitzero"`
 	// Auditors are the age recipients to whom every ledger's entries are opened.
-	Auditors   []string   `json:"auditors,omitempty"`
-	Governance Governance `json:"governance"`
+	Auditors []string `json:"auditors,omitempty"`
+	// Grants are bursts: more than the quota, for a while.
+	Grants []Grant `json:"grants,omitempty"`
+	// Announced is what a later version may contain.
+	Announced  []Announcement `json:"announced,omitempty"`
+	Governance Governance     `json:"governance"`
+
+	// shares, in what InForce returns, are the key holders of the whole
+	// roster: the shares of those not in force lie on the polynomial too.
+	shares []Member
 }
 
 // Witness is a C2SP tlog-witness.
@@ -113,11 +121,19 @@ type Member struct {
 	// Public is "https://host:port" of a hub's or key holder's public door: its
 	// log, at a hub the logs of the gateways, at a key holder its witness.
 	Public string `json:"public,omitempty"`
+	// From is when the member joins; until then it is not a member. Zero: it
+	// was there in version 1. It stays as it is while the member stays.
+	From time.Time `json:"from,omitzero"`
+	// Removed is the removal of a hub or key holder whose entry must stay: a
+	// roster has one hub, and the key holders' shares lie on one polynomial. It
+	// is not a member. Everybody else is removed by leaving out the entry.
+	Removed bool `json:"removed,omitempty"`
 
 	// For gateways.
 	Participation Participation `json:"participation,omitempty"`
 	Capabilities  []Capability  `json:"capabilities,omitempty"`
 	Quota         Quota         `json:"quota,omitzero"`
+	Rise          Rise          `json:"rise,omitzero"` // to come
 
 	// For key holders: the share index, 1 to n, and the public share, that is
 	// the share times the generator, ristretto255, 32 bytes.
@@ -143,6 +159,56 @@ type Quota struct {
 	PublishElementsForALoad int `json:"publish_elements_for_a_load"` // total granted for onboarding
 }
 
+// Rise is what a member gets at a later time.
+type Rise struct {
+	From         time.Time    `json:"from"`
+	Quota        Quota        `json:"quota,omitzero"`         // replaces the quota; zero: as it is
+	Capabilities []Capability `json:"capabilities,omitempty"` // on top of those it has
+}
+
+// GrantClass is what a Grant adds to.
+type GrantClass string
+
+const (
+	AttendedChecks    GrantClass = "attended"   // tickets, on top of TicketsPerDay
+	UnattendedChecks  GrantClass = "unattended" // tickets, on top of UnattendedPerDay and TicketsPerDay
+	PublishedElements GrantClass = "publish"    // elements, on top of PublishElementsPerDay
+)
+
+// Grant is a burst: Extra tickets or elements in all, not a day, from From
+// until before Until, taken when the quota is used up. Two grants to one member
+// in one class never overlap.
+type Grant struct {
+	Member string     `json:"member"` // a gateway
+	Class  GrantClass `json:"class"`
+	Extra  int        `json:"extra"`
+	From   time.Time  `json:"from"`
+	Until  time.Time  `json:"until"`
+}
+
+// Announcement says what a later version, one that begins at From or after,
+// may contain. It changes nothing by itself. It is the way of what all parties
+// must agree on within one version; what concerns one member and is looked up
+// when it is used takes effect by the clock (Member.From, Rise, Grant).
+type Announcement struct {
+	From          time.Time         `json:"from"`
+	Purposes      []waypost.Purpose `json:"purposes,omitempty"`      // added
+	Threshold     int               `json:"threshold,omitempty"`     // lowered to
+	GroupKey      []byte            `json:"group_key,omitempty"`     // of the next epoch
+	WitnessPolicy WitnessPolicy     `json:"witness_policy,omitzero"` // lowered to
+	Witnesses     []Witness         `json:"witnesses,omitempty"`     // added
+	Auditors      []string          `json:"auditors,omitempty"`      // added
+	Keys          []KeyChange       `json:"keys,omitempty"`          // replaced
+}
+
+// KeyChange announces keys of a member; those that stay are left out.
+type KeyChange struct {
+	Member     string            `json:"member"`
+	Identity   ed25519.PublicKey `json:"identity,omitempty"`
+	LogKey     ed25519.PublicKey `json:"log_key,omitempty"`
+	WitnessKey ed25519.PublicKey `json:"witness_key,omitempty"`
+}
+
 // Can reports whether the member has the capability.
 func (m Member) Can(c Capability) bool {
 	return slices.Contains(m.Capabilities, c)
@@ -158,11 +224,13 @@ func (r *Roster) Member(name string) (Member, bool) {
 	return Member{}, false
 }
 
-// Hub returns the one hub of a valid roster.
+// Hub returns the one hub of a valid roster, removed or not: whether it may
+// take part is for the View to say.
 func (r *Roster) Hub() Member { return r.withRole(Hub)[0] }
 
-// Holders returns the key holders by index: the holder with share index i is
-// at position i-1.
+// Holders returns the key holders by share index. In a roster as signed the
+// holder with index i is at position i-1; among those in force there may be
+// gaps.
 func (r *Roster) Holders() []Member {
 	holders := r.withRole(KeyHolder)
 	sort.Slice(holders, func(a, b int) bool { return holders[a].Index < holders[b].Index })
@@ -177,14 +245,19 @@ func (r *Roster) Gateways() []Member {
 }
 
 // Keys returns the OPRF public keys: the group key and the key holders' public
-// shares, which must lie on one polynomial with it.
+// shares, which must lie on one polynomial with it. They include the shares of
+// key holders that are not in force.
 func (r *Roster) Keys() (*toprf.PublicKeys, error) {
 	group, err := toprf.DecodeElement(r.GroupKey)
 	if err != nil {
 		return nil, invalid("the group key is not a group element")
 	}
 	var shares []toprf.Element
-	for _, h := range r.Holders() {
+	holders := r.shares
+	if holders == nil {
+		holders = r.Holders()
+	}
+	for _, h := range holders {
 		share, err := toprf.DecodeElement(h.PublicShare)
 		if err != nil {
 			return nil, invalid("the public share of %s is not a group element", h.Name)

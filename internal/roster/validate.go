@@ -21,7 +21,6 @@ const (
 	maxMembers    = 128
 	maxHolders    = 32
 	maxGovernance = 32
-	maxWitnesses  = 32
 	maxPurposes   = 64
 	maxQuota      = 1_000_000_000
 )
@@ -37,7 +36,8 @@ var (
 // share indices 1 to n, and that the public shares combine to the group key.
 // The first fault found is returned as an InvalidArgument error in words.
 func (r *Roster) Validate() error {
-	for _, check := range []func() error{r.checkHead, r.checkMembers, r.checkUnique, r.checkHolders, r.Governance.check} {
+	for _, check := range []func() error{r.checkHead, r.checkMembers, r.checkHolders, r.checkWitnesses,
+		r.checkTimes, r.checkGrants, r.checkAnnounced, r.Governance.check, r.checkUnique} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -67,28 +67,17 @@ func (r *Roster) checkHead() error {
 		return invalid("the group key is 32 bytes")
 	case len(r.Purposes) == 0 || len(r.Purposes) > maxPurposes || repeats(r.Purposes):
 		return invalid("it names 1 to %d purposes, each once", maxPurposes)
-	case len(r.Witnesses) > maxWitnesses || repeats(witnessKeys(r)):
-		return invalid("it names at most %d witnesses, each once", maxWitnesses)
 	}
-	for _, p := range r.Purposes {
+	return checkPurposes(r.Purposes)
+}
+
+func checkPurposes(list []waypost.Purpose) error {
+	for _, p := range list {
 		if !wordShape.MatchString(string(p)) {
 			return invalid("a purpose is a word in lower case")
 		}
 	}
-	for _, w := range r.Witnesses {
-		if !vkeyShape.MatchString(w.Key) {
-			return invalid("a witness is a verifier key name+hash+keydata")
-		}
-	}
 	return nil
-}
-
-func witnessKeys(r *Roster) []string {
-	keys := make([]string, len(r.Witnesses))
-	for i, w := range r.Witnesses {
-		keys[i] = w.Key
-	}
-	return keys
 }
 
 func (r *Roster) checkMembers() error {
@@ -145,8 +134,12 @@ func (m Member) checkGateway() error {
 	switch {
 	case err != nil || j != m.Jurisdiction || m.Name != string(j):
 		return fault("a gateway is named after its jurisdiction, two capital letters")
-	case m.URL != "":
+	case m.URL != "" || m.Public != "":
 		return fault("a gateway dials out and has no URL")
+	case m.Removed:
+		return fault("a gateway is removed by leaving it out")
+	case m.WitnessKey != nil:
+		return fault("only key holders have a witness key")
 	case m.Index != 0 || m.PublicShare != nil:
 		return fault("only key holders have a share")
 	case m.Participation != Full && m.Participation != Loading && m.Participation != InquiryOnly:
@@ -161,53 +154,104 @@ func (m Member) checkGateway() error {
 			return fault("unknown capability")
 		}
 	}
-	q := m.Quota
-	for _, n := range []int{q.TicketsPerDay, q.UnattendedPerDay, q.TicketsPerOperatorHour, q.Operators,
-		q.PublishElementsPerDay, q.PublishElementsForALoad} {
-		if n < 0 || n > maxQuota {
+	for _, n := range m.Quota.fields() {
+		if *n.limit < 0 || *n.limit > maxQuota {
 			return fault("a quota is negative or absurd")
 		}
 	}
-	return nil
+	return m.checkRise()
+}
+
+// checkRise insists that a rise raises, so that a reader of the roster is not
+// misled. What the member will be must be valid as well.
+func (m Member) checkRise() error {
+	rise := m.Rise
+	if rise.From.IsZero() {
+		if rise.Quota != (Quota{}) || len(rise.Capabilities) > 0 {
+			return fault("a rise has a time from which it counts")
+		}
+		return nil
+	}
+	then := m.at(rise.From)
+	raised := len(rise.Capabilities) > 0
+	fields, later := m.Quota.fields(), then.Quota.fields()
+	for i := range fields {
+		if *later[i].limit < *fields[i].limit {
+			return fault("a rise lowers a quota: what is taken away is taken at once")
+		}
+		raised = raised || *later[i].limit > *fields[i].limit
+	}
+	if !raised {
+		return fault("a rise raises nothing")
+	}
+	return then.checkGateway()
 }
 
 func (m Member) checkServer() error {
-	if m.Jurisdiction != "" || m.Participation != "" || len(m.Capabilities) > 0 || m.Quota != (Quota{}) {
-		return fault("jurisdiction, participation, capabilities and quota are for gateways")
+	if m.Jurisdiction != "" || m.Participation != "" || len(m.Capabilities) > 0 || m.Quota != (Quota{}) ||
+		!m.Rise.From.IsZero() || m.Rise.Quota != (Quota{}) || len(m.Rise.Capabilities) > 0 {
+		return fault("jurisdiction, participation, capabilities, quota and rise are for gateways")
 	}
 	if m.Role == Hub && (m.Index != 0 || m.PublicShare != nil) {
 		return fault("only key holders have a share")
 	}
+	if m.Role == Hub && m.WitnessKey != nil {
+		return fault("only key holders have a witness key")
+	}
+	if m.WitnessKey != nil && !soundKey(m.WitnessKey) {
+		return fault("the witness key is not a sound Ed25519 key")
+	}
 	if m.Role == KeyHolder && len(m.PublicShare) != 32 {
 		return fault("a public share is 32 bytes")
 	}
-	u, err := url.Parse(m.URL)
-	if err != nil || len(m.URL) > 300 || u.Scheme != "https" || u.Hostname() == "" || u.Port() == "" ||
-		m.URL != "https://"+u.Host {
+	if !bareURL(m.URL) {
 		return fault("its URL is https://host:port and nothing more")
+	}
+	if m.Public != "" && (!bareURL(m.Public) || m.Public == m.URL) {
+		return fault("its public URL is https://host:port and nothing more, and not its other one")
 	}
 	return nil
 }
 
-// checkUnique refuses one name, address or key in two places. Identity and log
-// keys share one set: a key has one purpose.
+// bareURL reports whether s is https://host:port.
+func bareURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && len(s) <= maxURL && u.Scheme == "https" && u.Hostname() != "" && u.Port() != "" && s == "https://"+u.Host
+}
+
+// checkUnique refuses one name, address or key in two places. All keys that
+// sign share one set, those of witnesses and governance included: a key has one
+// purpose and one owner.
 func (r *Roster) checkUnique() error {
 	seen := make(map[string]bool)
+	take := func(set, value string) bool {
+		taken := seen[set+value]
+		seen[set+value] = value != ""
+		return taken
+	}
 	for _, m := range r.Members {
 		for _, x := range []struct{ what, set, value string }{
 			{"name", "name", strings.ToLower(m.Name)},
 			{"URL", "url", m.URL},
+			{"public URL", "url", m.Public},
 			{"certificate key", "cert", string(m.CertKey[:])},
 			{"identity key", "key", string(m.Identity)},
 			{"log key", "key", string(m.LogKey)},
+			{"witness key", "key", string(m.WitnessKey)},
 		} {
-			if x.value == "" {
-				continue
-			}
-			if seen[x.set+x.value] {
+			if take(x.set, x.value) {
 				return invalid("member %s: its %s is used twice", m.Name, x.what)
 			}
-			seen[x.set+x.value] = true
+		}
+	}
+	for _, w := range r.Witnesses {
+		if take("key", string(w.publicKey())) || take("witness", w.Key[:strings.IndexByte(w.Key, '+')]) {
+			return invalid("the name or key of an outside witness is used twice")
+		}
+	}
+	for _, key := range r.Governance.Keys {
+		if take("key", string(Witness{Key: key}.publicKey())) {
+			return invalid("a governance key is used for something else")
 		}
 	}
 	return nil
@@ -225,6 +269,9 @@ func (r *Roster) checkHolders() error {
 	}
 	if r.Threshold < 1 || r.Threshold > len(holders) {
 		return invalid("the threshold is 1 to the number of key holders, %d", len(holders))
+	}
+	if !slices.ContainsFunc(holders, func(h Member) bool { return h.inForce(r.NotBefore) }) {
+		return invalid("no key holder is in force when it begins")
 	}
 	_, err := r.Keys()
 	return err

@@ -50,11 +50,6 @@ func TestValidate(t *testing.T) {
 		{"purposes", func(r *Roster) { r.Purposes = nil }},
 		{"purposes", func(r *Roster) { r.Purposes = append(r.Purposes, r.Purposes[0]) }},
 		{"purpose is", func(r *Roster) { r.Purposes = []waypost.Purpose{"Issue ID"} }},
-		{"witness is", func(r *Roster) { r.Witnesses = []Witness{{Key: "w.example"}} }},
-		{"witnesses, each once", func(r *Roster) {
-			w := Witness{Key: "w.example+0123abcd+AAAA", URL: "https://w.example"}
-			r.Witnesses = []Witness{w, w}
-		}},
 
 		{"one hub, not 0", func(r *Roster) { r.Members = r.Members[1:] }},
 		{"one hub, not 2", func(r *Roster) {
