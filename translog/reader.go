@@ -1,0 +1,6 @@
+package translog
+
+import "filippo.io/torchwood"
+
+// Reader reads the objects of one log.
+type Reader = torchwood.TileReader
