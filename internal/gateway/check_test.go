@@ -320,7 +320,32 @@ func TestClerkGone(t *testing.T) {
 	if _, err := exchange.Gateway("AZ").Check(ctx, gateway.Applicant{Person: someone()}, clerk); err == nil {
 		t.Error("a check without a clerk was made")
 	}
-	if n, err := exchange.Gateway("AZ").Count(t.Context(), `SELECT count(*) FROM inquiry WHERE due IS NOT NULL`); n != 0 || err != nil {
+	if n, err := exchange.Gateway("AZ").Count(t.Context(), `SELECT count(*) FROM inquiry WHERE due IS NOT NULL AND state <> 1`); n != 0 || err != nil {
 		t.Errorf("%d checks are due (%v)", n, err)
+	}
+}
+
+// TestTimeOver: a check that a state never answers ends in the ledger when
+// nobody can answer it any more, and says so. What comes all the same changes
+// nothing there.
+func TestTimeOver(t *testing.T) {
+	p := someone()
+	loadAll(t, "CA", []waypost.Record{record("CA", p)})
+	start := stop(t, "CA")
+	a, err := exchange.Gateway("AZ").Check(t.Context(), gateway.Applicant{Person: p}, clerk)
+	if err != nil || a.Complete {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	if err := exchange.Gateway("AZ").TimeOver(t.Context(), a.Ticket); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the check ends", func() bool { return count(entries(t, "AZ", a.Ticket), "outcome") == 1 })
+	start()
+	eventually(t, "California answers", func() bool {
+		late, err := exchange.Gateway("AZ").Answer(t.Context(), a.Ticket)
+		return err == nil && late.Best() == waypost.Match
+	})
+	if got := entries(t, "AZ", a.Ticket); strings.Join(got, " ") != "ask outcome" {
+		t.Errorf("Arizona's ledger says %q", got)
 	}
 }

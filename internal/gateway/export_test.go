@@ -133,7 +133,7 @@ func (s *Server) Waiting() int {
 // CutOff makes every check that is open due for housekeeping.
 func (s *Server) CutOff(ctx context.Context) error {
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`UPDATE inquiry SET due = 0 WHERE due IS NOT NULL`)
+		_, err := tx.Exec(`UPDATE inquiry SET due = 0 WHERE due IS NOT NULL AND state <> 1`)
 		return err
 	})
 }
@@ -233,3 +233,11 @@ func SameNameKeys(a, b waypost.Person) bool {
 
 // ApplicantFromProto reads an applicant.
 var ApplicantFromProto = fromProto
+
+// TimeOver makes it so late that nobody can answer the check any more.
+func (s *Server) TimeOver(ctx context.Context, id waypost.TicketID) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE inquiry SET due = 0 WHERE ticket = $1`, id[:])
+		return err
+	})
+}
