@@ -40,8 +40,9 @@
 // # Schemas
 //
 // Migrations (goose) lie in schema/<role>/NNNNN_name.sql; schema/store applies
-// to every database and schema/journal to every role that keeps a ledger. Each
-// set has its own version table. For SQLite the types BIGINT and BYTEA become
+// to every database, schema/journal to every role that keeps a ledger and
+// schema/witness to every role that cosigns those of others. Each set has its
+// own version table. For SQLite the types BIGINT and BYTEA become
 // INTEGER and BLOB, and a marker at the end of CREATE TABLE becomes table
 // options, which leaves a comment for any other engine:
 //

@@ -20,10 +20,14 @@ var schemas embed.FS
 
 // schemaSets lists the migrations of a role, in the order they apply. The
 // people of a state (its own licensing records, synthetic or loaded) are no
-// business of the exchange and have no ledger.
+// business of the exchange and have no ledger; neither has a witness that
+// stands alone. A key holder is a witness too.
 func schemaSets(role string) []string {
-	if role == "people" {
+	switch role {
+	case "people", "witness":
 		return []string{"store", role}
+	case "keyholder":
+		return []string{"store", "journal", "follow", "witness", role}
 	}
 	return []string{"store", "journal", "follow", role}
 }

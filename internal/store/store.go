@@ -71,7 +71,7 @@ type engine interface {
 }
 
 // Open opens the database at url for one role ("keyholder", "hub", "gateway",
-// "people") and brings its schema up to date. The url is "sqlite:" and a file
+// "witness", "people") and brings its schema up to date. The url is "sqlite:" and a file
 // path whose folder must exist; the file is created, for this user only, if it
 // does not. It is an error, in words, if another process has the file, if it
 // belongs to another role or another program, or if a newer version wrote it.
