@@ -114,7 +114,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	if !ok || me.Role != roster.Gateway {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "%s is not a member state of the roster", config.State)
 	}
-	keys, err := publicKeys(deps.Roster.Current())
+	keys, err := deps.Roster.Current().Keys()
 	if err != nil {
 		return nil, err
 	}
@@ -130,22 +130,6 @@ func derive(secret [32]byte, use string) []byte {
 	m := hmac.New(sha256.New, secret[:])
 	m.Write([]byte("waypost gateway v1 " + use))
 	return m.Sum(nil)
-}
-
-func publicKeys(r *roster.Roster) (*toprf.PublicKeys, error) {
-	group, err := toprf.DecodeElement(r.GroupKey)
-	if err != nil {
-		return nil, err
-	}
-	var shares []toprf.Element
-	for _, h := range r.Holders() {
-		share, err := toprf.DecodeElement(h.PublicShare)
-		if err != nil {
-			return nil, err
-		}
-		shares = append(shares, share)
-	}
-	return toprf.NewPublicKeys(r.Threshold, group, shares)
 }
 
 // Run announces the encryption key, delivers what is in the outbox and works

@@ -185,6 +185,10 @@ func TestIdentityChanged(t *testing.T) {
 	renewed, _, err := ed25519.GenerateKey(nil)
 	must(t, err)
 	r.Update(func(n *roster.Roster) {
+		n.Announced = []roster.Announcement{{From: n.NotBefore.Add(roster.Delay), Keys: []roster.KeyChange{{Member: "CA", Identity: renewed}}}}
+	})
+	r.Advance(roster.Delay + time.Second)
+	r.Update(func(n *roster.Roster) {
 		for i := range n.Members {
 			if n.Members[i].Name == "CA" {
 				n.Members[i].Identity = renewed

@@ -1,9 +1,6 @@
 package roster
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 const (
 	maxGrants    = 128
@@ -123,10 +120,4 @@ func (q *Quota) fields() []limit {
 		{"publish_elements_per_day", &q.PublishElementsPerDay},
 		{"publish_elements_for_a_load", &q.PublishElementsForALoad},
 	}
-}
-
-// announced reports whether an announcement that is due at the time satisfies
-// the condition.
-func (r *Roster) announced(at time.Time, condition func(Announcement) bool) bool {
-	return slices.ContainsFunc(r.Announced, func(a Announcement) bool { return !at.Before(a.From) && condition(a) })
 }

@@ -245,7 +245,7 @@ func (r *Roster) checkUnique() error {
 		}
 	}
 	for _, w := range r.Witnesses {
-		if take("key", string(w.publicKey())) || take("witness", w.Key[:strings.IndexByte(w.Key, '+')]) {
+		if take("key", string(w.publicKey())) || take("witness", w.name()) {
 			return invalid("the name or key of an outside witness is used twice")
 		}
 	}

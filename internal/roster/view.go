@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"sync"
 	"sync/atomic"
@@ -33,10 +34,24 @@ type View struct {
 // chain is a run of consecutive rosters, oldest first. It is never modified.
 type chain []*indexed
 
-// indexed is a roster with lookups by name and by certificate.
+// indexed is a roster as signed, and what it amounts to in each of the phases
+// that its own times divide it into, the earliest first.
 type indexed struct {
-	*Roster
+	lookup
+	signed []byte
 	hash   Digest
+	phases []phase
+}
+
+// phase is what is in force from a time until the next phase.
+type phase struct {
+	lookup
+	from time.Time
+}
+
+// lookup is a roster whose members can be found by name and by certificate.
+type lookup struct {
+	*Roster
 	byName map[string]*Member
 	byCert map[Digest]*Member
 }
@@ -54,7 +69,7 @@ func NewView(trusted Governance, now func() time.Time, signed ...[]byte) (*View,
 	if err != nil {
 		return nil, err
 	}
-	head, err := index(first)
+	head, err := index(first, signed[0])
 	if err != nil {
 		return nil, err
 	}
@@ -89,13 +104,27 @@ func (v *View) Update(signed ...[]byte) error {
 	return nil
 }
 
-// Current returns the newest roster. It may have run out since: Allowed and
-// Accepts say so.
-func (v *View) Current() *Roster { return v.chain().last().Roster }
+// Current returns what the newest roster amounts to at this time: see
+// [Roster.InForce]. It may have run out since: Allowed and Accepts say so.
+func (v *View) Current() *Roster { return v.inForce().Roster }
 
-// Member returns the member of that name in the current roster.
+// Latest returns the newest roster as it was signed, to which a successor is
+// made.
+func (v *View) Latest() *Roster { return v.chain().last().Roster }
+
+// Signed returns the signed note of a version, if it is known here: the newest
+// one and those before it, back to a year.
+func (v *View) Signed(version uint64) ([]byte, bool) {
+	x := v.chain().version(version)
+	if x == nil {
+		return nil, false
+	}
+	return bytes.Clone(x.signed), true
+}
+
+// Member returns the member of that name, if it is one at this time.
 func (v *View) Member(name string) (Member, bool) {
-	m, ok := v.chain().last().byName[name]
+	m, ok := v.inForce().byName[name]
 	if !ok {
 		return Member{}, false
 	}
@@ -107,13 +136,14 @@ func (v *View) Member(name string) (Member, bool) {
 // roster the key pinned there is good too, for one who is still a member; in
 // the Member returned CertKey is the key that was asked for.
 func (v *View) ByCert(spki [32]byte) (Member, bool) {
-	c := v.chain()
-	if m, ok := c.last().byCert[spki]; ok {
+	c, at := v.chain(), v.now()
+	now := c.last().inForce(at)
+	if m, ok := now.byCert[spki]; ok {
 		return *m, true
 	}
-	if previous := c.inGrace(v.now()); previous != nil {
+	if previous := c.inGrace(at); previous != nil {
 		if old, ok := previous.byCert[spki]; ok {
-			if m, ok := c.last().byName[old.Name]; ok {
+			if m, ok := now.byName[old.Name]; ok {
 				renewed := *m
 				renewed.CertKey = spki
 				return renewed, true
@@ -196,8 +226,13 @@ func (v *View) identity(version uint64, name string, role Role) (ed25519.PublicK
 	if !ok || role != "" && then.Role != role {
 		return nil, waypost.Errorf(waypost.PermissionDenied, "the sender is not in roster version %d in that role", version)
 	}
-	if _, still := v.Member(name); !still {
-		return nil, waypost.Errorf(waypost.PermissionDenied, "%s is no longer a member", name)
+	now, still := v.Member(name)
+	if !still {
+		return nil, waypost.Errorf(waypost.PermissionDenied, "%s is not a member now", name)
+	}
+	// One that left and joined again with another key left because of the old.
+	if !now.Identity.Equal(then.Identity) && now.From.After(named.NotBefore) {
+		return nil, waypost.Errorf(waypost.PermissionDenied, "the key that roster version %d names for %s is withdrawn", version, name)
 	}
 	return then.Identity, nil
 }
@@ -218,6 +253,8 @@ func (v *View) named(version uint64) (*indexed, error) {
 }
 
 func (v *View) chain() chain { return *v.state.Load() }
+
+func (v *View) inForce() lookup { return v.chain().last().inForce(v.now()) }
 
 func (c chain) last() *indexed { return c[len(c)-1] }
 
@@ -247,7 +284,7 @@ func (c chain) extend(signed [][]byte) (chain, error) {
 		if err != nil {
 			return nil, err
 		}
-		next, err := index(r)
+		next, err := index(r, s)
 		if err != nil {
 			return nil, err
 		}
@@ -285,22 +322,46 @@ func (a *indexed) precedes(b *indexed) error {
 		return invalid("the group key changes only with the epoch")
 	}
 	for name, m := range a.byName {
-		if later, ok := b.byName[name]; ok && later.Role != m.Role {
+		later, ok := b.byName[name]
+		switch {
+		case !ok:
+		case later.Role != m.Role:
 			return invalid("%s cannot change its role", name)
+		case m.inForce(b.NotBefore) && later.inForce(b.NotBefore) && !later.From.Equal(m.From):
+			return invalid("the time from which %s is a member cannot change while it is one", name)
 		}
 	}
-	return nil
+	return tooSoon(a.Roster, b.Roster, b.NotBefore, b.NotBefore.Add(Delay))
 }
 
-func index(r *Roster) (*indexed, error) {
+func index(r *Roster, signed []byte) (*indexed, error) {
 	hash, err := r.Hash()
 	if err != nil {
 		return nil, err
 	}
-	x := &indexed{Roster: r, hash: hash, byName: make(map[string]*Member), byCert: make(map[Digest]*Member)}
-	for i := range r.Members {
-		m := &r.Members[i]
-		x.byName[m.Name], x.byCert[m.CertKey] = m, m
+	x := &indexed{signed: bytes.Clone(signed), hash: hash, lookup: r.lookup(func(Member) bool { return true })}
+	for _, from := range append([]time.Time{{}}, r.moments()...) {
+		x.phases = append(x.phases, phase{r.InForce(from).lookup(func(m Member) bool { return m.inForce(from) }), from})
 	}
 	return x, nil
+}
+
+// lookup finds those members who are wanted.
+func (r *Roster) lookup(wanted func(Member) bool) lookup {
+	l := lookup{Roster: r, byName: make(map[string]*Member), byCert: make(map[Digest]*Member)}
+	for i := range r.Members {
+		if m := &r.Members[i]; wanted(*m) {
+			l.byName[m.Name], l.byCert[m.CertKey] = m, m
+		}
+	}
+	return l
+}
+
+// inForce is what counts at the time.
+func (x *indexed) inForce(at time.Time) lookup {
+	i := len(x.phases) - 1
+	for i > 0 && at.Before(x.phases[i].from) {
+		i--
+	}
+	return x.phases[i].lookup
 }

@@ -57,6 +57,7 @@ func change(r *Roster, name string, f func(*Member)) {
 
 func TestGrace(t *testing.T) {
 	one, c := sample(t), &clock{at: start}
+	one.Announced = []Announcement{{From: start.Add(Delay), Keys: []KeyChange{{Member: "CA", Identity: testPublic("CA identity 2")}}}}
 	v := genesis(t, one, c)
 	wantError(t, v.Accepts(2), waypost.Unavailable, "not known here yet")
 
@@ -105,7 +106,7 @@ func TestGrace(t *testing.T) {
 		}
 	}
 	_, err := v.StateKey(1, "NV")
-	wantError(t, err, waypost.PermissionDenied, "NV is no longer a member")
+	wantError(t, err, waypost.PermissionDenied, "NV is not a member now")
 	_, err = v.HolderKey(1, "CA")
 	wantError(t, err, waypost.PermissionDenied, "not in roster version 1 in that role")
 	_, err = v.StateKey(1, "hub")

@@ -79,6 +79,12 @@ func (w Witness) check() error {
 	return nil
 }
 
+// name is that of the witness's key.
+func (w Witness) name() string {
+	name, _, _ := strings.Cut(w.Key, "+")
+	return name
+}
+
 // publicKey is the Ed25519 key of the witness, nil if there is none: what
 // follows the second plus, less the byte of the type.
 func (w Witness) publicKey() []byte {

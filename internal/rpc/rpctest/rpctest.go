@@ -107,7 +107,7 @@ func (x *Exchange) Party(name string) *Party { return x.party[name] }
 // members.
 func (x *Exchange) Update(change func(*roster.Roster)) {
 	x.t.Helper()
-	current := x.View.Current()
+	current := x.View.Latest()
 	next := *current
 	next.Version++
 	next.Members = append([]roster.Member(nil), current.Members...)
