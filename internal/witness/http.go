@@ -1,0 +1,94 @@
+package witness
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+)
+
+const (
+	// maxRequests are handled at the same time; more are told to come again.
+	maxRequests = 256
+	// requestTime is how long a request may take to arrive.
+	requestTime = 5 * time.Second
+	sizeType    = "text/x.tlog.size"
+)
+
+// Handler serves add-checkpoint below a submission prefix that the caller has
+// stripped.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /add-checkpoint", s.serveAdd)
+	return mux
+}
+
+func (s *Server) serveAdd(w http.ResponseWriter, r *http.Request) {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	default:
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many requests at once: try again in a second", http.StatusServiceUnavailable)
+		return
+	}
+	defer func() {
+		if recover() != nil {
+			s.Log.Error("panic in a request", "stack", string(debug.Stack()))
+			http.Error(w, "internal error", http.StatusInternalServerError)
+		}
+	}()
+	// A server with longer limits than these may carry the handler too. One that
+	// cannot set them has limits of its own.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(requestTime))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		http.Error(w, "a request is at most "+strconv.Itoa(maxBody)+" bytes", http.StatusRequestEntityTooLarge)
+		return
+	}
+	if err != nil {
+		http.Error(w, "the request did not arrive whole", http.StatusBadRequest)
+		return
+	}
+	line, err := s.add(r.Context(), body)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	// Who has left asks again.
+	_, _ = w.Write(line)
+}
+
+// refuse answers with the status that C2SP tlog-witness names. What went wrong
+// in here is no business of the caller.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if known, ok := errors.AsType[*conflict](err); ok {
+		w.Header().Set("Content-Type", sizeType)
+		w.WriteHeader(http.StatusConflict)
+		_, _ = io.WriteString(w, strconv.FormatInt(known.size, 10)+"\n")
+		return
+	}
+	for _, refusal := range []struct {
+		err    error
+		status int
+	}{
+		{errMalformed, http.StatusBadRequest},
+		{errOldSize, http.StatusBadRequest},
+		{errUnknown, http.StatusNotFound},
+		{errUnsigned, http.StatusForbidden},
+		{errProof, http.StatusUnprocessableEntity},
+		{errPace, http.StatusTooManyRequests},
+	} {
+		if errors.Is(err, refusal.err) {
+			http.Error(w, refusal.err.Error(), refusal.status)
+			return
+		}
+	}
+	if r.Context().Err() == nil {
+		s.Log.Error("a checkpoint was not cosigned", "cause", err)
+	}
+	http.Error(w, "internal error", http.StatusInternalServerError)
+}
