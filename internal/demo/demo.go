@@ -19,6 +19,8 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/cluster"
+	"github.com/waypost/waypost/internal/install"
+	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/population"
 )
 
@@ -40,6 +42,7 @@ type Demo struct {
 	options  Options
 	exchange *cluster.Cluster
 	people   *population.Population
+	auditor  *journal.Opener
 }
 
 // Open starts the exchange in the folder, which is made at the first call, and
@@ -51,6 +54,9 @@ func Open(ctx context.Context, o Options) (*Demo, error) {
 	d.exchange, err = cluster.Open(ctx, cluster.Config{Dir: o.Dir, States: o.States, Log: o.Log})
 	if err != nil {
 		return nil, err
+	}
+	if d.auditor, err = install.Auditor(o.Dir); err != nil {
+		return nil, errors.Join(err, d.Close())
 	}
 	r := d.exchange.Roster()
 	fmt.Fprintf(o.Out, "  1 hub, %d key holders of which any %d make a token (nobody holds the key), %d states: %s\n",

@@ -15,6 +15,9 @@ import (
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/cluster"
+	"github.com/waypost/waypost/internal/install"
+	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/journal/journaltest"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -216,7 +219,7 @@ func searchRows(t *testing.T, dir, role string, pieces personal) {
 	}
 	defer db.Close()
 	rows := 0
-	for _, text := range texts(t, db, kind) {
+	for _, text := range append(texts(t, db, kind), ledger(t, dir, role, db)...) {
 		rows++
 		if pieces.in(text) {
 			t.Errorf("%s: a row holds personal data; its beginning: %.40s", role, text)
@@ -227,9 +230,37 @@ func searchRows(t *testing.T, dir, role string, pieces personal) {
 	}
 }
 
-// texts returns every value of a text column, and every ledger entry.
+// ledger returns every entry of a role's ledger as its auditor reads it.
+func ledger(t *testing.T, dir, role string, db *store.DB) (all []string) {
+	t.Helper()
+	j, err := journal.Open(context.Background(), db, "waypost.test/"+role+"/1", journaltest.Recipient())
+	if err != nil {
+		t.Fatal(err)
+	}
+	auditor, err := install.Auditor(filepath.Dir(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		entries, err := auditor.Read(context.Background(), j, uint64(len(all)), 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) == 0 {
+			return all
+		}
+		for _, e := range entries {
+			if !e.Opened {
+				t.Fatalf("%s: entry %d is not opened to the auditor", role, e.Seq)
+			}
+			all = append(all, e.Kind+" "+string(e.Body))
+		}
+	}
+}
+
+// texts returns every value of a text column.
 func texts(t *testing.T, db *store.DB, kind string) (all []string) {
-	queries := []string{`SELECT CAST(body AS TEXT) FROM journal`, `SELECT member || ' ' || class FROM quota`}
+	queries := []string{`SELECT kind FROM journal`, `SELECT member || ' ' || class FROM quota`}
 	if kind == "hub" {
 		queries = append(queries, `SELECT owner FROM pointer`, `SELECT recipient FROM mailbox`, `SELECT recipient FROM box`, `SELECT member FROM encryption_key`)
 	}

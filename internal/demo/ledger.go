@@ -13,14 +13,14 @@ import (
 
 const page = 1000
 
-// scan reads a running role's whole ledger.
+// scan reads a running role's whole ledger, as an auditor.
 func (d *Demo) scan(ctx context.Context, role string, each func(journal.Stored)) error {
 	r := d.exchange.Role(role)
 	if r == nil {
 		return fmt.Errorf("%s is not running", role)
 	}
 	for from := uint64(0); ; {
-		batch, err := r.Journal.Read(ctx, from, page)
+		batch, err := d.auditor.Read(ctx, r.Journal, from, page)
 		if err != nil {
 			return err
 		}

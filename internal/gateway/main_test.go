@@ -23,6 +23,7 @@ import (
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/cluster"
 	"github.com/waypost/waypost/internal/gateway"
+	"github.com/waypost/waypost/internal/install"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/store"
 )
@@ -268,10 +269,17 @@ func entries(t *testing.T, role string, id waypost.TicketID) (kinds []string) {
 	return kinds
 }
 
+// auditor reads every role's ledger, whichever process wrote it.
+var auditor = sync.OnceValues(func() (*journal.Opener, error) { return install.Auditor(exchangeDir) })
+
 func journalOf(t *testing.T, role string) (all []journal.Stored) {
 	t.Helper()
+	opener, err := auditor()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for {
-		page, err := exchange.Role(role).Journal.Read(t.Context(), uint64(len(all)), 1000)
+		page, err := opener.Read(t.Context(), exchange.Role(role).Journal, uint64(len(all)), 1000)
 		if err != nil {
 			t.Fatal(err)
 		}

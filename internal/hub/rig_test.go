@@ -18,6 +18,7 @@ import (
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/hub"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/journal/journaltest"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc/rpctest"
 	"github.com/waypost/waypost/internal/seal"
@@ -84,7 +85,7 @@ func (r *rig) start() {
 		return nil
 	}))
 	must(r.t, err)
-	r.journal, err = journal.Open(context.Background(), r.db, "rpctest/hub/1")
+	r.journal, err = journal.Open(context.Background(), r.db, "rpctest/hub/1", journaltest.Recipient())
 	must(r.t, err)
 	server, err := hub.New(hub.Config{Name: "hub"}, r.deps())
 	must(r.t, err)
@@ -234,7 +235,7 @@ func (r *rig) receipt(raw []byte, p permit, action waypost.Action, inputs [32]by
 	if receipt.Receipt != want {
 		r.t.Errorf("receipt %+v, want %+v", receipt.Receipt, want)
 	}
-	leaf, err := r.journal.Read(context.Background(), receipt.Sequence, 1)
+	leaf, err := journaltest.Opener().Read(context.Background(), r.journal, receipt.Sequence, 1)
 	must(r.t, err)
 	if len(leaf) != 1 || leaf[0].Kind != string(action) || waypost.TicketID(leaf[0].Ticket) != p.ID {
 		r.t.Errorf("entry %d of the journal is not this %s: %+v", receipt.Sequence, action, leaf)
@@ -283,7 +284,7 @@ func (r *rig) kinds() map[string]int {
 	r.t.Helper()
 	counts := make(map[string]int)
 	for from := uint64(0); ; {
-		page, err := r.journal.Read(context.Background(), from, 1000)
+		page, err := journaltest.Opener().Read(context.Background(), r.journal, from, 1000)
 		must(r.t, err)
 		if len(page) == 0 {
 			return counts

@@ -108,7 +108,7 @@ func (r *rig) shape() (lines []string) {
 		for table, names := range columns {
 			for _, column := range names {
 				// The entries of the journal name minutes and random tags.
-				query := fmt.Sprintf(`SELECT typeof(%[2]s) || CASE WHEN typeof(%[2]s) IN ('integer', 'null') OR '%[1]s.%[2]s' = 'journal.body' THEN '' ELSE '(' || length(%[2]s) || ')' END, count(*)
+				query := fmt.Sprintf(`SELECT typeof(%[2]s) || CASE WHEN typeof(%[2]s) IN ('integer', 'null') OR '%[1]s.%[2]s' IN ('journal.sealed', 'journal_key.wrapped') THEN '' ELSE '(' || length(%[2]s) || ')' END, count(*)
 					FROM %[1]s GROUP BY 1 ORDER BY 1`, table, column)
 				line := table + "." + column
 				err := tx.Query(query, nil, func(scan func(...any) error) error {

@@ -44,7 +44,7 @@ const (
 
 // Create makes the folders of a whole exchange under dir, which must not hold
 // one: hub, keyholder-1..n, gateway-XX, and governance with the key that signs
-// rosters. On one machine all key holders take part in the key generation in
+// rosters and the one of an auditor, whom the roster names. On one machine all key holders take part in the key generation in
 // this process; each share goes to its own folder and nowhere else. After a
 // crash at any point Create can be called again.
 func Create(dir string, plan Plan) error {
@@ -151,6 +151,10 @@ func (b *builder) build() error {
 			return err
 		}
 	}
+	auditor, err := identity(filepath.Join(b.dir, mark, auditorKey))
+	if err != nil {
+		return err
+	}
 	keys := outcomes[0].Keys
 	group := keys.Group()
 	return b.sign(&roster.Roster{
@@ -159,7 +163,7 @@ func (b *builder) build() error {
 		Threshold: b.plan.Threshold, GroupKey: group.Bytes(),
 		Purposes: []waypost.Purpose{waypost.IssueLicence, waypost.IssuePermit, waypost.IssueID, waypost.IssueRealID,
 			waypost.Renew, waypost.DuplicateResolution, waypost.PostConviction, waypost.MaintainPointer},
-		Members: b.members,
+		Members: b.members, Auditors: []string{auditor},
 	})
 }
 
@@ -267,6 +271,11 @@ func (b *builder) role(m roster.Member, c Config, secrets ...string) error {
 		return err
 	}
 	m.Protocol = roster.Protocol{Min: 1, Max: 1}
+	opener, err := identity(filepath.Join(folder, openerKey))
+	if err != nil {
+		return err
+	}
+	c.Openers = []string{opener}
 	c.Role, c.Name, c.Origin = m.Role, m.Name, "waypost.test/"+m.Name+"/1"
 	if c.Listen = strings.TrimPrefix(m.URL, "https://"); c.Listen == "" {
 		if c.Listen, err = b.address(); err != nil {

@@ -12,6 +12,7 @@
 //	share.key          a key holder's share of the OPRF key
 //	label.key          the hub's secret h, outside its database
 //	secret.key         a gateway's secret for decoys and operator tags
+//	opener.key         opens the ledger's entries; in production it is kept offline
 //	keyring            a gateway's message keys
 //	counter.crt counter.key  a gateway's door for its own counters
 //	operators/NAME.crt  who may use that door, named after the file
@@ -47,6 +48,9 @@ type Config struct {
 	People   string      `json:"people,omitempty"` // a gateway's own state system, "sqlite:people.db"
 	Origin   string      `json:"origin"`           // name of its log
 	Epoch    uint32      `json:"epoch,omitempty"`  // a key holder's share is of this key epoch
+	// Openers are the age recipients to whom the member itself opens its ledger;
+	// the auditors of the roster are entitled besides.
+	Openers []string `json:"openers,omitempty"`
 }
 
 // Folder is an opened role folder.

@@ -72,7 +72,7 @@ func Open(ctx context.Context, dir string, now func() time.Time, log *slog.Logge
 	if r.DB, err = r.database(ctx, f.Config.Database, string(f.Config.Role), store.WithFault(r.fault)); err != nil {
 		return nil, err
 	}
-	if r.Journal, err = journal.Open(ctx, r.DB, f.Config.Origin); err != nil {
+	if r.Journal, err = r.journal(ctx); err != nil {
 		return nil, err
 	}
 	listener, err := net.Listen("tcp", f.Config.Listen)
@@ -100,6 +100,16 @@ func (r *Role) database(ctx context.Context, url, role string, opts ...store.Opt
 	}
 	r.closers = append(r.closers, db.Close)
 	return db, nil
+}
+
+// journal opens the role's ledger for its own openers and the auditors of the
+// roster.
+func (r *Role) journal(ctx context.Context) (*journal.Journal, error) {
+	readers, err := r.Folder.readers()
+	if err != nil {
+		return nil, err
+	}
+	return journal.Open(ctx, r.DB, r.Folder.Config.Origin, readers...)
 }
 
 // followEvery is how often a running role looks for a new roster in its folder.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/waypost/waypost"
 )
@@ -36,60 +35,6 @@ func TestBody(t *testing.T) {
 			t.Errorf("%s: the value is in %q", name, err)
 		}
 	}
-}
-
-func TestBodyRoundTrip(t *testing.T) {
-	rapid.Check(t, func(r *rapid.T) {
-		names := rapid.SliceOfDistinct(rapid.StringMatching(`[a-z0-9_]{1,8}`), func(s string) string { return s }).Draw(r, "names")
-		var fields []Field
-		want := map[string]string{}
-		for _, n := range names {
-			f := Field{n, rapid.StringOf(rapid.Rune().Filter(func(c rune) bool { return isPrintable(string(c)) })).Draw(r, "value")}
-			fields = append(fields, f)
-			want[f.Name] = f.Value
-		}
-		body, err := Body(fields...)
-		if err != nil {
-			r.Fatal(err)
-		}
-		got, err := ParseBody(body)
-		if err != nil || !cmp.Equal(got, want) {
-			r.Fatalf("%s: %v %v", body, got, err)
-		}
-	})
-}
-
-var foreign = []string{
-	``, `null`, `[]`, `"a"`, `{"a":1}`, `{"a":null}`, `{"a":"b","a":"b"}`, `{"b":"","a":""}`, `{"a": "b"}`, `{"a":"b"} `,
-	`{"A":"b"}`, `{"a":"\u0062"}`, `{"a":"\n"}`, `{"a":"<"}x`, `{"":"b"}`, `{"a":{"b":"c"}}`, "{\"a\":\"\xff\"}", `{"a":"\ud800"}`,
-}
-
-func TestParseBodyRefuses(t *testing.T) {
-	for _, b := range append(foreign, `{"a":"`+strings.Repeat("x", MaxBody)+`"}`) {
-		if got, err := ParseBody([]byte(b)); err == nil {
-			t.Errorf("%.40q parsed as %v", b, got)
-		}
-	}
-}
-
-func FuzzParseBody(f *testing.F) {
-	for _, b := range append(foreign, `{}`, `{"a":"b"}`, `{"a":"é <&> \" \\","b":""}`) {
-		f.Add([]byte(b))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		got, err := ParseBody(b)
-		if err != nil {
-			return
-		}
-		var fields []Field
-		for n, v := range got {
-			fields = append(fields, Field{n, v})
-		}
-		again, err := Body(fields...)
-		if err != nil || string(again) != string(b) {
-			t.Errorf("%q became %q: %v", b, again, err)
-		}
-	})
 }
 
 func TestTicketFields(t *testing.T) {

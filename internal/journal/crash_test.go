@@ -30,7 +30,11 @@ func appendForever(dir string) error {
 	if err != nil {
 		return err
 	}
-	j, err := Open(ctx, db, origin)
+	recipients, err := ParseRecipients(os.Getenv("JOURNAL_TEST_READER"))
+	if err != nil {
+		return err
+	}
+	j, err := Open(ctx, db, origin, recipients...)
 	if err != nil {
 		return err
 	}
@@ -56,7 +60,7 @@ func appendForever(dir string) error {
 
 func appendWithState(db *store.DB, j *Journal, ticket byte, undo bool) (seq uint64, err error) {
 	err = db.Write(ctx, func(tx *store.Tx) error {
-		if seq, err = j.Append(tx, Entry{Kind: "evaluate", Ticket: [32]byte{ticket}, At: now}); err != nil {
+		if seq, err = j.Append(tx, Entry{Kind: "evaluate", Ticket: [32]byte{ticket, 1}, Tau: [32]byte{ticket, 2}, At: now}); err != nil {
 			return err
 		}
 		if undo {
@@ -106,7 +110,7 @@ func TestKill9(t *testing.T) {
 func killAppender(t *testing.T, dir string, after time.Duration) (acknowledged []uint64) {
 	t.Helper()
 	child := exec.Command(os.Args[0], "-test.run=^$")
-	child.Env = append(os.Environ(), "JOURNAL_TEST_DIR="+dir)
+	child.Env = append(os.Environ(), "JOURNAL_TEST_DIR="+dir, "JOURNAL_TEST_READER="+reader.Recipient().String())
 	out, err := child.StdoutPipe()
 	must(t, err)
 	must(t, child.Start())

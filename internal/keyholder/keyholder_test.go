@@ -14,6 +14,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/journal/journaltest"
 	"github.com/waypost/waypost/internal/keyholder"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc/rpctest"
@@ -320,7 +321,7 @@ func TestEntry(t *testing.T) {
 		t.Cites = waypost.TicketID{7}
 	})
 	r.good(q)
-	all, err := r.journal.Read(t.Context(), 0, 10)
+	all, err := journaltest.Opener().Read(t.Context(), r.journal, 0, 10)
 	must(t, err)
 	body, err := journal.ParseBody(all[0].Body)
 	must(t, err)

@@ -14,6 +14,7 @@ import (
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/journal/journaltest"
 	"github.com/waypost/waypost/internal/keyholder"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc/rpctest"
@@ -65,7 +66,7 @@ func (r *rig) start() {
 		return nil
 	}))
 	must(r.t, err)
-	r.journal, err = journal.Open(context.Background(), r.db, "rpctest/keyholder-1/1")
+	r.journal, err = journal.Open(context.Background(), r.db, "rpctest/keyholder-1/1", journaltest.Recipient())
 	must(r.t, err)
 	server, err := keyholder.New(keyholder.Config{Name: holderName, Epoch: 1}, r.deps())
 	must(r.t, err)
@@ -179,7 +180,7 @@ func (r *rig) check(q question, res *waypostv1.EvaluateResponse) {
 	if receipt.Receipt != want {
 		r.t.Errorf("receipt %+v, want %+v", receipt.Receipt, want)
 	}
-	leaf, err := r.journal.Read(context.Background(), receipt.Sequence, 1)
+	leaf, err := journaltest.Opener().Read(context.Background(), r.journal, receipt.Sequence, 1)
 	must(r.t, err)
 	if len(leaf) != 1 || leaf[0].Kind != "evaluate" || waypost.TicketID(leaf[0].Ticket) != q.ID || leaf[0].Tau != q.Tau || leaf[0].Ordinal != 0 {
 		r.t.Errorf("entry %d of the journal is not this evaluation: %+v", receipt.Sequence, leaf)
@@ -189,7 +190,7 @@ func (r *rig) check(q question, res *waypostv1.EvaluateResponse) {
 // entries counts the journal.
 func (r *rig) entries() int {
 	r.t.Helper()
-	all, err := r.journal.Read(context.Background(), 0, 1000)
+	all, err := journaltest.Opener().Read(context.Background(), r.journal, 0, 1000)
 	must(r.t, err)
 	return len(all)
 }
