@@ -7,13 +7,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"filippo.io/torchwood"
 	"golang.org/x/crypto/chacha20poly1305"
 	"golang.org/x/crypto/cryptobyte"
-	"golang.org/x/mod/sumdb/tlog"
 )
 
 const sealedDomain = "waypost sealed entry v1"
@@ -186,26 +184,6 @@ func checkPlace(role, origin string, index int64) error {
 		return errors.New("the index of a leaf is not negative")
 	}
 	return checkOrigin(origin)
-}
-
-// SealedPath returns the object that holds the sealed entries of bundle n, of
-// which width are there: 1 to 256. It has the shape of a C2SP tile path.
-func SealedPath(n int64, width int) string {
-	t := tlog.Tile{H: torchwood.TileHeight, L: -1, N: n, W: width}
-	return "sealed/" + strings.TrimPrefix(torchwood.TilePath(t), "tile/entries/")
-}
-
-// ParseSealedPath is the inverse of SealedPath.
-func ParseSealedPath(path string) (n int64, width int, err error) {
-	rest, ok := strings.CutPrefix(path, "sealed/")
-	if !ok {
-		return 0, 0, fmt.Errorf("%q is not the path of a sealed bundle", path)
-	}
-	t, err := torchwood.ParseTilePath("tile/entries/" + rest)
-	if err != nil || t.N > maxSize>>torchwood.TileHeight {
-		return 0, 0, fmt.Errorf("%q is not the path of a sealed bundle", path)
-	}
-	return t.N, t.W, nil
 }
 
 // AppendSealed appends a blob to a bundle of sealed entries: its length as 4

@@ -61,6 +61,7 @@ var (
 	ErrUnwitnessed = errors.New("the checkpoint lacks the cosignatures that the roster asks for")
 	ErrFork        = errors.New("two checkpoints of one log contradict each other")
 	ErrRollback    = errors.New("the log has become shorter")
+	ErrDamaged     = errors.New("an object of the log is not what it must be")
 )
 
 // Verify checks a signed checkpoint. As C2SP signed-note has it, signatures by
@@ -201,10 +202,9 @@ func CheckConsistency(ctx context.Context, r Reader, older, newer Checkpoint) er
 	}
 	// The hashes come verified against newer: if older does not follow from
 	// them, the two contradict each other.
-	hashes := torchwood.TileHashReaderWithContext(ctx, newer.Tree, r)
-	proof, err := tlog.ProveTree(newer.N, older.N, hashes)
+	proof, err := tlog.ProveTree(newer.N, older.N, hashes(ctx, r, newer))
 	if err != nil {
-		return fmt.Errorf("the tiles of %s cannot be read: %w", newer.Origin, err)
+		return err
 	}
 	if err := tlog.CheckTree(proof, newer.N, newer.Hash, older.N, older.Hash); err != nil {
 		return fmt.Errorf("%w: at %d and at %d entries", ErrFork, older.N, newer.N)
