@@ -54,6 +54,9 @@ type Roster struct {
 type Witness struct {
 	Key string `json:"key"` // verifier key "name+hash+keydata" of type cosignature/v1
 	URL string `json:"url"` // submission prefix: add-checkpoint is below it
+	// CertKey is the SHA-256 of the SubjectPublicKeyInfo of its TLS certificate;
+	// where it is zero the certificate authorities of the system vouch for it.
+	CertKey Digest `json:"cert_key,omitzero"`
 }
 
 // WitnessPolicy is how many cosignatures a checkpoint needs before anybody

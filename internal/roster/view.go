@@ -29,6 +29,8 @@ type View struct {
 	now   func() time.Time
 	mu    sync.Mutex // serialises Update
 	state atomic.Pointer[chain]
+
+	onChange []func() // under mu
 }
 
 // chain is a run of consecutive rosters, oldest first. It is never modified.
@@ -93,15 +95,32 @@ func NewView(trusted Governance, now func() time.Time, signed ...[]byte) (*View,
 func (v *View) Update(signed ...[]byte) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	c, err := v.chain().extend(signed)
-	if err != nil {
-		return err
-	}
-	if err := c.last().checkTime(v.now()); err != nil {
+	c, err := v.check(signed...)
+	if err != nil || c.last() == v.chain().last() {
 		return err
 	}
 	v.state.Store(&c)
+	for _, told := range v.onChange {
+		told()
+	}
 	return nil
+}
+
+// OnChange has f called after each update that brought a new version. It must
+// not call Update.
+func (v *View) OnChange(f func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.onChange = append(v.onChange, f)
+}
+
+// check is Update without the installing. Nothing new is nothing wrong.
+func (v *View) check(signed ...[]byte) (chain, error) {
+	c, err := v.chain().extend(signed)
+	if err != nil || c.last() == v.chain().last() {
+		return c, err
+	}
+	return c, c.last().checkTime(v.now())
 }
 
 // Current returns what the newest roster amounts to at this time: see

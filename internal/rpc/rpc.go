@@ -41,6 +41,7 @@ func NewServer(view *roster.View, log *slog.Logger) *connect.Server {
 }
 
 func requirePeer(view *roster.View) connect.ServerInterceptor {
+	calls := watchMembers(view)
 	return func(next connect.ServerFunc) connect.ServerFunc {
 		return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
 			info, ok := connecthttp.ServerInfoForContext(ctx)
@@ -51,7 +52,13 @@ func requirePeer(view *roster.View) connect.ServerInterceptor {
 			if err != nil {
 				return err
 			}
-			return next(context.WithValue(ctx, peerKey{}, member), spec, stream)
+			ctx, done := calls.begin(ctx, member, view)
+			defer done()
+			err = next(context.WithValue(ctx, peerKey{}, member), spec, stream)
+			if removed, ok := errors.AsType[*waypost.Error](context.Cause(ctx)); ok {
+				return removed
+			}
+			return err
 		}
 	}
 }

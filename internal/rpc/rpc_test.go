@@ -248,6 +248,47 @@ func TestMemberRemoved(t *testing.T) {
 }
 
 // Neither a stranger nor a member in another role gets as far as a handler.
+// A call that waits ends when its member is removed, whatever it waits for; the
+// calls of others go on.
+func TestWaitingCallIsCutOff(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	waiting, release := make(chan struct{}, 2), make(chan struct{})
+	r.holder.set(func(ctx context.Context, _ *waypostv1.EvaluateRequest) (*waypostv1.EvaluateResponse, error) {
+		waiting <- struct{}{}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-release:
+			return &waypostv1.EvaluateResponse{}, nil
+		}
+	})
+	call := func(c waypostv1connect.KeyHolderClient) chan error {
+		answer := make(chan error, 1)
+		go func() {
+			_, err := c.Evaluate(context.Background(), &waypostv1.EvaluateRequest{})
+			answer <- err
+		}()
+		<-waiting
+		return answer
+	}
+	california := call(r.client)
+	nevada := call(waypostv1connect.NewKeyHolderClient(r.Dial("NV", "keyholder-1")))
+	r.Remove("CA")
+	select {
+	case err := <-california:
+		if waypost.CodeOf(err) != waypost.Unauthenticated {
+			t.Errorf("the removed member was told %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the removed member's call goes on")
+	}
+	close(release)
+	if err := <-nevada; err != nil {
+		t.Errorf("the other member's call failed: %v", err)
+	}
+}
+
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
