@@ -37,10 +37,10 @@ CREATE TABLE journal_key (
     wrapped BYTEA NOT NULL
 ) /* sqlite: STRICT */;
 
--- How far erasure has come, for each length of retention in seconds: every
--- entry below through is erased, held, or of a kind that is kept otherwise.
+-- How far erasure has come with a class: kinds that are kept equally long. Every
+-- entry below through is erased, held, or of another class.
 CREATE TABLE journal_retention (
-    period BIGINT NOT NULL PRIMARY KEY,
+    class TEXT NOT NULL PRIMARY KEY,
     through BIGINT NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 
