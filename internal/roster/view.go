@@ -141,6 +141,14 @@ func (v *View) Signed(version uint64) ([]byte, bool) {
 	return bytes.Clone(x.signed), true
 }
 
+// Version returns one version as it was signed, nil if it is not known here.
+func (v *View) Version(n uint64) *Roster {
+	if x := v.chain().version(n); x != nil {
+		return x.Roster
+	}
+	return nil
+}
+
 // Member returns the member of that name, if it is one at this time.
 func (v *View) Member(name string) (Member, bool) {
 	m, ok := v.inForce().byName[name]
