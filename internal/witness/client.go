@@ -52,8 +52,8 @@ type Client struct {
 
 // Dial returns a client of the witness with this submission prefix ("https://...")
 // and verifier key (type cosignature/v1). Nothing is connected until the first
-// call. A cosignature stands for itself: TLS adds no more than that the witness
-// is found.
+// call. A nil client is http.DefaultClient. A cosignature stands for itself: TLS
+// adds no more than that the witness is found.
 func Dial(prefix, vkey string, client *http.Client) (*Client, error) {
 	key, err := translog.WitnessVerifier(vkey)
 	if err != nil {
@@ -62,6 +62,9 @@ func Dial(prefix, vkey string, client *http.Client) (*Client, error) {
 	u, err := url.Parse(prefix)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, invalid("the submission prefix of %s is not an https URL", key.Name())
+	}
+	if client == nil {
+		client = http.DefaultClient
 	}
 	c := &Client{url: u.JoinPath("add-checkpoint").String(), key: key, client: *client}
 	// A witness is where the roster says, and nowhere else.

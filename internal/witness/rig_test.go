@@ -156,7 +156,7 @@ type rig struct {
 	url   string
 	clock *clock
 	logs  map[string]note.Verifier
-	fault store.Fault
+	fault atomic.Pointer[dying]
 	db    *store.DB
 }
 
@@ -175,8 +175,8 @@ func (r *rig) start() {
 	r.t.Helper()
 	var err error
 	r.db, err = store.Open(ctx, r.url, "witness", store.WithFault(func(point string) error {
-		if r.fault != nil {
-			return r.fault(point)
+		if d := r.fault.Load(); d != nil {
+			return d.fault(point)
 		}
 		return nil
 	}))
