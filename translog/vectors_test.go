@@ -104,6 +104,7 @@ type vectorFile struct {
 		Inclusion   []inclusionVector `json:"inclusion"`
 		Consistency consistencyVector `json:"consistency"`
 		Refused     []refusedVector   `json:"refused"`
+		Proof       json.RawMessage   `json:"proof"` // of entry 1
 	} `json:"log"`
 	Roots []rootVector `json:"roots"`
 }
@@ -223,6 +224,13 @@ func makeVectors(t *testing.T) (f vectorFile) {
 			t.Fatal(err)
 		}
 		l.Inclusion = append(l.Inclusion, inclusionVector{i, texts(proof)})
+		if i != 1 {
+			continue
+		}
+		entry := vectorEntry("evaluate", 0, start.Unix()+1, false, f.Entries[i].Body)
+		if l.Proof, err = (Proof{vectorOrigin, i, f.Entries[i].Leaf, entry, proof, []byte(l.Checkpoint)}).Marshal(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	proof, err := tlog.ProveTree(3, 2, stored)
 	if err != nil {
