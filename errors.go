@@ -3,6 +3,7 @@ package waypost
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code classifies an Error. It is the same in every role, crosses the RPC
@@ -16,7 +17,7 @@ const (
 	Expired          Code = "expired"           // the ticket, message or key is past its window
 	AlreadyExists    Code = "already_exists"    // the same name with other content
 	NotFound         Code = "not_found"
-	QuotaExceeded    Code = "quota_exceeded" // try again later; the message says when
+	QuotaExceeded    Code = "quota_exceeded" // try again at RetryAfter; where there is none, ask governance
 	Unavailable      Code = "unavailable"    // a party cannot be reached; retry
 	KeyRetired       Code = "key_retired"    // seal again to the current key
 	Misuse           Code = "misuse"         // the protocol was abused and the abuse is logged
@@ -29,7 +30,10 @@ const (
 type Error struct {
 	Code    Code
 	Message string
-	cause   error
+	// RetryAfter is when the same request can succeed, in whole seconds; zero
+	// where time alone does not help, or nobody knows. The message says it too.
+	RetryAfter time.Time
+	cause      error
 }
 
 // Error returns the public message.
@@ -47,7 +51,17 @@ func Errorf(code Code, format string, args ...any) *Error {
 // WithCause returns a copy of e that carries an internal cause, for the log
 // of the process that met it.
 func (e *Error) WithCause(cause error) *Error {
-	return &Error{Code: e.Code, Message: e.Message, cause: cause}
+	with := *e
+	with.cause = cause
+	return &with
+}
+
+// WithRetryAfter returns a copy of e that says when to try again, rounded up
+// to a whole second.
+func (e *Error) WithRetryAfter(at time.Time) *Error {
+	with := *e
+	with.RetryAfter = at.Add(time.Second - 1).UTC().Truncate(time.Second)
+	return &with
 }
 
 // CodeOf returns the code of the first Error in err's chain, or Internal for
@@ -60,4 +74,13 @@ func CodeOf(err error) Code {
 		return e.Code
 	}
 	return Internal
+}
+
+// RetryAfterOf returns when the first Error in err's chain says to try again,
+// in UTC; zero where it does not say.
+func RetryAfterOf(err error) time.Time {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.RetryAfter
+	}
+	return time.Time{}
 }

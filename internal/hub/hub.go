@@ -46,6 +46,7 @@ type Deps struct {
 	Cert     tls.Certificate
 	Now      func() time.Time
 	Log      *slog.Logger
+	Observe  rpc.Observer // told of every call; may be nil
 }
 
 // Server is the hub.
@@ -71,7 +72,7 @@ func New(config Config, deps Deps) (*Server, error) {
 
 // Handler serves the Hub calls to member states.
 func (s *Server) Handler() http.Handler {
-	server := rpc.NewServer(s.Roster, s.Log)
+	server := rpc.NewServer(s.Roster, s.Log, s.Observe)
 	waypostv1connect.RegisterHubHandler(server, s)
 	return rpc.Mount(server)
 }

@@ -36,15 +36,18 @@ func (s *Server) receipt(action waypost.Action, t waypost.SignedTicket, inputs [
 	return r.Bytes(), err
 }
 
-// charge counts the ticket. The hub sees every ticket, so it grants the whole
-// quota.
-func (s *Server) charge(tx *store.Tx, t waypost.SignedTicket, now time.Time) error {
+// charge counts the ticket, and writes down what alarms that raises. The hub
+// sees every ticket, so it grants the whole quota.
+func (s *Server) charge(tx *store.Tx, t waypost.SignedTicket, now time.Time) (quota.Alarms, error) {
 	member, ok := s.Roster.Member(string(t.SOI))
 	if !ok {
-		return waypost.Errorf(waypost.Unauthenticated, "%s is no longer a member", t.SOI)
+		return nil, waypost.Errorf(waypost.Unauthenticated, "%s is no longer a member", t.SOI)
 	}
-	whole := func(limit int) int { return limit }
-	return quota.Charge(tx, member, t.Ticket, whole, now)
+	alarms, err := quota.Charge(tx, quota.Limits{Roster: s.Roster.Current(), Member: member, Share: quota.Whole}, t.Ticket, now)
+	if err != nil {
+		return nil, err
+	}
+	return alarms, alarms.Append(tx, s.Journal, now)
 }
 
 // misused returns the refusal of a ticket that was used twice for different

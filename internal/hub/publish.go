@@ -10,6 +10,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/quota"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/store"
 )
@@ -79,6 +80,7 @@ func (s *Server) openPublication(ctx context.Context, t waypost.SignedTicket, re
 	if err != nil {
 		return p, err
 	}
+	var alarms quota.Alarms
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
 		var deadline int64
 		err := tx.Row(`SELECT inputs, live, sequence, deadline FROM publication WHERE ticket = $1`, t.ID[:]).Scan(&p.inputs, &p.live, &p.sequence, &deadline)
@@ -89,7 +91,7 @@ func (s *Server) openPublication(ctx context.Context, t waypost.SignedTicket, re
 		if !errors.Is(err, store.ErrNoRows) {
 			return err
 		}
-		if err := s.charge(tx, t, now); err != nil {
+		if alarms, err = s.charge(tx, t, now); err != nil {
 			return err
 		}
 		p = publication{inputs: inputs}
@@ -100,6 +102,9 @@ func (s *Server) openPublication(ctx context.Context, t waypost.SignedTicket, re
 			t.ID[:], inputs[:], p.sequence, p.deadline.Unix())
 		return err
 	})
+	if err == nil {
+		alarms.Warn(s.Log)
+	}
 	return p, err
 }
 

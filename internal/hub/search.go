@@ -11,6 +11,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/quota"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/store"
 )
@@ -65,6 +66,7 @@ type searched struct {
 	inputs     [32]byte
 	candidates []byte
 	receiptPlace
+	alarms quota.Alarms // raised by this very commit
 }
 
 // authoriseSearch returns the ticket, and the part if it was searched before.
@@ -174,6 +176,7 @@ func (s *Server) commit(ctx context.Context, t waypost.SignedTicket, receipts []
 	if err != nil {
 		return nil, err
 	}
+	done.alarms.Warn(s.Log)
 	for _, one := range p.found {
 		if one.notice != nil {
 			s.bell.ring(one.notice.recipient)
@@ -198,12 +201,12 @@ func (s *Server) commitSearch(tx *store.Tx, t waypost.SignedTicket, part uint32,
 		return done, err
 	}
 	now := s.Now()
+	done = searched{inputs: inputs, candidates: p.candidates}
 	if part == 1 {
-		if err := s.charge(tx, t, now); err != nil {
+		if done.alarms, err = s.charge(tx, t, now); err != nil {
 			return done, err
 		}
 	}
-	done = searched{inputs: inputs, candidates: p.candidates}
 	if done.receiptPlace, err = s.log(tx, t, string(action), p.entry, now); err != nil {
 		return done, err
 	}

@@ -45,6 +45,7 @@ type Deps struct {
 	Cert     tls.Certificate
 	Now      func() time.Time
 	Log      *slog.Logger
+	Observe  rpc.Observer // told of every call; may be nil
 }
 
 // Server is one key holder.
@@ -72,7 +73,7 @@ func New(config Config, deps Deps) (*Server, error) {
 
 // Handler serves the KeyHolder calls to member states.
 func (s *Server) Handler() http.Handler {
-	server := rpc.NewServer(s.Roster, s.Log)
+	server := rpc.NewServer(s.Roster, s.Log, s.Observe)
 	waypostv1connect.RegisterKeyHolderHandler(server, s)
 	return rpc.Mount(server)
 }
@@ -123,6 +124,7 @@ func (s *Server) evaluate(ctx context.Context, t waypost.SignedTicket, raw []byt
 	if err != nil {
 		return nil, err
 	}
+	first.alarms.Warn(s.Log)
 	return s.answer(t, elements, first)
 }
 
@@ -179,6 +181,7 @@ type evaluation struct {
 	sequence uint64
 	deadline time.Time
 	hedge    []byte
+	alarms   quota.Alarms // raised by this very commit
 }
 
 // commit finds the ticket's first evaluation or makes it: entry, quota and
@@ -198,7 +201,12 @@ func (s *Server) commit(tx *store.Tx, t waypost.SignedTicket, body []byte, now t
 	if !ok {
 		return e, waypost.Errorf(waypost.Unauthenticated, "%s is no longer a member", t.SOI)
 	}
-	if err := quota.Charge(tx, member, t.Ticket, s.Roster.Current().HolderShare, now); err != nil {
+	current := s.Roster.Current()
+	e.alarms, err = quota.Charge(tx, quota.Limits{Roster: current, Member: member, Share: current.HolderShare}, t.Ticket, now)
+	if err != nil {
+		return e, err
+	}
+	if err := e.alarms.Append(tx, s.Journal, now); err != nil {
 		return e, err
 	}
 	e.hedge = make([]byte, toprf.HedgeSize)

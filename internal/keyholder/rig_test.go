@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -187,12 +188,14 @@ func (r *rig) check(q question, res *waypostv1.EvaluateResponse) {
 	}
 }
 
-// entries counts the journal.
-func (r *rig) entries() int {
+// entries counts the evaluations in the journal.
+func (r *rig) entries() int { return len(r.entriesOf("evaluate")) }
+
+func (r *rig) entriesOf(kind string) []journal.Stored {
 	r.t.Helper()
 	all, err := journaltest.Opener().Read(context.Background(), r.journal, 0, 1000)
 	must(r.t, err)
-	return len(all)
+	return slices.DeleteFunc(all, func(s journal.Stored) bool { return s.Kind != kind })
 }
 
 // refused insists on the code and the words, and that nothing was counted.

@@ -3,10 +3,19 @@
 // never differ. Key holders and hub count alike, each for itself.
 //
 // The windows are calendar windows in UTC: days for members, hours for
-// operators. A refusal counts nothing and says when to try again.
+// operators. What is used beyond a day's quota draws on a burst that the
+// roster grants, and publishing after that on the load grant. A refusal counts
+// nothing and says when to try again, and what to do where waiting does not
+// help. At 80 and at 100 % of a limit there is an [Alarm], once in each window.
+//
+//	quota.go    a ticket against its limits
+//	counter.go  the table
+//	alarm.go    what is said at 80 and 100 %
+//	usage.go    what is used, for those who watch
 package quota
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -14,19 +23,22 @@ import (
 	"github.com/waypost/waypost/internal/store"
 )
 
-// The counters. Each is a class in the table quota.
+// The counters. Each is a class in the table quota, in alarms and in metrics.
 const (
-	tickets        = "tickets"    // a member's checks of a day
-	unattended     = "unattended" // of those, without a person at the counter
-	operatorHour   = "operator"   // one operator's checks of an hour
-	operators      = "operators"  // distinct operators of a day
-	publishing     = "publish"    // elements published in a day
-	loading        = "load"       // elements of the onboarding grant, ever
-	seen           = "seen"       // operators met today
-	mail           = "mail"       // bytes put into other members' boxes in a day
-	day, hour      = 24 * time.Hour, time.Hour
-	ever           = time.Duration(0)
-	unlimitedSince = 0
+	tickets      = "tickets"    // a member's checks of a day
+	unattended   = "unattended" // of those, without a person at the counter
+	operatorHour = "operator"   // one operator's checks of an hour
+	operators    = "operators"  // distinct operators of a day
+	publishing   = "publish"    // elements published in a day
+	loading      = "load"       // elements of the onboarding grant, ever
+	burst        = "grant_"     // and the roster.GrantClass: tickets or elements of one grant, ever
+	seen         = "seen"       // one operator's checks of a day
+	mail         = "mail"       // bytes put into other members' boxes in a day
+)
+
+const (
+	day, hour = 24 * time.Hour, time.Hour
+	ever      = time.Duration(0)
 )
 
 // mailPerDay is what one member may put into other members' boxes in a day, in
@@ -34,111 +46,156 @@ const (
 // box holds, so that one member cannot close another's.
 const mailPerDay = 4 << 30
 
-// Charge counts one ticket against its member's quota, or returns
+// Limits is what one counter, a key holder or the hub, grants one member.
+type Limits struct {
+	Roster *roster.Roster // whose grants count
+	Member roster.Member
+	// Share is how much of a limit this counter grants: all of it at the hub,
+	// which sees every ticket; at a key holder Roster.HolderShare.
+	Share func(limit int) int
+}
+
+// Whole is the share of a counter that sees every ticket.
+func Whole(limit int) int { return limit }
+
+// Charge counts one ticket against what its member may ask, or returns
 // QuotaExceeded; the caller's transaction is then rolled back, and with it the
-// counts. share says how much of a limit this counter grants: all of it at the
-// hub, which sees every ticket; at a key holder Roster.HolderShare.
-func Charge(tx *store.Tx, member roster.Member, t waypost.Ticket, share func(limit int) int, now time.Time) error {
-	c := counter{tx: tx, member: member.Name, share: share, now: now.UTC()}
-	q := member.Quota
-	if t.Kind == waypost.KindPublish {
-		return c.publish(int64(t.Elements), q)
+// counts. The alarms it raises are remembered with the counts: the caller
+// appends them to the ledger in the same transaction.
+func Charge(tx *store.Tx, l Limits, t waypost.Ticket, now time.Time) (Alarms, error) {
+	c := counter{tx: tx, member: l.Member.Name, now: now.UTC()}
+	quota, reserves := l.of(t, now)
+	taken, err := c.take(quota, reserves)
+	if err != nil {
+		return nil, err
 	}
-	if err := c.take(tickets, nil, day, 1, q.TicketsPerDay, "checks today"); err != nil {
-		return err
+	if t.Kind != waypost.KindPublish && t.Class != waypost.Unattended {
+		person, err := c.operator(t.Operator[:], l.Member.Quota)
+		if err != nil {
+			return nil, err
+		}
+		taken = append(taken, person...)
 	}
-	if t.Class == waypost.Unattended {
-		return c.take(unattended, nil, day, 1, q.UnattendedPerDay, "unattended checks today")
-	}
-	// What is said of operators is not divided among the counters: a person
-	// cannot be spread over key holders, and each holder meets nearly everyone.
-	c.share = whole
-	if err := c.take(operatorHour, t.Operator[:], hour, 1, q.TicketsPerOperatorHour, "checks by this operator this hour"); err != nil {
-		return err
-	}
-	if first, err := c.firstToday(t.Operator[:]); err != nil || !first {
-		return err
-	}
-	return c.take(operators, nil, day, 1, q.Operators, "distinct operators today")
+	return c.alarms(taken)
 }
 
 // ChargeMail counts sealed messages, in bytes, against what a member may put
 // into boxes in a day.
 func ChargeMail(tx *store.Tx, member string, bytes int, now time.Time) error {
-	c := counter{tx: tx, member: member, share: whole, now: now.UTC()}
-	return c.take(mail, nil, day, int64(bytes), mailPerDay, "mail today")
-}
-
-func whole(limit int) int { return limit }
-
-// counter is one charge on its way.
-type counter struct {
-	tx     *store.Tx
-	member string
-	share  func(int) int
-	now    time.Time
-}
-
-func (c counter) publish(elements int64, q roster.Quota) error {
-	used, err := c.add(publishing, nil, day, elements)
-	if err != nil {
-		return err
-	}
-	if used <= int64(c.share(q.PublishElementsPerDay)) {
-		return nil
-	}
-	// Beyond the day's corrections a load draws on what was granted for it.
-	if _, err := c.add(publishing, nil, day, -elements); err != nil {
-		return err
-	}
-	return c.take(loading, nil, ever, elements, q.PublishElementsForALoad, "elements of the load grant")
-}
-
-func (c counter) take(class string, key []byte, window time.Duration, n int64, limit int, what string) error {
-	used, err := c.add(class, key, window, n)
-	if err != nil {
-		return err
-	}
-	if used > int64(c.share(limit)) {
-		return c.refuse(what, window)
-	}
-	return nil
-}
-
-func (c counter) refuse(what string, window time.Duration) error {
-	if window == ever {
-		return waypost.Errorf(waypost.QuotaExceeded, "%s has used its quota of %s: ask governance for a grant", c.member, what)
-	}
-	again := c.now.Truncate(window).Add(window)
-	return waypost.Errorf(waypost.QuotaExceeded, "%s has used its quota of %s: try again after %s", c.member, what, again.Format(time.RFC3339))
-}
-
-func (c counter) add(class string, key []byte, window time.Duration, n int64) (used int64, err error) {
-	if key == nil {
-		key = []byte{}
-	}
-	err = c.tx.Row(`INSERT INTO quota (member, class, key, starts, used) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (member, class, key, starts) DO UPDATE SET used = quota.used + excluded.used RETURNING used`,
-		c.member, class, key, c.starts(window), n).Scan(&used)
-	return used, err
-}
-
-func (c counter) starts(window time.Duration) int64 {
-	if window == ever {
-		return unlimitedSince
-	}
-	return c.now.Truncate(window).Unix()
-}
-
-// firstToday notes the operator tag and reports whether it is new today.
-func (c counter) firstToday(operator []byte) (bool, error) {
-	n, err := c.tx.Exec(`INSERT INTO quota (member, class, key, starts, used) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (member, class, key, starts) DO NOTHING`, c.member, seen, operator, c.starts(day), 1)
-	return n == 1, err
-}
-
-// Expire deletes the windows that ended two days ago or earlier.
-func Expire(tx *store.Tx, now time.Time) error {
-	_, err := tx.Exec(`DELETE FROM quota WHERE starts > 0 AND starts < $1`, now.Add(-3*day).Unix())
+	c := counter{tx: tx, member: member, now: now.UTC()}
+	_, err := c.take([]*count{{class: mail, window: day, n: int64(bytes), limit: mailPerDay, what: "bytes of mail today"}}, nil)
 	return err
+}
+
+// of returns the counters that all have to have room for the ticket, and the
+// reserves of which one takes it where they have not.
+func (l Limits) of(t waypost.Ticket, now time.Time) (quota, reserves []*count) {
+	q := l.Member.Quota
+	grant := roster.AttendedChecks
+	switch {
+	case t.Kind == waypost.KindPublish:
+		n := int64(t.Elements)
+		quota = []*count{l.count(publishing, day, n, q.PublishElementsPerDay, "published elements today")}
+		reserves = []*count{l.count(loading, ever, n, q.PublishElementsForALoad, "the load grant")}
+		grant = roster.PublishedElements
+	case t.Class == waypost.Unattended:
+		quota = []*count{l.count(tickets, day, 1, q.TicketsPerDay, "checks today"), l.count(unattended, day, 1, q.UnattendedPerDay, "unattended checks today")}
+		grant = roster.UnattendedChecks
+	default:
+		quota = []*count{l.count(tickets, day, 1, q.TicketsPerDay, "checks today")}
+	}
+	if g, ok := l.Roster.Grant(l.Member.Name, grant, now); ok {
+		reserves = append([]*count{l.burst(g, quota[0].n)}, reserves...)
+	}
+	return quota, reserves
+}
+
+// burst counts what is drawn on a grant. Its beginning names it: that stays
+// when the end is moved or the roster is signed again.
+func (l Limits) burst(g roster.Grant, n int64) *count {
+	c := l.count(burst+string(g.Class), ever, n, g.Extra, "the grant until "+g.Until.UTC().Format(time.RFC3339))
+	c.key = binary.BigEndian.AppendUint64(nil, uint64(g.From.Unix()))
+	return c
+}
+
+func (l Limits) count(class string, window time.Duration, n int64, limit int, what string) *count {
+	return &count{class: class, window: window, n: n, limit: int64(l.Share(limit)), what: what}
+}
+
+// take adds to all the counters of the quota; where one has no room, to none of
+// them, and to the first reserve that has room for all of it. It returns those
+// that it has added to.
+func (c counter) take(quota, reserves []*count) ([]*count, error) {
+	var over *count
+	for _, n := range quota {
+		if err := c.add(n, n.n); err != nil {
+			return nil, err
+		}
+		if over == nil && n.used > n.limit {
+			over = n
+		}
+	}
+	if over == nil {
+		return quota, nil
+	}
+	undo := quota
+	for _, r := range reserves {
+		for _, n := range undo {
+			if err := c.add(n, -n.n); err != nil {
+				return nil, err
+			}
+		}
+		if err := c.add(r, r.n); err != nil {
+			return nil, err
+		}
+		if undo = []*count{r}; r.used <= r.limit {
+			return undo, nil
+		}
+	}
+	return nil, c.refuse(*over, reserves)
+}
+
+// operator counts the person at the counter: in this hour, and the first time
+// as one more of the day. What is said of persons is not divided among the key
+// holders: nobody can be spread over them, and each holder meets nearly
+// everyone.
+func (c counter) operator(tag []byte, q roster.Quota) ([]*count, error) {
+	thisHour := &count{class: operatorHour, key: tag, window: hour, n: 1, limit: int64(q.TicketsPerOperatorHour), what: "checks by this operator this hour"}
+	distinct := &count{class: operators, window: day, n: 1, limit: int64(q.Operators), what: "distinct operators today"}
+	taken, err := c.take([]*count{thisHour}, nil)
+	if err != nil || thisHour.used > 1 {
+		return taken, err // who was here this hour was here today
+	}
+	if first, err := c.once(seen, tag, day, 1); err != nil || !first {
+		return taken, err
+	}
+	newcomer, err := c.take([]*count{distinct}, nil)
+	return append(taken, newcomer...), err
+}
+
+// refuse says what is used up, and when or how it can go on.
+func (c counter) refuse(over count, reserves []*count) error {
+	what := c.member + " has used its quota of " + over.what
+	if over.limit == 0 {
+		what = c.member + " has no quota of " + over.what
+	}
+	for _, r := range reserves {
+		if r.limit > 0 {
+			what += " and has used " + r.what
+		}
+	}
+	grant := "ask governance for a grant"
+	if over.class == publishing {
+		grant = "ask governance for a load grant"
+	}
+	again := c.now.Truncate(over.window).Add(over.window)
+	switch {
+	case over.limit == 0:
+		return waypost.Errorf(waypost.QuotaExceeded, "%s: %s", what, grant)
+	case over.n > over.limit:
+		return waypost.Errorf(waypost.QuotaExceeded, "%s: %d at once never fit into %d: send less at once, or %s", what, over.n, over.limit, grant)
+	case len(reserves) > 0:
+		return waypost.Errorf(waypost.QuotaExceeded, "%s: try again after %s, or %s", what, again.Format(time.RFC3339), grant).WithRetryAfter(again)
+	}
+	return waypost.Errorf(waypost.QuotaExceeded, "%s: try again after %s", what, again.Format(time.RFC3339)).WithRetryAfter(again)
 }

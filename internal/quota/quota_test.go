@@ -20,14 +20,9 @@ import (
 
 var start = time.Date(2026, 3, 4, 10, 30, 0, 0, time.UTC)
 
-func whole(n int) int { return n }
-
 func open(t testing.TB) *store.DB {
 	t.Helper()
-	db, err := store.Open(context.Background(), "sqlite:"+t.TempDir()+"/holder.db", "keyholder")
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := openAt(t, t.TempDir())
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
 			t.Error(err)
@@ -36,19 +31,43 @@ func open(t testing.TB) *store.DB {
 	return db
 }
 
+func openAt(t testing.TB, dir string) *store.DB {
+	t.Helper()
+	db, err := store.Open(context.Background(), "sqlite:"+dir+"/holder.db", "keyholder")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
 // counter charges tickets of one member.
 type counter struct {
 	db     *store.DB
 	member roster.Member
 	share  func(int) int
+	grants []roster.Grant
 }
 
 func newCounter(t testing.TB, q roster.Quota) counter {
-	return counter{open(t), roster.Member{Name: "AZ", Quota: q}, whole}
+	return counter{db: open(t), member: roster.Member{Name: "AZ", Quota: q}, share: quota.Whole}
+}
+
+func (c counter) limits() quota.Limits {
+	return quota.Limits{Roster: &roster.Roster{Grants: c.grants}, Member: c.member, Share: c.share}
 }
 
 func (c counter) charge(t waypost.Ticket, at time.Time) error {
-	return c.db.Write(context.Background(), func(tx *store.Tx) error { return quota.Charge(tx, c.member, t, c.share, at) })
+	_, err := c.alarmed(t, at)
+	return err
+}
+
+// alarmed charges and returns what that raised.
+func (c counter) alarmed(t waypost.Ticket, at time.Time) (raised quota.Alarms, err error) {
+	err = c.db.Write(context.Background(), func(tx *store.Tx) (err error) {
+		raised, err = quota.Charge(tx, c.limits(), t, at)
+		return err
+	})
+	return raised, err
 }
 
 // take charges until it is refused and returns how often it was not.
@@ -102,9 +121,9 @@ func TestLimits(t *testing.T) {
 			func(int) waypost.Ticket { return check(1) }, time.Hour},
 		{"distinct operators a day", func(q *roster.Quota) { q.Operators = 4 }, 4, "distinct operators today",
 			func(i int) waypost.Ticket { return check(byte(i + 1)) }, 24 * time.Hour},
-		{"published elements", func(q *roster.Quota) { q.PublishElementsPerDay, q.PublishElementsForALoad = 95, 0 }, 9, "elements of the load grant: ask governance",
+		{"published elements", func(q *roster.Quota) { q.PublishElementsPerDay, q.PublishElementsForALoad = 95, 0 }, 9, "published elements today: try again after 2026-03-05T00:00:00Z, or ask governance for a load grant",
 			func(int) waypost.Ticket { return publish(1) }, 24 * time.Hour},
-		{"no quota at all", func(q *roster.Quota) { *q = roster.Quota{} }, 0, "checks today",
+		{"no quota at all", func(q *roster.Quota) { *q = roster.Quota{} }, 0, "AZ has no quota of checks today: ask governance for a grant",
 			func(int) waypost.Ticket { return check(1) }, 0},
 	} {
 		q := plenty
@@ -248,7 +267,7 @@ func TestUndoneChargeIsNotCounted(t *testing.T) {
 	failure := errors.New("the ledger is full")
 	for range 5 {
 		err := c.db.Write(t.Context(), func(tx *store.Tx) error {
-			if err := quota.Charge(tx, c.member, check(1), whole, start); err != nil {
+			if _, err := quota.Charge(tx, c.limits(), check(1), start); err != nil {
 				return err
 			}
 			return failure
@@ -305,7 +324,7 @@ func TestMail(t *testing.T) {
 			t.Errorf("message %d: %v", i, err)
 		}
 	}
-	if err := send(1, start); waypost.CodeOf(err) != waypost.QuotaExceeded || !strings.Contains(err.Error(), "mail today") {
+	if err := send(1, start); waypost.CodeOf(err) != waypost.QuotaExceeded || !strings.Contains(err.Error(), "bytes of mail today: try again after 2026-03-05") {
 		t.Errorf("%v", err)
 	}
 	if err := send(1, start.AddDate(0, 0, 1)); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode"
 
 	"connectrpc.com/connect/v2"
@@ -38,27 +39,34 @@ func toWire(err error) error {
 	var framework *connect.Error
 	switch {
 	case errors.As(err, &e) && e.Code != waypost.Internal:
-		return wireError(e.Code, e.Message)
+		return wireError(e.Code, e.Message, e.RetryAfter)
 	case errors.Is(err, context.Canceled):
 		return connect.NewError(connect.CodeCanceled, "the call was cancelled")
 	case errors.Is(err, context.DeadlineExceeded):
 		return connect.NewError(connect.CodeDeadlineExceeded, "the call took longer than the caller would wait")
 	case !errors.As(err, &framework):
-		return wireError(waypost.Internal, "internal error: see the log of the party that answered")
+		return wireError(waypost.Internal, "internal error: see the log of the party that answered", never)
 	}
 	// The framework's own refusals. Its words may quote the request.
 	switch framework.Code() {
 	case connect.CodeUnimplemented:
 		return framework
 	case connect.CodeResourceExhausted:
-		return wireError(waypost.InvalidArgument, fmt.Sprintf("the request is larger than %d bytes", MaxMessage))
+		return wireError(waypost.InvalidArgument, fmt.Sprintf("the request is larger than %d bytes", MaxMessage), never)
 	}
-	return wireError(waypost.InvalidArgument, "the request cannot be read: it is malformed or incomplete")
+	return wireError(waypost.InvalidArgument, "the request cannot be read: it is malformed or incomplete", never)
 }
 
-func wireError(code waypost.Code, message string) error {
+// never is the time to try again where waiting does not help.
+var never time.Time
+
+func wireError(code waypost.Code, message string, retryAfter time.Time) error {
 	wire := connect.NewError(wireCodes[code], message)
-	if detail, err := connectproto.NewErrorDetail(&waypostv1.ErrorCode{Code: string(code)}); err == nil {
+	said := &waypostv1.ErrorCode{Code: string(code)}
+	if !retryAfter.IsZero() {
+		said.RetryAfter = retryAfter.Unix()
+	}
+	if detail, err := connectproto.NewErrorDetail(said); err == nil {
 		wire = wire.WithDetail(detail)
 	}
 	return wire
@@ -86,7 +94,11 @@ func fromWire(err error) error {
 		msg, decodeErr := connectproto.UnmarshalErrorDetail(d)
 		if code, ok := msg.(*waypostv1.ErrorCode); decodeErr == nil && ok {
 			if _, known := wireCodes[waypost.Code(code.Code)]; known {
-				return waypost.Errorf(waypost.Code(code.Code), "%s", printable(wire.Message())).WithCause(err)
+				verdict := waypost.Errorf(waypost.Code(code.Code), "%s", printable(wire.Message())).WithCause(err)
+				if 0 < code.RetryAfter && code.RetryAfter <= endOfTime {
+					verdict = verdict.WithRetryAfter(time.Unix(code.RetryAfter, 0))
+				}
+				return verdict
 			}
 		}
 	}
@@ -96,6 +108,10 @@ func fromWire(err error) error {
 	}
 	return waypost.Errorf(waypost.Unavailable, "no answer from the other party").WithCause(err)
 }
+
+// endOfTime is the last second that has four digits for its year: no screen has
+// to show a later one.
+var endOfTime = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).Unix()
 
 // maxWords bounds what a peer can make us say, in characters.
 const maxWords = 500

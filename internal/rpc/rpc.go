@@ -35,9 +35,10 @@ func Peer(ctx context.Context) roster.Member {
 
 // NewServer returns a dispatcher whose every call is made by a member that the
 // roster names at this moment, judged again for each call, and whose errors are
-// waypost errors. A panic becomes an internal error of that call alone.
-func NewServer(view *roster.View, log *slog.Logger) *connect.Server {
-	return connect.NewServer(ErrorsToWire(log), requirePeer(view))
+// waypost errors. A panic becomes an internal error of that call alone. The
+// observer, where there is one, is told of all.
+func NewServer(view *roster.View, log *slog.Logger, observer Observer) *connect.Server {
+	return connect.NewServer(ErrorsToWire(log), Observe(observer), requirePeer(view))
 }
 
 func requirePeer(view *roster.View) connect.ServerInterceptor {
@@ -52,6 +53,7 @@ func requirePeer(view *roster.View) connect.ServerInterceptor {
 			if err != nil {
 				return err
 			}
+			calledBy(ctx, member.Name)
 			ctx, done := calls.begin(ctx, member, view)
 			defer done()
 			err = next(context.WithValue(ctx, peerKey{}, member), spec, stream)

@@ -69,6 +69,7 @@ func (s *syncBuffer) String() string {
 
 type rig struct {
 	*rpctest.Exchange
+	calls
 	holder holder
 	log    syncBuffer
 	client waypostv1connect.KeyHolderClient // CA's
@@ -77,7 +78,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	r := &rig{Exchange: rpctest.New(t, rpctest.Ample, "CA", "NV")}
 	log := slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	server := rpc.NewServer(r.View, log)
+	server := rpc.NewServer(r.View, log, r.observe)
 	waypostv1connect.RegisterKeyHolderHandler(server, &r.holder)
 	me := r.Party("keyholder-1")
 	r.Serve(me.Name, func(ctx context.Context, l net.Listener) error {
@@ -319,7 +320,7 @@ func TestStrangers(t *testing.T) {
 func TestNoTLS(t *testing.T) {
 	t.Parallel()
 	x := rpctest.New(t, rpctest.Ample, "CA")
-	server := rpc.NewServer(x.View, slog.New(slog.DiscardHandler))
+	server := rpc.NewServer(x.View, slog.New(slog.DiscardHandler), nil)
 	h := &holder{}
 	h.fails(waypost.Errorf(waypost.Misuse, "the handler ran"))
 	waypostv1connect.RegisterKeyHolderHandler(server, h)

@@ -1036,8 +1036,10 @@ func (x *GetKeyResponse) GetKey() []byte {
 // ErrorCode travels as a detail of every error, so that both ends speak the
 // codes of the waypost package.
 type ErrorCode struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Code  string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// When to try again, in Unix seconds; 0 where time alone does not help.
+	RetryAfter    int64 `protobuf:"varint,2,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1077,6 +1079,13 @@ func (x *ErrorCode) GetCode() string {
 		return x.Code
 	}
 	return ""
+}
+
+func (x *ErrorCode) GetRetryAfter() int64 {
+	if x != nil {
+		return x.RetryAfter
+	}
+	return 0
 }
 
 var File_waypost_v1_exchange_proto protoreflect.FileDescriptor
@@ -1148,9 +1157,11 @@ const file_waypost_v1_exchange_proto_rawDesc = "" +
 	"\rGetKeyRequest\x12\x16\n" +
 	"\x06member\x18\x01 \x01(\tR\x06member\"\"\n" +
 	"\x0eGetKeyResponse\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\fR\x03key\"\x1f\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\"@\n" +
 	"\tErrorCode\x12\x12\n" +
-	"\x04code\x18\x01 \x01(\tR\x04code2R\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1f\n" +
+	"\vretry_after\x18\x02 \x01(\x03R\n" +
+	"retryAfter2R\n" +
 	"\tKeyHolder\x12E\n" +
 	"\bEvaluate\x12\x1b.waypost.v1.EvaluateRequest\x1a\x1c.waypost.v1.EvaluateResponse2\xcc\x03\n" +
 	"\x03Hub\x12?\n" +
