@@ -42,6 +42,25 @@ func witnessed(t testing.TB) *Roster {
 	return r
 }
 
+// full is the sample with everything that a roster can hold.
+func full(t testing.TB) *Roster {
+	r := witnessed(t)
+	later := start.Add(10 * 24 * time.Hour)
+	r.Members = append(r.Members, state("OR", later))
+	change(r, "keyholder-3", func(m *Member) { m.Removed = true })
+	change(r, "CA", func(m *Member) {
+		m.Rise = Rise{From: later, Quota: m.Quota, Capabilities: []Capability{History}}
+		m.Rise.Quota.TicketsPerDay = 5000
+	})
+	r.Grants = []Grant{{"CA", UnattendedChecks, 200, later, later.Add(24 * time.Hour)}, {"NV", PublishedElements, 5000, start, later}}
+	r.Announced = []Announcement{{
+		From: later, Purposes: []waypost.Purpose{waypost.Renew}, Threshold: 1, GroupKey: r.Holders()[0].PublicShare,
+		WitnessPolicy: WitnessPolicy{1, 1}, Witnesses: []Witness{outside(t, "w3.example")}, Auditors: []string{auditorB},
+		Keys: []KeyChange{{"keyholder-1", testPublic("new identity"), testPublic("new log"), testPublic("new witness")}, {Member: "NV", LogKey: testPublic("new NV log")}},
+	}}
+	return r
+}
+
 func state(name waypost.Jurisdiction, from time.Time) Member {
 	return Member{Name: string(name), Role: Gateway, Operator: "Operator of " + string(name), Jurisdiction: name, Participation: Full,
 		CertKey: Digest([]byte("certificate of the state named " + name)[:32]), Identity: testPublic(string(name) + " identity"), LogKey: testPublic(string(name) + " log"),
@@ -363,10 +382,17 @@ func TestNothingSoonerThanPublic(t *testing.T) {
 			if n.Validate() != nil {
 				continue
 			}
-			if err := v.Update(signedBy(t, n, "gov.example/a", "gov.example/b")); err != nil {
+			// Update, less the signatures, which take most of the time.
+			x, err := index(n, nil)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			if v.chain().last().precedes(x) != nil {
 				refused++
 				continue
 			}
+			longer := append(v.chain(), x)
+			v.state.Store(&longer)
 			accepted++
 			latest, history = n, append(history, n)
 			for range 4 {

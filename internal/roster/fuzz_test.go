@@ -32,11 +32,13 @@ func FuzzParse(f *testing.F) {
 // FuzzDecode feeds texts, as if governance had signed them: what is accepted is
 // valid and is the only spelling of itself.
 func FuzzDecode(f *testing.F) {
-	text, err := sample(f).text()
-	if err != nil {
-		f.Fatal(err)
+	for _, r := range []*Roster{sample(f), full(f)} {
+		text, err := r.text()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
 	}
-	f.Add(text)
 	f.Fuzz(func(t *testing.T, text string) {
 		r, err := decode(text)
 		if err != nil {
@@ -48,5 +50,17 @@ func FuzzDecode(f *testing.F) {
 		if again, err := r.text(); err != nil || again != text {
 			t.Fatal("two texts for one roster")
 		}
+		x, err := index(r, nil) // whatever is valid can be put in force
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range x.phases {
+			_ = p.Hub()
+			if _, err := p.Keys(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = Changes(nil, r)
+		_ = tooSoon(r, r, r.NotBefore, r.NotAfter)
 	})
 }

@@ -5,14 +5,22 @@ import (
 	"crypto/ed25519"
 	"encoding/binary"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/translog"
 )
 
 func TestValidate(t *testing.T) {
-	if err := sample(t).Validate(); err != nil {
+	for _, r := range []*Roster{sample(t), witnessed(t), full(t)} {
+		if err := r.Validate(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantError(t, sample(t).NeedsWitnesses(), waypost.InvalidArgument, "names no witnesses")
+	if err := witnessed(t).NeedsWitnesses(); err != nil {
 		t.Fatal(err)
 	}
 	at := func(r *Roster, name string) *Member {
@@ -109,8 +117,85 @@ func TestValidate(t *testing.T) {
 		{"share a name or a key", func(r *Roster) { r.Governance.Keys[0] = vkey(t, "other", testPublic("gov.example/b")) }},
 		{"share a name or a key", func(r *Roster) { r.Governance.Keys[0] = vkey(t, "gov.example/b", testPublic("x")) }},
 		{"not sound", func(r *Roster) { r.Governance.Keys[0] = vkey(t, "weak", make([]byte, 32)) }},
+
+		{"cosignature/v1", func(r *Roster) { r.Witnesses[0].Key = "w.example" }},
+		{"cosignature/v1", func(r *Roster) { r.Witnesses[0].Key = vkey(t, "w.example", testPublic("w")) }}, // a plain Ed25519 key
+		{"cosignature/v1", func(r *Roster) { r.Witnesses[0].Key = translog.WitnessKey("w.example", make([]byte, 32)) }},
+		{"at most 32 witnesses", func(r *Roster) { r.Witnesses = make([]Witness, 33) }},
+		{"outside witness is used twice", func(r *Roster) { r.Witnesses[1] = r.Witnesses[0] }},
+		{"outside witness is used twice", func(r *Roster) { r.Witnesses[1].Key = translog.WitnessKey("w9.example", testPublic("w1.example")) }},
+		{"outside witness is used twice", func(r *Roster) { r.Witnesses[1].Key = translog.WitnessKey("w1.example", testPublic("w9.example")) }},
+		{"outside witness is used twice", func(r *Roster) { r.Witnesses[0].Key = translog.WitnessKey("w9.example", at(r, "CA").LogKey) }},
+		{"URL of a witness", func(r *Roster) { r.Witnesses[0].URL = "http://w.example/submit" }},
+		{"URL of a witness", func(r *Roster) { r.Witnesses[0].URL = "http://127.0.0.1.example/" }},
+		{"URL of a witness", func(r *Roster) { r.Witnesses[0].URL = "https://u@w.example/" }},
+		{"URL of a witness", func(r *Roster) { r.Witnesses[0].URL = "https://w.example/?x" }},
+		{"URL of a witness", func(r *Roster) { r.Witnesses[0].URL = "" }},
+		{"1 to 2 outside", func(r *Roster) { r.WitnessPolicy = WitnessPolicy{} }},
+		{"1 to 2 outside", func(r *Roster) { r.WitnessPolicy.Outside = 0 }},
+		{"1 to 2 outside", func(r *Roster) { r.WitnessPolicy.Outside = 3 }},
+		{"1 to 0 outside", func(r *Roster) { r.Witnesses = nil }},
+		{"0 to 2 key holders", func(r *Roster) { r.WitnessPolicy.Holders = 3 }},
+		{"0 to 2 key holders", func(r *Roster) { r.WitnessPolicy.Holders = -1 }},
+		{"0 to 1 key holders", func(r *Roster) { at(r, "keyholder-1").WitnessKey = nil }},
+		{"age recipient", func(r *Roster) { r.Auditors = []string{"age1abc"} }},
+		{"age recipient", func(r *Roster) { r.Auditors = []string{strings.ToUpper(auditorA)} }},
+		{"auditors, each once", func(r *Roster) { r.Auditors = []string{auditorA, auditorA} }},
+		{"only key holders have a witness key", func(r *Roster) { at(r, "CA").WitnessKey = testPublic("w") }},
+		{"only key holders have a witness key", func(r *Roster) { at(r, "hub").WitnessKey = testPublic("w") }},
+		{"witness key is not", func(r *Roster) { at(r, "keyholder-1").WitnessKey = make([]byte, 32) }},
+		{"witness key is used twice", func(r *Roster) { m := at(r, "keyholder-1"); m.WitnessKey = m.LogKey }},
+		{"governance key is used", func(r *Roster) { at(r, "CA").Identity = testPublic("gov.example/a") }},
+		{"no URL", func(r *Roster) { at(r, "CA").Public = "https://ca.example:1" }},
+		{"public URL is https", func(r *Roster) { at(r, "hub").Public = "http://hub.example:1" }},
+		{"not its other one", func(r *Roster) { m := at(r, "hub"); m.Public = m.URL }},
+		{"public URL is used twice", func(r *Roster) { at(r, "keyholder-1").Public = at(r, "hub").URL }},
+
+		{"leaving it out", func(r *Roster) { at(r, "CA").Removed = true }},
+		{"no key holder is in force", func(r *Roster) {
+			for i := range r.Members {
+				r.Members[i].Removed = r.Members[i].Role == KeyHolder
+			}
+		}},
+		{"whole seconds", func(r *Roster) { at(r, "CA").From = start.Add(time.Millisecond) }},
+		{"400 days", func(r *Roster) { at(r, "CA").From = start.Add(401 * 24 * time.Hour) }},
+		{"more than 64 times", func(r *Roster) {
+			for i := range 33 {
+				from := start.Add(time.Duration(2*i) * time.Hour)
+				r.Grants = append(r.Grants, Grant{"CA", AttendedChecks, 1, from, from.Add(time.Hour)})
+			}
+		}},
+		{"rise has a time", func(r *Roster) { at(r, "CA").Rise.Quota.Operators = 100 }},
+		{"rise lowers", func(r *Roster) { at(r, "CA").Rise = Rise{From: start, Quota: Quota{TicketsPerDay: 2000}} }},
+		{"raises nothing", func(r *Roster) { m := at(r, "CA"); m.Rise = Rise{From: start, Quota: m.Quota} }},
+		{"named twice", func(r *Roster) { at(r, "CA").Rise = Rise{From: start, Capabilities: []Capability{Search}} }},
+		{"exclude each other", func(r *Roster) {
+			m := at(r, "CA")
+			m.Participation, m.Capabilities = InquiryOnly, []Capability{Search}
+			m.Rise = Rise{From: start, Capabilities: []Capability{Publish}}
+		}},
+		{"rise are for gateways", func(r *Roster) { at(r, "hub").Rise.From = start }},
+		{"for a gateway", func(r *Roster) { r.Grants = []Grant{{"hub", AttendedChecks, 1, start, start.Add(time.Hour)}} }},
+		{"for a gateway", func(r *Roster) { r.Grants = []Grant{{"OR", AttendedChecks, 1, start, start.Add(time.Hour)}} }},
+		{"class is", func(r *Roster) { r.Grants = []Grant{{"CA", "loader", 1, start, start.Add(time.Hour)}} }},
+		{"gives nothing", func(r *Roster) { r.Grants = []Grant{{"CA", AttendedChecks, 0, start, start.Add(time.Hour)}} }},
+		{"until a later one", func(r *Roster) { r.Grants = []Grant{{"CA", AttendedChecks, 1, start, start}} }},
+		{"at most 92 days", func(r *Roster) { r.Grants = []Grant{{"CA", AttendedChecks, 1, start, start.Add(93 * 24 * time.Hour)}} }},
+		{"overlap", func(r *Roster) {
+			r.Grants = []Grant{{"CA", AttendedChecks, 1, start, start.Add(2 * time.Hour)}, {"CA", AttendedChecks, 1, start.Add(time.Hour), start.Add(3 * time.Hour)}}
+		}},
+		{"announcement has a time", func(r *Roster) { r.Announced = []Announcement{{Threshold: 1}} }},
+		{"announced group key", func(r *Roster) { r.Announced = []Announcement{{From: start, GroupKey: []byte{1}}} }},
+		{"announced threshold", func(r *Roster) { r.Announced = []Announcement{{From: start, Threshold: -1}} }},
+		{"announced witness policy", func(r *Roster) { r.Announced = []Announcement{{From: start, WitnessPolicy: WitnessPolicy{Holders: 2}}} }},
+		{"purpose is", func(r *Roster) { r.Announced = []Announcement{{From: start, Purposes: []waypost.Purpose{"X"}}} }},
+		{"not in the roster", func(r *Roster) { r.Announced = []Announcement{{From: start, Keys: []KeyChange{{Member: "OR"}}}} }},
+		{"announced for CA is not", func(r *Roster) {
+			r.Announced = []Announcement{{From: start, Keys: []KeyChange{{Member: "CA", Identity: make([]byte, 32)}}}}
+		}},
+		{"more than 16 announcements", func(r *Roster) { r.Announced = make([]Announcement, 17) }},
 	} {
-		r := sample(t)
+		r := witnessed(t)
 		c.change(r)
 		t.Run(c.words, func(t *testing.T) { wantError(t, r.Validate(), waypost.InvalidArgument, c.words) })
 	}
