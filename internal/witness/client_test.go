@@ -1,48 +1,25 @@
 package witness
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/waypost/waypost"
-	"github.com/waypost/waypost/internal/roster"
 )
 
-// serveTLS runs the witness as one that stands alone, and returns its URL.
-func (r *rig) serveTLS() (url string, client *http.Client) {
-	r.t.Helper()
-	certPEM, keyPEM, _, err := roster.NewCertificate("w", []string{"127.0.0.1"}, time.Hour)
-	must(r.t, err)
-	cert, err := tls.X509KeyPair(certPEM, keyPEM)
-	must(r.t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(r.t, err)
-	running, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- r.Run(running, listener, cert) }()
-	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
-	r.t.Cleanup(func() {
-		transport.CloseIdleConnections()
-		stop()
-		must(r.t, <-ended)
-	})
-	return "https://" + listener.Addr().String(), &http.Client{Transport: transport, Timeout: 10 * time.Second}
-}
-
-// TestClient: our client with our server, over TLS without a client certificate.
+// TestClient: our client with our server, over TLS without a client certificate
+// and below a prefix.
 func TestClient(t *testing.T) {
 	log := newLog(t, origin, 20)
 	branch := log.fork(t, 6, 14)
 	r := newRig(t, log)
-	url, client := r.serveTLS()
+	server := httptest.NewTLSServer(http.StripPrefix("/witness", r.Handler()))
+	defer server.Close()
+	url, client := server.URL+"/witness", server.Client()
 	talk(t, url, r.VerifierKey(), client, log, branch)
 	stranger := newLog(t, "waypost.test/NV/1", 5)
 	c, err := Dial(url, r.VerifierKey(), client)

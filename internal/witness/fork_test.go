@@ -84,10 +84,10 @@ func TestNeverForks(t *testing.T) {
 		common := rapid.Int64Range(0, leaves-1).Draw(rt, "common")
 		branches := []*testLog{honest, honest.fork(t, common, int(leaves-common))}
 		var all []issued
-		for range rapid.IntRange(1, 3).Draw(rt, "lives") {
+		for range rapid.IntRange(1, 2).Draw(rt, "lives") {
 			d := &dying{
 				point: rapid.SampledFrom([]string{"begin", "commit", "committed", "never"}).Draw(rt, "point"),
-				after: rapid.Int64Range(0, 6).Draw(rt, "after"),
+				after: rapid.Int64Range(0, 4).Draw(rt, "after"),
 			}
 			r.fault.Store(d)
 			r.clock.Add(rapid.Int64Range(-100, 100).Draw(rt, "seconds"))
@@ -102,13 +102,13 @@ func TestNeverForks(t *testing.T) {
 	})
 }
 
-// together runs four submitters at once.
+// together runs three submitters at once.
 func together(t testing.TB, rt *rapid.T, r *rig, branches []*testLog) (all []issued) {
 	var mu sync.Mutex
 	var running sync.WaitGroup
-	for range 4 {
+	for range 3 {
 		b := rapid.IntRange(0, 1).Draw(rt, "branch")
-		targets := rapid.SliceOfN(rapid.Int64Range(0, branches[b].size), 1, 6).Draw(rt, "targets")
+		targets := rapid.SliceOfN(rapid.Int64Range(0, branches[b].size), 1, 4).Draw(rt, "targets")
 		slices.Sort(targets)
 		s := submitter{branches[b], b, targets}
 		running.Go(func() {

@@ -13,9 +13,9 @@ const (
 	maxBody   = 64 << 10
 	maxProof  = 63 // lines, C2SP tlog-witness
 	maxOrigin = 255
-	// maxSize is the greatest tree, in leaves. No log comes near it; tlog's
-	// arithmetic is for sizes up to 2^62 only and does not end beyond.
-	maxSize = 1 << 60
+	// maxSize is the greatest tree, in leaves, as verifiers have it. tlog's own
+	// arithmetic is for sizes up to 2^62 and does not end beyond.
+	maxSize = 1 << 48
 )
 
 // request is the body of add-checkpoint.

@@ -28,10 +28,8 @@ package witness
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/tls"
 	"errors"
 	"log/slog"
-	"net"
 	"time"
 
 	"filippo.io/torchwood"
@@ -39,7 +37,6 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/waypost/waypost"
-	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -82,15 +79,6 @@ func New(config Config, deps Deps) (*Server, error) {
 // VerifierKey returns "name+hash+keydata" of type cosignature/v1, by which rosters
 // and policies name this witness.
 func (s *Server) VerifierKey() string { return s.signer.verifier }
-
-// Run serves HTTPS to anybody on the listener until the context ends.
-func (s *Server) Run(ctx context.Context, listener net.Listener, cert tls.Certificate) error {
-	config := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13}
-	server := rpc.NewHTTPServer(s.Handler(), config, s.Log)
-	// Nothing here waits for anything, unlike the calls between members.
-	server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout = requestTime, requestTime, 2*requestTime
-	return rpc.Serve(ctx, server, listener)
-}
 
 // The reasons for which a checkpoint is not cosigned.
 var (

@@ -53,7 +53,9 @@ func TestRefusals(t *testing.T) {
 	thief.key = testKey("another")
 	branch := log.fork(t, 6, 14)
 	body := log.body(t, 8, 12)
-	huge := log.sign(t, fmt.Sprintf("%s\n%d\n%s\n", origin, int64(math.MaxInt64), tlog.Hash{}))
+	sized := func(size int64) []byte {
+		return append([]byte("old 8\n"+log.proof(t, 8, 12)[0].String()+"\n\n"), log.sign(t, fmt.Sprintf("%s\n%d\n%s\n", origin, size, tlog.Hash{}))...)
+	}
 	swap := func(old, new string) []byte {
 		if !bytes.Contains(body, []byte(old)) {
 			t.Fatalf("the request has no %q", old)
@@ -78,7 +80,9 @@ func TestRefusals(t *testing.T) {
 		{"64 proof lines", request{old: 8, proof: make(tlog.TreeProof, 64), note: log.checkpoint(t, 12)}.encode(), http.StatusBadRequest},
 		{"text is no checkpoint", append([]byte("old 8\n\n"), log.sign(t, origin+"\nmany\n")...), http.StatusBadRequest},
 		{"size with zero", append([]byte("old 8\n\n"), log.sign(t, fmt.Sprintf("%s\n012\n%s\n", origin, log.root(t, 12)))...), http.StatusBadRequest},
-		{"size beyond arithmetic", append([]byte("old 8\n"+proof[0].String()+"\n\n"), huge...), http.StatusBadRequest},
+		{"greatest size", sized(maxSize), http.StatusUnprocessableEntity},
+		{"beyond the greatest size", sized(maxSize + 1), http.StatusBadRequest},
+		{"size beyond arithmetic", sized(math.MaxInt64), http.StatusBadRequest},
 		{"too large", append(bytes.Clone(body), bytes.Repeat([]byte("x"), maxBody)...), http.StatusRequestEntityTooLarge},
 		{"unknown log", stranger.body(t, 0, 5), http.StatusNotFound},
 		{"long origin", append([]byte("old 0\n\n"), strings.Repeat("o", 300)+"\n1\n"...), http.StatusBadRequest},
@@ -280,4 +284,37 @@ func TestInsideKeyHolder(t *testing.T) {
 	must(t, err)
 	must(t, db.Read(ctx, func(tx *store.Tx) error { _, err := seen(tx); return err }))
 	must(t, db.Close())
+}
+
+// BenchmarkAdd is one request: a log that grows, which is durable before it is
+// cosigned, and a repeat.
+func BenchmarkAdd(b *testing.B) {
+	log := newLog(b, origin, 4096)
+	bodies := make([][]byte, log.size)
+	for i := range bodies {
+		bodies[i] = log.body(b, int64(i), int64(i)+1)
+	}
+	add := func(b *testing.B, r *rig, body []byte) {
+		if _, err := r.add(ctx, body); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("grow", func(b *testing.B) {
+		r := newRig(b, log)
+		for i := 0; b.Loop(); i++ {
+			if i%len(bodies) == 0 {
+				must(b, r.db.Write(ctx, func(tx *store.Tx) error { _, err := tx.Exec(`DELETE FROM witness_log`); return err }))
+			}
+			r.clock.Add(1)
+			add(b, r, bodies[i%len(bodies)])
+		}
+	})
+	b.Run("repeat", func(b *testing.B) {
+		r := newRig(b, log)
+		add(b, r, log.body(b, 0, log.size))
+		again := log.body(b, log.size, log.size)
+		for b.Loop() {
+			add(b, r, again)
+		}
+	})
 }
