@@ -131,7 +131,8 @@ func (c counter) take(quota, reserves []*count) ([]*count, error) {
 		if err := c.add(n, n.n); err != nil {
 			return nil, err
 		}
-		if over == nil && n.used > n.limit {
+		// What never fits is what to say, whatever else is used up today.
+		if n.used > n.limit && (over == nil || n.n > n.limit) {
 			over = n
 		}
 	}

@@ -3,14 +3,11 @@ package quota_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/quota"
@@ -279,39 +276,6 @@ func TestUndoneChargeIsNotCounted(t *testing.T) {
 	if n, _ := c.take(t, start, func(int) waypost.Ticket { return check(1) }); n != 2 {
 		t.Errorf("%d checks, want 2", n)
 	}
-}
-
-// Expire forgets nothing that still counts.
-func TestExpire(t *testing.T) {
-	c := newCounter(t, roster.Quota{TicketsPerDay: 5, TicketsPerOperatorHour: 3, Operators: 2})
-	round := 0
-	rapid.Check(t, func(rt *rapid.T) {
-		round++
-		c.member.Name = fmt.Sprint("AZ", round) // a member that has used nothing
-		at := start
-		used := make(map[string]int)
-		for range rapid.IntRange(1, 30).Draw(rt, "steps") {
-			at = at.Add(time.Duration(rapid.IntRange(0, 200).Draw(rt, "minutes")) * time.Minute)
-			if err := c.db.Write(t.Context(), func(tx *store.Tx) error { return quota.Expire(tx, at) }); err != nil {
-				rt.Fatal(err)
-			}
-			operator := byte(rapid.IntRange(1, 3).Draw(rt, "operator"))
-			day, hour := at.Format("day 2006-01-02"), at.Format("2006-01-02T15")+fmt.Sprint(operator)
-			met := fmt.Sprint(day, " operator ", operator)
-			fits := used[day] < 5 && used[hour] < 3 && (used[met] > 0 || used[day+" operators"] < 2)
-			if err := c.charge(check(operator), at); (err == nil) != fits {
-				rt.Fatalf("at %v operator %d: %v, the model says %v (%v)", at, operator, err, fits, used)
-			}
-			if fits {
-				if used[met] == 0 {
-					used[day+" operators"]++
-				}
-				used[day]++
-				used[hour]++
-				used[met]++
-			}
-		}
-	})
 }
 
 func TestMail(t *testing.T) {

@@ -19,3 +19,4 @@ CREATE TABLE quota (
     used   BIGINT NOT NULL,
     PRIMARY KEY (member, class, key, starts)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX quota_starts ON quota (starts);
