@@ -42,7 +42,7 @@ func TestLitewitness(t *testing.T) {
 	talk(t, url, translog.WitnessKey("witness.example/lite", key.Public().(ed25519.PublicKey)), client, log, branch)
 }
 
-// findLitewitness returns the program, which `make tools` builds.
+// findLitewitness returns the program, which the Makefile builds.
 func findLitewitness(t *testing.T) string {
 	t.Helper()
 	if path := os.Getenv("WAYPOST_LITEWITNESS"); path != "" {
@@ -69,10 +69,7 @@ func findLitewitness(t *testing.T) string {
 // ssh-agent, and returns its submission prefix and its database.
 func startLitewitness(t *testing.T, program, name string, key ed25519.PrivateKey) (url, database string) {
 	t.Helper()
-	// Not t.TempDir: the path of a socket is short.
-	dir, err := os.MkdirTemp("", "lite")
-	must(t, err)
-	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	dir := t.TempDir()
 	socket, database := filepath.Join(dir, "agent"), filepath.Join(dir, "lite.db")
 	serveAgent(t, socket, key)
 	public, err := ssh.NewPublicKey(key.Public())

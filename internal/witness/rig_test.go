@@ -1,6 +1,7 @@
 package witness
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -8,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -195,20 +195,20 @@ func (r *rig) restart() {
 }
 
 // post sends a body to the handler.
-func (r *rig) post(body []byte) *http.Response {
+func (r *rig) post(body []byte) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	r.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/add-checkpoint", strings.NewReader(string(body))))
-	return w.Result()
+	r.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/add-checkpoint", bytes.NewReader(body)))
+	return w
 }
 
 // expect posts a body and demands a status.
-func (r *rig) expect(status int, body []byte) *http.Response {
+func (r *rig) expect(status int, body []byte) *httptest.ResponseRecorder {
 	r.t.Helper()
-	resp := r.post(body)
-	if resp.StatusCode != status {
-		r.t.Fatalf("status %d, want %d", resp.StatusCode, status)
+	w := r.post(body)
+	if w.Code != status {
+		r.t.Fatalf("status %d, want %d", w.Code, status)
 	}
-	return resp
+	return w
 }
 
 // cosigned checks with torchwood, an implementation of others, that lines hold

@@ -3,7 +3,6 @@ package witness
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"strings"
@@ -17,13 +16,6 @@ import (
 
 const origin = "waypost.test/CA/1"
 
-func read(t testing.TB, resp *http.Response) []byte {
-	t.Helper()
-	b, err := io.ReadAll(resp.Body)
-	must(t, err)
-	return b
-}
-
 // TestGrow: a log that grows is cosigned at each size, over restarts, and
 // torchwood accepts the cosignatures.
 func TestGrow(t *testing.T) {
@@ -32,7 +24,7 @@ func TestGrow(t *testing.T) {
 	sizes := []int64{0, 0, 1, 2, 3, 7, 8, 9, 255, 256, 257, 300, 300}
 	for i, size := range sizes[1:] {
 		r.clock.Add(1)
-		lines := read(t, r.expect(http.StatusOK, log.body(t, sizes[i], size)))
+		lines := r.expect(http.StatusOK, log.body(t, sizes[i], size)).Body.Bytes()
 		if at := cosigned(t, r.VerifierKey(), log.checkpoint(t, size), lines); at != r.clock.Load() {
 			t.Errorf("size %d was cosigned at %d, now is %d", size, at, r.clock.Load())
 		}
@@ -56,11 +48,11 @@ func TestRefusals(t *testing.T) {
 	sized := func(size int64) []byte {
 		return append([]byte("old 8\n"+log.proof(t, 8, 12)[0].String()+"\n\n"), log.sign(t, fmt.Sprintf("%s\n%d\n%s\n", origin, size, tlog.Hash{}))...)
 	}
-	swap := func(old, new string) []byte {
-		if !bytes.Contains(body, []byte(old)) {
-			t.Fatalf("the request has no %q", old)
+	swap := func(what, with string) []byte {
+		if !bytes.Contains(body, []byte(what)) {
+			t.Fatalf("the request has no %q", what)
 		}
-		return bytes.Replace(body, []byte(old), []byte(new), 1)
+		return bytes.Replace(body, []byte(what), []byte(with), 1)
 	}
 	proof := log.proof(t, 8, 12)
 	cases := []struct {
@@ -102,16 +94,16 @@ func TestRefusals(t *testing.T) {
 	before, err := r.last(ctx, origin)
 	must(t, err)
 	for _, c := range cases {
-		resp := r.post(c.body)
-		answer := string(read(t, resp))
-		if resp.StatusCode != c.status {
-			t.Errorf("%s: status %d, want %d", c.name, resp.StatusCode, c.status)
+		w := r.post(c.body)
+		answer, kind := w.Body.String(), w.Header().Get("Content-Type")
+		if w.Code != c.status {
+			t.Errorf("%s: status %d, want %d", c.name, w.Code, c.status)
 		}
 		if strings.Contains(answer, "—") {
 			t.Errorf("%s: a signature in %q", c.name, answer)
 		}
-		if c.status == http.StatusConflict && (answer != "8\n" || resp.Header.Get("Content-Type") != "text/x.tlog.size") {
-			t.Errorf("%s: %q of type %s", c.name, answer, resp.Header.Get("Content-Type"))
+		if c.status == http.StatusConflict && (answer != "8\n" || kind != "text/x.tlog.size") {
+			t.Errorf("%s: %q of type %s", c.name, answer, kind)
 		}
 	}
 	after, err := r.last(ctx, origin)
@@ -139,7 +131,7 @@ func TestExtension(t *testing.T) {
 	log := newLog(t, origin, 5)
 	r := newRig(t, log)
 	signed := log.sign(t, fmt.Sprintf("%s\n5\n%s\nan extension\n", origin, log.root(t, 5)))
-	lines := read(t, r.expect(http.StatusOK, append([]byte("old 0\n\n"), signed...)))
+	lines := r.expect(http.StatusOK, append([]byte("old 0\n\n"), signed...)).Body.Bytes()
 	cosigned(t, r.VerifierKey(), signed, lines)
 }
 
@@ -152,7 +144,7 @@ func TestAgain(t *testing.T) {
 	r.expect(http.StatusOK, log.body(t, 0, 9))
 	for _, c := range []struct{ now, want int64 }{{0, 0}, {60, 60}, {-3600, 60}, {61, 61}} {
 		r.clock.Store(start + c.now)
-		lines := read(t, r.expect(http.StatusOK, log.body(t, 9, 9)))
+		lines := r.expect(http.StatusOK, log.body(t, 9, 9)).Body.Bytes()
 		if at := cosigned(t, r.VerifierKey(), log.checkpoint(t, 9), lines); at != start+c.want {
 			t.Errorf("at %d: cosigned at %d, want %d", c.now, at-start, c.want)
 		}
@@ -246,7 +238,7 @@ func TestBusy(t *testing.T) {
 	for range maxRequests {
 		r.slots <- struct{}{}
 	}
-	if resp := r.expect(http.StatusServiceUnavailable, log.body(t, 0, 2)); resp.Header.Get("Retry-After") == "" {
+	if w := r.expect(http.StatusServiceUnavailable, log.body(t, 0, 2)); w.Header().Get("Retry-After") == "" {
 		t.Error("it is not said when to come again")
 	}
 	<-r.slots
