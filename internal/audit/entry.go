@@ -1,0 +1,229 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"strconv"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/translog"
+)
+
+// kindsOf are the entries about tickets, by role.
+var kindsOf = map[roster.Role]map[string]kind{
+	roster.KeyHolder: {"evaluate": kindEvaluate},
+	roster.Hub: {"search_first": kindSearchFirst, "search_second": kindSearchSecond, "deliver": kindDeliver,
+		"publish": kindPublish, "misuse": kindHubMisuse},
+	roster.Gateway: {"ask": kindAsk, "outcome": kindOutcome, "owed": kindOwed, "abandoned": kindAbandoned, "refused": kindRefused,
+		"published": kindPublished, "canary": kindCanary, "notified": kindNotified, "continue": kindContinue, "decline": kindDecline,
+		"disclose": kindDisclose, "withheld": kindWithheld, "misuse": kindOwnerMisuse},
+}
+
+// outcomes are the outcomes by their words.
+var outcomes = map[string]uint8{
+	string(waypost.NoMatch): outcomeNoMatch, string(waypost.Possible): outcomePossible,
+	string(waypost.Match): outcomeMatch, string(waypost.Pending): outcomePending,
+}
+
+// entry takes one leaf with its sealed entry: it opens it, applies what can be
+// said of it alone, and hands its record to its ticket.
+func (l *logRun) entry(ctx context.Context, index int64, leaf, blob []byte) error {
+	e, ok, err := l.open(ctx, index, leaf, blob)
+	if err != nil {
+		return err
+	}
+	if !ok && len(blob) == 0 {
+		l.kept.Blank++
+		l.kept.ErasedBelow = index + 1
+	}
+	l.kept.Ended = ok && e.Kind == "stopped"
+	if !ok {
+		return nil
+	}
+	l.counters[e.Kind]++
+	l.times(index, e)
+	rec := record{
+		ticket: e.Ticket, kind: kindsOf[l.member.Role][e.Kind], log: l.number, index: index, at: e.At.Unix(), ordinal: e.Ordinal,
+		soi: noMember, owner: noMember,
+	}
+	f := fields{l: l, rec: &rec, entry: &e}
+	if !eachField(e.Body, f.take) || !f.complete() {
+		l.damaged(index, "its fields are not those of an entry %q", e.Kind)
+		return nil
+	}
+	l.alone(ctx, index, e, &f)
+	if rec.kind == kindNone {
+		return nil
+	}
+	sum := sha256.Sum256(e.Tau[:])
+	rec.tau = binary.BigEndian.Uint64(sum[:])
+	if err := l.count(&rec, &f); err != nil {
+		return err
+	}
+	return l.r.keep(&rec, &l.scratch)
+}
+
+// keep puts a record to those of its ticket.
+func (r *run) keep(rec *record, scratch *[]byte) error {
+	*scratch = rec.appendTo((*scratch)[:0])
+	return r.tickets.put(int(binary.BigEndian.Uint32(rec.ticket[:])%uint32(len(r.tickets.parts))), *scratch)
+}
+
+// fields gathers what the record of an entry needs from its body.
+type fields struct {
+	l     *logRun
+	rec   *record
+	entry *translog.Entry
+	bad   bool
+
+	answers  uint64
+	class    waypost.OperatorClass
+	operator [16]byte
+	more     map[string]string // of entries without a ticket
+}
+
+// take is called with each field.
+func (f *fields) take(name, value []byte) {
+	r := f.rec
+	if r.kind == kindNone || r.kind == kindCanary {
+		if f.more == nil {
+			f.more = make(map[string]string, 8)
+		}
+		f.more[string(name)] = string(value)
+		return
+	}
+	switch string(name) {
+	case "soi":
+		r.soi = f.l.r.names.memberOf(value)
+	case "kind":
+		r.publish = string(value) == string(waypost.KindPublish)
+	case "class":
+		f.class = waypost.OperatorClass(value)
+	case "operator":
+		f.tag(value)
+	case "elements":
+		r.elements = f.number(value)
+	case "roster":
+		r.version = f.number(value)
+	case "candidates", "records":
+		r.count = f.number(value)
+	case "answers":
+		f.answers = f.number(value)
+	case "owner":
+		r.owner = f.l.r.names.memberOf(value)
+	case "leg":
+		r.leg = uint8(f.number(value))
+	case "outcome":
+		r.outcome = outcomes[string(value)]
+	case "evaluations":
+		r.evals = f.places(value)
+	case "searches", "publications":
+		r.cited = f.places(value)
+	case "ticket":
+		f.ticket(value)
+	default:
+		if bytes.HasPrefix(name, []byte("answer_")) {
+			f.answer(value)
+		}
+	}
+}
+
+// complete fills in what stands elsewhere, and reports whether the fields make
+// sense.
+func (f *fields) complete() bool {
+	r := f.rec
+	switch r.kind {
+	case kindOutcome:
+		r.count = f.answers
+		return !f.bad && r.count == uint64(len(r.answers))
+	case kindCanary:
+		check, err := hex.DecodeString(f.more["check"])
+		if err != nil || len(check) != len(r.ticket) {
+			return false
+		}
+		copy(r.ticket[:], check)
+		r.owner, r.outcome = f.l.r.names.memberOf([]byte(f.more["owner"])), outcomeNoMatch
+		if f.more["found"] == "yes" {
+			r.outcome = outcomeMatch
+		}
+	}
+	return !f.bad && (r.kind == kindNone || r.ticket != [32]byte{})
+}
+
+func (f *fields) number(value []byte) uint64 {
+	n, err := strconv.ParseUint(string(value), 10, 64)
+	if err != nil {
+		f.bad = true
+	}
+	return n
+}
+
+// tag keeps half of an operator's tag: still no two operators share it.
+func (f *fields) tag(value []byte) {
+	if len(value) != 64 {
+		f.bad = true
+		return
+	}
+	if _, err := hex.Decode(f.operator[:], value[:32]); err != nil {
+		f.bad = true
+	}
+}
+
+// places reads "<member>/<instance>:<index>", separated by spaces.
+func (f *fields) places(value []byte) []place {
+	if len(value) == 0 {
+		return nil
+	}
+	list := make([]place, 0, 4)
+	for one := range bytes.SplitSeq(value, []byte(" ")) {
+		name, index, ok := bytes.Cut(one, []byte(":"))
+		n, err := strconv.ParseUint(string(index), 10, 62)
+		if !ok || err != nil || len(list) == waypost.MaxReceipts {
+			f.bad = true
+			return nil
+		}
+		p := place{noLog, int64(n)}
+		if log, known := f.l.r.names.logs[string(name)]; known {
+			p.log = log
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// answer reads "<owner> <outcome> <statement>"; the statement is looked at only
+// where it is disputed.
+func (f *fields) answer(value []byte) {
+	owner, rest, _ := bytes.Cut(value, []byte(" "))
+	outcome, statement, _ := bytes.Cut(rest, []byte(" "))
+	a := answer{owner: f.l.r.names.memberOf(owner), outcome: outcomes[string(outcome)], signed: len(statement) > 0}
+	if a.outcome == outcomeNone {
+		f.bad = true
+	}
+	f.rec.answers = append(f.rec.answers, a)
+}
+
+// ticket reads a key holder's entry. The ticket's id is the hash of what was
+// signed, so the entry cannot be about another; the signature is looked at only
+// where the state of inquiry does not own up to the ticket.
+func (f *fields) ticket(value []byte) {
+	raw, err := base64.StdEncoding.Strict().DecodeString(string(value))
+	if err != nil {
+		f.bad = true
+		return
+	}
+	t, err := waypost.ParseTicket(raw)
+	if err != nil || t.ID != f.entry.Ticket || t.Tau != f.entry.Tau {
+		f.bad = true
+		return
+	}
+	r := f.rec
+	r.soi, r.publish = f.l.r.names.memberOf([]byte(t.SOI)), t.Kind == waypost.KindPublish
+	r.elements, r.version = uint64(t.Elements), t.RosterVersion
+	f.class, f.operator = t.Class, [16]byte(t.Operator[:16])
+}

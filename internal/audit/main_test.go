@@ -1,0 +1,22 @@
+package audit
+
+import (
+	"context"
+	"flag"
+	"os"
+	"testing"
+)
+
+var ctx = context.Background()
+
+// TestMain keeps the properties to a few histories each, which take seconds;
+// -rapid.checks=N asks for more.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		_ = flag.Set("rapid.checks", "3")
+	}
+	os.Exit(m.Run())
+}

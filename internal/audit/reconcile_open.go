@@ -1,0 +1,207 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+
+	"github.com/waypost/waypost/internal/follow"
+	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/translog"
+)
+
+// sighting is a checkpoint of a log that somebody else shows.
+type sighting struct {
+	by   string // who shows it
+	log  uint16
+	note []byte
+}
+
+// openLogs fetches the checkpoints. What others have seen of a log is fetched
+// before the log itself: a log only grows, so it must then be as long.
+func (r *run) openLogs(ctx context.Context, before *state) error {
+	for _, s := range r.Sources {
+		r.names.log(s.Member + "/" + s.Instance)
+	}
+	for _, k := range before.Logs {
+		r.names.log(k.Member + "/" + k.Instance)
+	}
+	r.logs = make([]*logRun, len(r.names.Logs))
+	sightings := r.sightings(ctx)
+	for _, s := range r.Sources {
+		n := r.names.log(s.Member + "/" + s.Instance)
+		m, ok := r.memberNamed(s.Member)
+		if !ok {
+			continue // not a member: nobody relies on its log
+		}
+		l := &logRun{r: r, number: n, member: m, source: s, closed: make(map[translog.KeyID]bool),
+			counters: make(map[string]int64), kept: kept{Member: s.Member, Instance: s.Instance}}
+		if i := slices.IndexFunc(before.Logs, func(k kept) bool { return k.Member == s.Member && k.Instance == s.Instance }); i >= 0 {
+			l.kept = before.Logs[i].clone()
+		}
+		l.past = l.kept.clone()
+		l.limits.init(l)
+		r.logs[n] = l
+		if err := l.fetch(ctx); err != nil {
+			return err
+		}
+		if l.readable {
+			r.total.Add(l.head.N - l.kept.Size)
+		}
+	}
+	for _, k := range before.Logs {
+		if n := r.names.log(k.Member + "/" + k.Instance); r.logs[n] == nil {
+			r.lost(k)
+		}
+	}
+	r.compare(ctx, sightings)
+	return ctx.Err()
+}
+
+// memberNamed returns the member as the newest roster has it that names it.
+func (r *run) memberNamed(name string) (roster.Member, bool) {
+	for _, known := range slices.Backward(r.Rosters) {
+		if m, ok := known.Member(name); ok {
+			return m, true
+		}
+	}
+	return roster.Member{}, false
+}
+
+// lost is a log that was read before and is not looked for any more.
+func (r *run) lost(k kept) {
+	if _, still := r.Rosters[len(r.Rosters)-1].Member(k.Member); still {
+		r.find(Missing, k.Member, map[string]string{"log": k.Origin}, "the ledger %s was read before and is not published any more", k.Origin)
+	}
+}
+
+// fetch reads the head of the log. What is wrong with it is a finding; the log
+// stays as it was read before.
+func (l *logRun) fetch(ctx context.Context) error {
+	note, err := l.readHead(ctx)
+	name := l.member.Name
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, fs.ErrNotExist):
+		l.r.find(Missing, name, map[string]string{"log": l.kept.Member + "/" + l.kept.Instance}, "no ledger %s/%s is published", l.kept.Member, l.kept.Instance)
+		return nil
+	case err != nil:
+		l.r.find(Missing, name, map[string]string{"log": l.kept.Member + "/" + l.kept.Instance}, "the ledger %s/%s cannot be read: %v", l.kept.Member, l.kept.Instance, err)
+		return nil
+	}
+	head, err := l.verify(note)
+	evidence := map[string]string{"log": head.Origin, "checkpoint": string(note)}
+	switch {
+	case errors.Is(err, translog.ErrUnwitnessed):
+		l.r.find(Unwitnessed, name, evidence, "%v", err)
+	case err != nil:
+		l.r.find(Damaged, name, evidence, "%v", err)
+		return nil
+	}
+	old, remembered := l.remembered()
+	evidence["earlier_checkpoint"] = string(old.Note)
+	switch {
+	case remembered && old.Origin != head.Origin:
+		l.r.find(Fork, name, evidence, "the ledger was called %s and is called %s now", old.Origin, head.Origin)
+	case remembered && head.N < old.N:
+		l.r.find(Rollback, name, evidence, "the ledger had %d entries when it was read before and has %d now", old.N, head.N)
+	case remembered && head.N == old.N && head.Hash != old.Hash:
+		l.r.find(Fork, name, evidence, "the ledger shows another tree of %d entries than when it was read before", head.N)
+	default:
+		l.head, l.kept.Origin, l.readable = head, head.Origin, true
+	}
+	return nil
+}
+
+func (l *logRun) readHead(ctx context.Context) ([]byte, error) {
+	if l.source.Reader == nil {
+		return nil, fs.ErrNotExist
+	}
+	return l.source.Reader.ReadEndpoint(ctx, "checkpoint")
+}
+
+// verify checks a checkpoint of the log under the newest roster, or the one
+// before it: a log that has not heard of the newest is no fraud yet.
+func (l *logRun) verify(note []byte) (translog.Checkpoint, error) {
+	origin, _, _ := bytes.Cut(note, []byte("\n"))
+	var first error
+	var unwitnessed translog.Checkpoint
+	for i, known := range slices.Backward(l.r.Rosters) {
+		m, ok := known.Member(l.member.Name)
+		if !ok {
+			continue
+		}
+		policy, err := follow.Policy(known, m, string(origin))
+		if err != nil {
+			return translog.Checkpoint{}, err
+		}
+		head, err := policy.Verify(note)
+		if err == nil {
+			return head, nil
+		}
+		if first == nil {
+			first, unwitnessed = err, head
+		}
+		if i < len(l.r.Rosters)-2 {
+			break
+		}
+	}
+	return unwitnessed, first
+}
+
+// sightings reads what the sources show of each other's logs. Of gateways
+// there are copies instead: nobody else follows them.
+func (r *run) sightings(ctx context.Context) []sighting {
+	var all []sighting
+	for _, s := range r.Sources {
+		n := r.names.log(s.Member + "/" + s.Instance)
+		for _, c := range s.Copies {
+			if note, err := c.ReadEndpoint(ctx, "checkpoint"); err == nil {
+				all = append(all, sighting{r.hubName(), n, note})
+			}
+		}
+		if s.Reader == nil {
+			continue
+		}
+		for _, other := range r.Sources {
+			if m, ok := r.memberNamed(other.Member); !ok || m.Role == roster.Gateway || other.Member == s.Member {
+				continue
+			}
+			name := other.Member + "/" + other.Instance
+			if note, err := s.Reader.ReadEndpoint(ctx, "seen/"+name); err == nil {
+				all = append(all, sighting{s.Member, r.names.log(name), note})
+			}
+		}
+	}
+	return all
+}
+
+func (r *run) hubName() string { return r.Rosters[len(r.Rosters)-1].Hub().Name }
+
+// compare holds what others have seen of a log against what it shows: both are
+// signed by the log, so a contradiction is its own.
+func (r *run) compare(ctx context.Context, sightings []sighting) {
+	for _, s := range sightings {
+		l := r.logs[s.log]
+		if l == nil || !l.readable {
+			continue
+		}
+		seen, err := l.verify(s.note)
+		evidence := map[string]string{"log": l.kept.Origin, "checkpoint": string(l.head.Note), "shown_by": s.by, "other_checkpoint": string(s.note)}
+		if err != nil && !errors.Is(err, translog.ErrUnwitnessed) {
+			r.find(Damaged, s.by, evidence, "%s shows a checkpoint of %s that %s never signed", s.by, l.kept.Origin, l.member.Name)
+			continue
+		}
+		older, newer := seen, l.head
+		if older.N > newer.N { // a log that was read a moment earlier than it should
+			r.find(Rollback, l.member.Name, evidence, "%s has seen %d entries of the ledger, which shows %d", s.by, seen.N, l.head.N)
+			continue
+		}
+		if err := translog.CheckConsistency(ctx, l.source.Reader, older, newer); errors.Is(err, translog.ErrFork) {
+			r.find(Fork, l.member.Name, evidence, "the ledger shows %s another history than everybody else: %v", s.by, err)
+		}
+	}
+}

@@ -1,0 +1,277 @@
+package audit
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/translog"
+)
+
+const (
+	// staleAfter is how old the cosignatures of a ledger in use may be.
+	staleAfter = 10 * time.Minute
+	// dateSlack is how far the time of an entry may lie before that of an earlier
+	// one: clocks are set, and a commit waits for others.
+	dateSlack = 90
+	// keptDays is for how many days without a daily entry the counts are kept.
+	keptDays = 400
+)
+
+// times checks that the ledger's clock runs forward. An entry dated before an
+// earlier one, or before the checkpoint of the run before, was made to look
+// older than it is; one dated after the checkpoint that holds it, younger.
+// Quotas and deadlines go by these times.
+func (l *logRun) times(index int64, e translog.Entry) {
+	at := e.At.Unix()
+	floor := l.kept.Latest
+	if index >= l.past.Size && l.past.Cosigned > 0 {
+		floor = max(floor, l.past.Cosigned)
+	}
+	evidence := map[string]string{"place": l.place(index), "at": stamp(at)}
+	switch {
+	case at < floor-dateSlack:
+		evidence["not_before"] = stamp(floor)
+		l.r.find(BackDated, l.member.Name, evidence, "%s (%s) is dated %s and stands after what happened at %s", l.place(index), e.Kind, stamp(at), stamp(floor))
+	case !l.head.Cosigned.IsZero() && at > l.head.Cosigned.Unix()+dateSlack:
+		evidence["cosigned"] = stamp(l.head.Cosigned.Unix())
+		l.r.find(PostDated, l.member.Name, evidence, "%s (%s) is dated %s and was cosigned at %s already", l.place(index), e.Kind, stamp(at), stamp(l.head.Cosigned.Unix()))
+		return // it would make everything after it back-dated
+	}
+	l.kept.Latest = max(l.kept.Latest, at)
+	if l.kept.ErasedBelow == index && index > 0 {
+		l.kept.ErasedUntil = max(at, l.kept.ErasedUntil)
+	}
+	l.tally(e)
+}
+
+// tally counts the entry for the daily counters.
+func (l *logRun) tally(e translog.Entry) {
+	day := e.At.Format(time.DateOnly)
+	if l.kept.Days == nil {
+		l.kept.Days = make(map[string]map[string]int64)
+	}
+	counts := l.kept.Days[day]
+	if counts == nil {
+		counts = make(map[string]int64)
+		l.kept.Days[day] = counts
+		if days := sortedKeys(l.kept.Days); len(days) > keptDays {
+			delete(l.kept.Days, days[0])
+		}
+	}
+	counts[e.Kind]++
+}
+
+// alone applies what can be said of an entry without other ledgers.
+func (l *logRun) alone(ctx context.Context, index int64, e translog.Entry, f *fields) {
+	switch e.Kind {
+	case "daily":
+		l.daily(index, f.more)
+	case "roster":
+		l.adopt(index, e, f.more)
+	case "erase":
+		n, _ := strconv.ParseInt(f.more["entries"], 10, 64)
+		l.kept.Declared += max(n, 0)
+	case "receipt_missed":
+		l.kept.Accusations = append(l.kept.Accusations, accusation{
+			Evidence: f.more["evidence"], Place: l.place(index), At: e.At.Unix()})
+	}
+}
+
+// daily recounts a day. The public adds up these counters, so they must be those
+// of the entries. What was erased cannot be recounted.
+func (l *logRun) daily(index int64, fields map[string]string) {
+	day := fields["day"]
+	start, err := time.Parse(time.DateOnly, day)
+	if err != nil {
+		l.damaged(index, "it counts no day")
+		return
+	}
+	counted := l.kept.Days[day]
+	delete(l.kept.Days, day)
+	if l.kept.ErasedBelow > 0 && start.Unix() <= l.kept.ErasedUntil {
+		return
+	}
+	var wrong []string
+	for kind, said := range fields {
+		if n, err := strconv.ParseInt(said, 10, 64); kind != "day" && (err != nil || n != counted[kind]) {
+			wrong = append(wrong, kind)
+		}
+	}
+	for kind := range counted {
+		if _, said := fields[kind]; !said {
+			wrong = append(wrong, kind)
+		}
+	}
+	if len(wrong) == 0 {
+		return
+	}
+	kind := wrong[0]
+	l.r.find(Miscounted, l.member.Name, map[string]string{"place": l.place(index), "day": day, "kind": kind, "said": fields[kind], "counted": strconv.FormatInt(counted[kind], 10)},
+		"the counters of %s say %q of %s, the ledger has %d entries", day, fields[kind], kind, counted[kind])
+}
+
+// adopt notes under which roster the ledger runs, and that it is one that
+// governance has signed.
+func (l *logRun) adopt(index int64, e translog.Entry, fields map[string]string) {
+	version, err := strconv.ParseUint(fields["version"], 10, 64)
+	if err != nil {
+		l.damaged(index, "it names no roster version")
+		return
+	}
+	l.kept.Version, l.kept.Adopted = version, e.At.Unix()
+	l.limits.init(l)
+	if known := l.r.roster(version); known != nil {
+		if hash, err := known.Hash(); err == nil && hex.EncodeToString(hash[:]) != fields["hash"] {
+			l.r.find(RosterMissing, l.member.Name, map[string]string{"place": l.place(index), "version": fields["version"], "hash": fields["hash"]},
+				"it took up a roster version %d that is not the one known here", version)
+		}
+	}
+}
+
+// roster returns a version, or nil.
+func (r *run) roster(version uint64) *roster.Roster {
+	for _, known := range r.Rosters {
+		if known.Version == version {
+			return known
+		}
+	}
+	return nil
+}
+
+// judgeLogs applies what can be said of each ledger as a whole.
+func (r *run) judgeLogs(ctx context.Context) {
+	for _, l := range r.logs {
+		if l == nil || !l.readable {
+			continue
+		}
+		l.stale()
+		l.roster()
+		l.blanks()
+		l.accuse(ctx)
+	}
+}
+
+// stale: clients stop at a ledger whose newest checkpoint nobody has cosigned
+// for ten minutes, and so does an auditor. One that has said "stopped" has
+// nothing more to say.
+func (l *logRun) stale() {
+	cosigned := l.head.Cosigned
+	if cosigned.IsZero() || l.kept.Ended || l.r.Now.Sub(cosigned) <= staleAfter {
+		return
+	}
+	l.r.find(Stale, l.member.Name, map[string]string{"log": l.kept.Origin, "cosigned": stamp(cosigned.Unix())},
+		"the ledger %s was last cosigned at %s, %v before now", l.kept.Origin, stamp(cosigned.Unix()), l.r.Now.Sub(cosigned).Round(time.Second))
+}
+
+// roster: within a day of a roster's beginning everybody runs under it. Whoever
+// does not lets removed members in.
+func (l *logRun) roster() {
+	if l.kept.Version == 0 || l.kept.RosterWarned == l.kept.Version {
+		return
+	}
+	for _, other := range l.r.logs {
+		if other == nil || other.kept.Version <= l.kept.Version {
+			continue
+		}
+		if next := l.r.roster(l.kept.Version + 1); next == nil || l.kept.Cosigned <= max(other.kept.Adopted, next.NotBefore.Unix())+int64(roster.Grace/time.Second)+settleTime {
+			continue
+		}
+		l.kept.RosterWarned = l.kept.Version
+		l.r.find(RosterMissing, l.member.Name, map[string]string{"log": l.kept.Origin, "version": strconv.FormatUint(l.kept.Version, 10), "replaced_by": strconv.FormatUint(other.kept.Version, 10)},
+			"the ledger runs under roster version %d, which %s replaced by version %d at %s", l.kept.Version, other.member.Name, other.kept.Version, stamp(other.kept.Adopted))
+		return
+	}
+}
+
+// blanks: whoever erases says so in the same step. The entry that says so may
+// be published a little later than the bundle without its blobs, so what is met
+// in one run must be told of by the next.
+func (l *logRun) blanks() {
+	due := l.kept.BlankBefore
+	if l.kept.Ended {
+		due = l.kept.Blank
+	}
+	if due > l.kept.Declared {
+		l.r.find(Damaged, l.member.Name, map[string]string{"log": l.kept.Origin, "erased": strconv.FormatInt(due, 10), "declared": strconv.FormatInt(l.kept.Declared, 10)},
+			"%d entries of the ledger %s are blank, and its own entries tell of %d", due, l.kept.Origin, l.kept.Declared)
+	}
+	l.kept.BlankBefore = l.kept.Blank
+}
+
+// accusation is an entry "receipt_missed" whose evidence is still to be seen.
+type accusation struct {
+	Evidence string `json:"evidence"`
+	Place    string `json:"place"` // of the entry
+	At       int64  `json:"at"`
+}
+
+var evidenceShape = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,126}$`)
+
+// accuse verifies the evidence behind the ledger's entries "receipt_missed".
+// Evidence that holds convicts whom it names. Evidence that does not hold, or
+// does not come, speaks against the accuser.
+func (l *logRun) accuse(ctx context.Context) {
+	waiting := l.kept.Accusations
+	l.kept.Accusations = nil
+	for _, a := range waiting {
+		file, err := l.evidence(ctx, a.Evidence)
+		if errors.Is(err, fs.ErrNotExist) && !l.shownBy(a.At) {
+			l.kept.Accusations = append(l.kept.Accusations, a)
+			continue
+		}
+		var member, where string
+		if err == nil && l.r.Evidence != nil {
+			member, where, err = l.r.Evidence(file)
+		}
+		evidence := map[string]string{"place": a.Place, "evidence": a.Evidence, "broken": where}
+		if err != nil {
+			l.r.find(Damaged, l.member.Name, evidence, "it accuses another member in %s, and the evidence does not hold: %v", a.Place, err)
+			continue
+		}
+		if p, ok := l.r.parsePlace(where); ok {
+			l.r.proven[p] = true
+		}
+		l.r.find(ReceiptMissed, member, evidence, "it signed a receipt for a leaf that is not in its ledger; %s has the evidence", l.member.Name)
+	}
+}
+
+func (l *logRun) evidence(ctx context.Context, id string) ([]byte, error) {
+	if !evidenceShape.MatchString(id) {
+		return nil, errors.New("its name cannot be the name of a file")
+	}
+	return l.source.Reader.ReadEndpoint(ctx, "evidence/"+id+".json")
+}
+
+// showTime is how long a member has to show the evidence of what it accuses
+// others of, in seconds: a receipt's minute, a look, and publication.
+const showTime = 5 * 60
+
+// shownBy reports whether the ledger has been read far enough that whatever its
+// owner wanted to show about an event at that time is there.
+func (l *logRun) shownBy(at int64) bool { return l.horizon() >= at+showTime }
+
+func (r *run) parsePlace(s string) (place, bool) {
+	name, index, ok := strings.Cut(s, ":")
+	n, err := strconv.ParseInt(index, 10, 64)
+	log, known := r.names.logs[name]
+	return place{log, n}, ok && err == nil && known
+}
+
+// identity returns the identity key that a roster version gives to a member.
+func (r *run) identity(version uint64, name string) (ed25519.PublicKey, error) {
+	if known := r.roster(version); known != nil {
+		if m, ok := known.Member(name); ok {
+			return m.Identity, nil
+		}
+	}
+	return nil, fmt.Errorf("%s is not in roster version %d", name, version)
+}

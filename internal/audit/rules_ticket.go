@@ -1,0 +1,382 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/roster"
+)
+
+// How long a ticket can have further entries, in seconds.
+const (
+	// guardTime: a key holder takes it for two minutes, the hub for ten.
+	guardTime = 15 * 60
+	// askTime: a question and its answer each wait in a mailbox.
+	askTime = int64((2*waypost.MessageLife + 25*time.Hour) / time.Second)
+	// ownerTime: and so do the second question and its answer.
+	ownerTime = int64((4*waypost.MessageLife + 25*time.Hour) / time.Second)
+)
+
+// A dossier is what all ledgers hold about one ticket, and what the rules make
+// of it.
+type dossier struct {
+	*run
+	ctx      context.Context
+	id       [32]byte
+	records  []record // by log and index, each once
+	first    int64    // time of the earliest
+	soi      uint16   // noMember where no entry says it
+	reported uint64   // a bit for each rule that has spoken, in an earlier run too
+	open     bool     // a rule waits for something
+	rule     int      // the one at work
+	legs     map[uint16]*legs
+}
+
+// rules are applied to each ticket in this order. A ticket that breaks one is
+// reported once under it. At most 64.
+var rules = []func(*dossier){
+	(*dossier).ownerless,
+	(*dossier).quorum,
+	(*dossier).searched,
+	(*dossier).delivered,
+	(*dossier).asked,
+	(*dossier).disclosed,
+	(*dossier).announced,
+	(*dossier).published,
+	(*dossier).misused,
+	(*dossier).canary,
+	(*dossier).finished,
+	(*dossier).coherent,
+}
+
+// judgeTickets applies the rules, one partition after the other, and returns
+// the records of the tickets that may get further entries.
+func (r *run) judgeTickets(ctx context.Context) ([]byte, error) {
+	var mu sync.Mutex
+	var carried []byte
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(workers)
+	for n := range r.tickets.parts {
+		g.Go(func() error {
+			raw, err := r.tickets.read(n, nil)
+			if err != nil || ctx.Err() != nil {
+				return cmp.Or(err, ctx.Err())
+			}
+			carry, err := r.judgePartition(ctx, raw)
+			mu.Lock()
+			defer mu.Unlock()
+			carried = append(carried, carry...)
+			return err
+		})
+	}
+	return carried, g.Wait()
+}
+
+func (r *run) judgePartition(ctx context.Context, raw []byte) (carry []byte, err error) {
+	var all []record
+	for len(raw) > 0 {
+		var one record
+		if one, raw, err = cutRecord(raw); err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	slices.SortFunc(all, func(a, b record) int {
+		return cmp.Or(strings.Compare(string(a.ticket[:]), string(b.ticket[:])), cmp.Compare(a.log, b.log), cmp.Compare(a.index, b.index), cmp.Compare(a.kind, b.kind))
+	})
+	for from := 0; from < len(all); {
+		to := from + 1
+		for to < len(all) && all[to].ticket == all[from].ticket {
+			to++
+		}
+		if carry, err = r.judge(ctx, all[from:to], carry); err != nil {
+			return nil, err
+		}
+		from = to
+	}
+	return carry, nil
+}
+
+// judge applies the rules to one ticket and appends to carry what the next run
+// needs of it.
+func (r *run) judge(ctx context.Context, records []record, carry []byte) ([]byte, error) {
+	d := &dossier{run: r, ctx: ctx, id: records[0].ticket, soi: noMember, first: 1 << 62}
+	for _, one := range records {
+		n := len(d.records)
+		switch {
+		case one.kind == kindReported:
+			d.reported |= one.count
+		case n > 0 && d.records[n-1].log == one.log && d.records[n-1].index == one.index: // carried, and read again
+		default:
+			d.records = append(d.records, one)
+			d.first = min(d.first, one.at)
+			if d.soi == noMember || one.kind == kindEvaluate {
+				d.soi = one.soi
+			}
+		}
+	}
+	if len(d.records) == 0 {
+		return carry, nil
+	}
+	r.judged.Add(1)
+	for d.rule = range rules {
+		rules[d.rule](d)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	if d.open {
+		r.open.Add(1)
+	}
+	if r.State == "" || d.over() {
+		return carry, nil
+	}
+	for i := range d.records {
+		carry = d.records[i].appendTo(carry)
+	}
+	if d.reported != 0 {
+		mark := record{ticket: d.id, kind: kindReported, count: d.reported}
+		carry = mark.appendTo(carry)
+	}
+	return carry, nil
+}
+
+// over reports whether the ticket can have no further entries that mean
+// anything: then it is forgotten.
+func (d *dossier) over() bool {
+	for _, l := range d.logs {
+		if l != nil && l.member.Role != roster.Gateway && l.horizon() < d.first+guardTime {
+			return false
+		}
+	}
+	soi := d.readUpTo(d.soi)
+	if d.soi != noMember && (soi < d.first+guardTime || !d.has(kindOutcome, kindOwed, kindAbandoned, kindRefused, kindPublished) && soi < d.first+askTime) {
+		return false
+	}
+	for owner, n := range d.owners() {
+		if !n.settled() && d.readUpTo(owner) < d.first+ownerTime {
+			return false
+		}
+	}
+	return !d.open
+}
+
+// of returns the records of the kinds.
+func (d *dossier) of(which ...kind) []*record {
+	var list []*record
+	for i := range d.records {
+		if slices.Contains(which, d.records[i].kind) {
+			list = append(list, &d.records[i])
+		}
+	}
+	return list
+}
+
+func (d *dossier) has(which ...kind) bool {
+	for i := range d.records {
+		if slices.Contains(which, d.records[i].kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// memberAt is the member whose log it is.
+func (d *dossier) memberAt(log uint16) uint16 {
+	if int(log) < len(d.logs) && d.logs[log] != nil {
+		return d.names.members[d.logs[log].member.Name]
+	}
+	return noMember
+}
+
+// legs are what an owner's ledger says of a ticket, and how many candidates of
+// its the hub has delivered. Several candidates may be one state's.
+type legs struct {
+	delivered, notified          int
+	continued, declined          int // first leg
+	disclosed, declinedInTheEnd  int // second leg
+	withheld, misused            int
+	lastDeliver, lastNotified    int64
+	lastFirstLeg, firstSecondLeg int64
+}
+
+func (n *legs) firstLegs() int  { return n.continued + n.declined }
+func (n *legs) secondLegs() int { return n.disclosed + n.declinedInTheEnd + n.misused }
+
+// settled holds when the owner has nothing more to say.
+func (n *legs) settled() bool {
+	return n.notified >= n.delivered && n.firstLegs() >= n.delivered && n.secondLegs() >= n.continued
+}
+
+// owners returns the legs by owner.
+func (d *dossier) owners() map[uint16]*legs {
+	if d.legs != nil {
+		return d.legs
+	}
+	all := make(map[uint16]*legs)
+	d.legs = all
+	get := func(owner uint16) *legs {
+		if all[owner] == nil {
+			all[owner] = new(legs)
+		}
+		return all[owner]
+	}
+	for i := range d.records {
+		r := &d.records[i]
+		switch r.kind {
+		case kindDeliver:
+			n := get(r.owner)
+			n.delivered++
+			n.lastDeliver = max(n.lastDeliver, r.at)
+		case kindNotified:
+			n := get(d.memberAt(r.log))
+			n.notified++
+			n.lastNotified = max(n.lastNotified, r.at)
+		case kindContinue, kindDecline, kindDisclose, kindWithheld, kindOwnerMisuse:
+			get(d.memberAt(r.log)).leg(r)
+		}
+	}
+	return all
+}
+
+func (n *legs) leg(r *record) {
+	switch {
+	case r.kind == kindContinue:
+		n.continued++
+	case r.kind == kindDecline && r.leg != 2:
+		n.declined++
+	case r.kind == kindDecline:
+		n.declinedInTheEnd++
+	case r.kind == kindDisclose:
+		n.disclosed++
+	case r.kind == kindWithheld:
+		n.withheld++
+	default:
+		n.misused++
+	}
+	if r.kind == kindContinue || r.kind == kindDecline && r.leg != 2 {
+		n.lastFirstLeg = max(n.lastFirstLeg, r.at)
+	} else if n.firstSecondLeg == 0 || r.at < n.firstSecondLeg {
+		n.firstSecondLeg = r.at
+	}
+}
+
+// finding reports that the ticket breaks the rule at work, once.
+func (d *dossier) finding(kind string, culprit uint16, at []*record, format string, args ...any) {
+	bit := uint64(1) << d.rule
+	if d.reported&bit != 0 {
+		return
+	}
+	d.reported |= bit
+	evidence := map[string]string{"ticket": hex.EncodeToString(d.id[:])}
+	var places []string
+	for _, r := range at {
+		places = append(places, d.placeName(place{r.log, r.index}))
+	}
+	if len(places) > 0 {
+		evidence["place"] = strings.Join(places, " ")
+		evidence["at"] = stamp(at[0].at)
+	}
+	d.find(kind, d.names.nameOf(culprit), evidence, format, args...)
+}
+
+func (r *run) placeName(p place) string {
+	name := "?"
+	if int(p.log) < len(r.names.Logs) {
+		name = r.names.Logs[p.log]
+	}
+	return name + ":" + strconv.FormatInt(p.index, 10)
+}
+
+// readPast reports whether everything that the member committed by the time at
+// has been read, in all its logs. A log that ends with "stopped" holds all that
+// its process ever committed. What was erased counts as unread for good. Where
+// the answer is no the ticket stays open.
+func (d *dossier) readPast(member uint16, at int64) bool {
+	seen := false
+	for _, l := range d.logs {
+		if l == nil || d.names.members[l.member.Name] != member {
+			continue
+		}
+		seen = true
+		if at <= l.kept.ErasedUntil {
+			return false
+		}
+		if l.broken || l.kept.Size == 0 || l.horizon() < at && !l.kept.Ended {
+			d.open = true
+			return false
+		}
+	}
+	if !seen {
+		d.open = true
+	}
+	return seen
+}
+
+// What stands at a place that an entry cites.
+type standing int
+
+const (
+	there   standing = iota // what was cited
+	unknown                 // not published yet, or erased
+	other                   // something else, or nothing though it should be
+)
+
+// lookAt tells what stands at a place that was cited at a time, given that it
+// should be an entry of this ticket of one of the kinds.
+func (d *dossier) lookAt(p place, at int64, which ...kind) standing {
+	for i := range d.records {
+		if r := &d.records[i]; r.log == p.log && r.index == p.index && slices.Contains(which, r.kind) {
+			return there
+		}
+	}
+	if p.log == noLog || int(p.log) >= len(d.logs) {
+		return other
+	}
+	l := d.logs[p.log]
+	switch {
+	case l == nil || l.broken || p.index < l.kept.ErasedBelow:
+		return unknown
+	case p.index < l.kept.Size || l.kept.Ended || l.horizon() >= at:
+		return other
+	}
+	d.open = true
+	return unknown
+}
+
+// accused decides between a ledger that cites a place and the one in which
+// something else stands there. Whoever cites a place holds a receipt for it,
+// and shows it as evidence when its leaf does not come: with evidence, the
+// signer of the receipt has broken its promise. A claimant that has had the
+// time to show evidence and has none has cited what was never promised. One
+// that stopped before it had the time is judged by whether it is credible
+// without, and again once it has had it.
+func (d *dossier) accused(p place, claim *record, credible bool) (culprit uint16, ok bool) {
+	claimant, signer := d.memberAt(claim.log), noMember
+	if int(p.log) < len(d.logs) && d.logs[p.log] != nil {
+		signer = int(d.memberAt(p.log))
+	}
+	l := d.logs[claim.log]
+	switch {
+	case signer == noMember:
+		return claimant, true
+	case d.proven[p]:
+		return uint16(signer), true
+	case l.shownBy(claim.at):
+		return claimant, true
+	}
+	d.open = true
+	if l.kept.Ended && credible {
+		return uint16(signer), true
+	}
+	return claimant, l.kept.Ended
+}
