@@ -28,6 +28,8 @@ type commands struct {
 	Hub        roleCommand       `cmd:"" help:"Run the hub from its folder."`
 	Keyholder  roleCommand       `cmd:"" help:"Run a key holder from its folder."`
 	Gateway    roleCommand       `cmd:"" help:"Run a state's gateway from its folder."`
+	Witness    roleCommand       `cmd:"" help:"Run a witness of the ledgers, outside the key holders, from its folder."`
+	Roster     rosterCommand     `cmd:"" help:"Who may take part: draft, sign, verify, show and publish rosters."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 
 	Verbose bool `short:"v" help:"Log to standard error what each role does. Logs never hold personal data."`

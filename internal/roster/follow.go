@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -173,4 +175,41 @@ func (f *Follower) get(ctx context.Context, door string, version uint64) ([]byte
 		return nil, invalid("larger than %d bytes", maxNote)
 	}
 	return signed, nil
+}
+
+// Publish brings a signed roster to one public door. Where the roster names the
+// door, the door must show the certificate key that is pinned there; otherwise
+// one that the system trusts. A refusal is in the door's own words.
+func (r *Roster) Publish(ctx context.Context, door string, signed []byte) error {
+	config := &tls.Config{MinVersion: tls.VersionTLS13}
+	for _, m := range r.Members {
+		if m.Public == door {
+			config.InsecureSkipVerify = true // the pin takes its place
+			config.VerifyConnection = func(state tls.ConnectionState) error {
+				if certKey(state.PeerCertificates[0]) != m.CertKey {
+					return waypost.Errorf(waypost.Unauthenticated, "the door of %s shows another certificate key than the roster names", m.Name)
+				}
+				return nil
+			}
+		}
+	}
+	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, door+"/roster", bytes.NewReader(signed))
+	if err != nil {
+		return waypost.Errorf(waypost.InvalidArgument, "%s is not the URL of a door", door).WithCause(err)
+	}
+	res, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Do(req)
+	if err != nil {
+		return waypost.Errorf(waypost.Unavailable, "%s does not answer", door).WithCause(err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, 4<<10))
+	if err != nil {
+		return waypost.Errorf(waypost.Unavailable, "the answer of %s breaks off", door).WithCause(err)
+	}
+	if res.StatusCode != http.StatusOK {
+		return waypost.Errorf(waypost.InvalidArgument, "%s refuses it: %s", door, strings.TrimSpace(string(answer)))
+	}
+	return nil
 }

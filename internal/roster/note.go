@@ -167,11 +167,9 @@ func decode(text string) (*Roster, error) {
 	if !ok {
 		return nil, invalid("the first line is not %q", strings.TrimSpace(header))
 	}
-	dec := json.NewDecoder(strings.NewReader(body))
-	dec.DisallowUnknownFields()
-	var r Roster
-	if err := dec.Decode(&r); err != nil {
-		return nil, invalid("%v", err)
+	r, err := decodeLoosely(body)
+	if err != nil {
+		return nil, err
 	}
 	again, err := r.text()
 	if err != nil {
@@ -180,5 +178,18 @@ func decode(text string) (*Roster, error) {
 	if again != text {
 		return nil, invalid("the JSON is not canonical (duplicate or unordered fields, spacing, or loose base64)")
 	}
-	return &r, r.Validate()
+	return r, r.Validate()
+}
+
+func decodeLoosely(body string) (*Roster, error) {
+	dec := json.NewDecoder(strings.NewReader(body))
+	dec.DisallowUnknownFields()
+	var r Roster
+	if err := dec.Decode(&r); err != nil {
+		return nil, invalid("%v", err)
+	}
+	if dec.More() {
+		return nil, invalid("something follows the JSON")
+	}
+	return &r, nil
 }

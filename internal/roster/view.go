@@ -3,6 +3,7 @@ package roster
 import (
 	"bytes"
 	"crypto/ed25519"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -192,6 +193,23 @@ func (v *View) Allowed(m Member) error {
 		return waypost.Errorf(waypost.Unauthenticated, "%s is not in roster version %d with this certificate key", m.Name, v.Current().Version)
 	}
 	return nil
+}
+
+// warnBefore is how long before its end an unsigned successor is an alarm.
+const warnBefore = 48 * time.Hour
+
+// Status reports how long the newest roster is good for, and whether
+// governance must act: less than 48 hours are left, or none.
+func (v *View) Status() (report string, urgent bool) {
+	current, now := v.Latest(), v.now()
+	left := current.NotAfter.Sub(now)
+	switch {
+	case left <= 0:
+		return fmt.Sprintf("roster version %d ran out on %s: nobody is admitted until governance signs its successor", current.Version, words(current.NotAfter)), true
+	case left < warnBefore:
+		return fmt.Sprintf("roster version %d runs out on %s, in %d hours: governance must sign its successor", current.Version, words(current.NotAfter), int(left.Hours())), true
+	}
+	return fmt.Sprintf("roster version %d is good until %s", current.Version, words(current.NotAfter)), false
 }
 
 // Accepts says in words why something made today may not name this roster
