@@ -30,6 +30,7 @@ type commands struct {
 	Gateway    roleCommand       `cmd:"" help:"Run a state's gateway from its folder."`
 	Witness    roleCommand       `cmd:"" help:"Run a witness of the ledgers, outside the key holders, from its folder."`
 	Roster     rosterCommand     `cmd:"" help:"Who may take part: draft, sign, verify, show and publish rosters."`
+	Audit      auditCommand      `cmd:"" help:"What the published ledgers show: reconcile."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 
 	Verbose bool `short:"v" help:"Log to standard error what each role does. Logs never hold personal data."`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,7 +40,7 @@ type Options struct {
 	State    string                  // file; what is new since the run that wrote it is read. Empty: everything is
 	WorkDir  string                  // for the temporary file; empty: the system's
 	Now      time.Time               // against which a ledger is stale
-	Progress func(done, total int64) // in entries; may be nil
+	Progress func(done, total int64) // in entries; may be nil; one call at a time
 }
 
 // workers is how many logs are read, and partitions judged, at a time.
@@ -58,6 +59,7 @@ type run struct {
 	proven   map[place]bool // broken promises that evidence proves
 
 	total, done atomic.Int64
+	progress    sync.Mutex
 	judged      atomic.Int64
 	open        atomic.Int64
 }
@@ -144,6 +146,8 @@ func (r *run) scanAll(ctx context.Context) error {
 func (r *run) step(n int64) {
 	done := r.done.Add(n)
 	if r.Progress != nil {
+		r.progress.Lock()
+		defer r.progress.Unlock()
 		r.Progress(done, r.total.Load())
 	}
 }
