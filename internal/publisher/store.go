@@ -1,0 +1,310 @@
+package publisher
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/translog"
+)
+
+const (
+	// dayLimit is by how many bytes a member's logs may grow in a UTC day:
+	// several times what the largest state's do.
+	dayLimit = 4 << 30
+	// maxLogs is how many logs a member may have here.
+	maxLogs = 64
+	// smallest is what any file counts for: a small one takes a block all the same.
+	smallest = 4096
+)
+
+// Store keeps the logs of members that open no port themselves. It believes
+// nothing: a checkpoint is kept only where its tiles are there and hash to it,
+// and what was published stays.
+type Store struct {
+	dir   string
+	now   func() time.Time
+	limit int64
+
+	mu   sync.Mutex
+	logs map[string]*storedLog // by place
+	used map[string]*usage     // by member
+}
+
+// storedLog is one log here; mu is held during a request about it.
+type storedLog struct {
+	*folder
+	mu     sync.Mutex
+	pruner pruner
+	origin string
+}
+
+// usage is by how much a member's logs have grown on a day. It is forgotten at
+// a restart.
+type usage struct {
+	day   string
+	bytes int64
+}
+
+// NewStore keeps logs in dir, which [Handler] can serve.
+func NewStore(dir string, now func() time.Time) *Store {
+	return &Store{dir: dir, now: now, limit: dayLimit, logs: make(map[string]*storedLog), used: make(map[string]*usage)}
+}
+
+// Checkpoint returns the stored checkpoint of a log, nil if there is none.
+func (s *Store) Checkpoint(_ context.Context, origin string) ([]byte, error) {
+	place, err := Place(origin)
+	if err != nil {
+		return nil, err
+	}
+	content, err := openFolder(filepath.Join(s.dir, filepath.FromSlash(place)), nil).read("checkpoint")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return content, err
+}
+
+// Put stores objects of a log of the member, and then, where one is given, the
+// checkpoint that needs them. The policy is that of the log with this member's
+// key. Everything is on disk when it returns nil; after an error some objects
+// may be, and the same request may be made again. Errors are waypost errors.
+func (s *Store) Put(_ context.Context, member string, policy translog.Policy, objects []Object, checkpoint []byte) error {
+	place, err := Place(policy.Origin)
+	if err != nil || !strings.HasPrefix(place, member+"/") {
+		return waypost.Errorf(waypost.PermissionDenied, "%q is not a log of %s", policy.Origin, member)
+	}
+	l, err := s.open(member, place, policy.Origin)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	grown, err := l.put(objects, s.room(member))
+	s.charge(member, grown)
+	if err == nil && len(checkpoint) > 0 {
+		err = l.accept(policy, checkpoint)
+	}
+	var known *waypost.Error
+	if err != nil && !errors.As(err, &known) {
+		return waypost.Errorf(waypost.Unavailable, "the log cannot be stored now; try again").WithCause(err)
+	}
+	return err
+}
+
+func (s *Store) open(member, place, origin string) (*storedLog, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.logs[place]; l != nil {
+		return l, nil
+	}
+	f := openFolder(filepath.Join(s.dir, filepath.FromSlash(place)), nil)
+	if _, err := os.Lstat(f.root); err != nil {
+		others, err := os.ReadDir(filepath.Join(s.dir, member))
+		if err == nil && len(others) >= maxLogs {
+			return nil, waypost.Errorf(waypost.QuotaExceeded, "%s has %d logs here already: continue one of them", member, len(others))
+		}
+	}
+	l := &storedLog{folder: f, pruner: newPruner(f), origin: origin}
+	s.logs[place] = l
+	return l, nil
+}
+
+// room is how much a member may still add today.
+func (s *Store) room(member string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, today := s.used[member], s.now().UTC().Format(time.DateOnly)
+	if u == nil || u.day != today {
+		u = &usage{day: today}
+		s.used[member] = u
+	}
+	return s.limit - u.bytes
+}
+
+func (s *Store) charge(member string, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.used[member].bytes += bytes
+}
+
+// put stores objects and says by how much the folder has grown.
+func (l *storedLog) put(objects []Object, room int64) (grown int64, err error) {
+	b := l.batch()
+	var grows int64
+	for _, o := range objects {
+		n, err := l.putOne(b, o)
+		if grows += n; err == nil && grows > max(room, 0) {
+			err = waypost.Errorf(waypost.QuotaExceeded, "the logs of this member have grown enough today; go on after midnight UTC")
+		}
+		if err != nil {
+			return 0, errors.Join(err, b.abandon())
+		}
+	}
+	return grows, b.commit()
+}
+
+func (l *storedLog) putOne(b *batch, o Object) (grows int64, err error) {
+	k, ok := kindOf(o.Path)
+	if !ok || k.top == "checkpoint" {
+		return 0, invalid("%.100q is not the path of an object of a log", o.Path)
+	}
+	if size := max(len(o.Content), o.Size); size > k.max {
+		return 0, invalid("%s has %d bytes, at most %d are taken", o.Path, size, k.max)
+	}
+	if o.Size > 0 {
+		whole, err := l.join(o)
+		if err != nil || whole == nil {
+			return 0, err
+		}
+		o.Content = whole
+	}
+	if err := k.check(o.Content); err != nil {
+		return 0, invalid("%s cannot be read: %v", o.Path, err)
+	}
+	old, err := l.read(o.Path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	if old != nil && bytes.Equal(old, o.Content) {
+		return 0, nil
+	}
+	if old != nil && !k.mayReplace(old, o.Content) {
+		return 0, waypost.Errorf(waypost.AlreadyExists, "%s was stored before with other content, and does not change", o.Path)
+	}
+	if k.dir != "" {
+		l.pruner.dirs[k.dir] = true
+	}
+	grows = int64(max(len(o.Content), smallest))
+	if old != nil {
+		grows -= int64(max(len(old), smallest))
+	}
+	return grows, b.put(o.Path, o.Content)
+}
+
+// mayReplace: in a sealed bundle entries may become empty; what is outside the
+// tree is replaced. A partial tile that no checkpoint needs yet may have been
+// half of an attempt that came to nothing, but its leaves are the journal's, so
+// that it cannot have changed either.
+func (k kind) mayReplace(old, content []byte) bool {
+	if k.top != "sealed" {
+		return !k.lasting()
+	}
+	before, err := translog.ParseSealed(old, k.width)
+	if err != nil {
+		return true // damaged here
+	}
+	after, err := translog.ParseSealed(content, k.width)
+	if err != nil {
+		return false
+	}
+	for i, blob := range after {
+		if len(blob) > 0 && !bytes.Equal(blob, before[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// join collects the parts of a large file; nil until the last one is there.
+func (l *storedLog) join(o Object) (whole []byte, err error) {
+	end := o.Offset + len(o.Content)
+	if o.Offset < 0 || len(o.Content) == 0 || end > o.Size {
+		return nil, invalid("%s: bytes %d to %d of %d are not a part", o.Path, o.Offset, end, o.Size)
+	}
+	// One at a time, so that parts that never become whole take little room.
+	const name = ".parts"
+	if o.Offset == 0 {
+		if err := os.MkdirAll(l.root, 0o755); err != nil {
+			return nil, err
+		}
+	} else if head, err := l.read(name); err != nil || len(head) != len(o.Path)+1+o.Offset || !bytes.HasPrefix(head, []byte(o.Path+"\n")) {
+		return nil, waypost.Errorf(waypost.NotFound, "%s: the parts before byte %d are not here; begin again", o.Path, o.Offset)
+	} else {
+		whole = head
+	}
+	if o.Offset == 0 {
+		whole = []byte(o.Path + "\n")
+	}
+	whole = append(whole, o.Content...)
+	if end < o.Size {
+		return nil, os.WriteFile(l.name(name), whole, 0o644)
+	}
+	return whole[len(o.Path)+1:], l.remove(name)
+}
+
+// accept replaces the checkpoint.
+func (l *storedLog) accept(policy translog.Policy, signed []byte) error {
+	next, err := policy.Verify(signed)
+	if err != nil {
+		return waypost.Errorf(waypost.PermissionDenied, "the checkpoint is not taken: %v", err)
+	}
+	var stored tlog.Tree
+	old, err := l.read("checkpoint")
+	switch {
+	case err == nil:
+		if stored, err = parseTree(old, l.origin); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if next.N < stored.N || next.N == stored.N && next.Hash != stored.Hash {
+		return waypost.Errorf(waypost.AlreadyExists, "a checkpoint for %d entries is stored, which one for %d does not continue", stored.N, next.N)
+	}
+	if err := l.holds(stored, next.Tree); err != nil {
+		return invalid("the checkpoint for %d entries is not taken: %v", next.N, err)
+	}
+	if err := l.write("checkpoint", signed); err != nil {
+		return err
+	}
+	if next.N == stored.N {
+		return nil
+	}
+	l.pruner.watch(next.N)
+	return l.pruner.prune(stored.N, next.N)
+}
+
+// holds checks that what the tree has beyond the stored one is here, and that
+// the tiles lead from the one to the other.
+func (l *storedLog) holds(stored, next tlog.Tree) error {
+	for _, t := range tlog.NewTiles(8, stored.N, next.N) {
+		shapes := []shape{hashShape(t.L)}
+		if t.L == 0 {
+			shapes = append(shapes, entryShape, translog.SealedPath)
+		}
+		for _, s := range shapes {
+			if _, err := os.Lstat(l.name(s(t.N, t.W))); err != nil {
+				return fmt.Errorf("%s is missing", s(t.N, t.W))
+			}
+		}
+	}
+	edge, err := readEdge(l.folder, next)
+	if err != nil {
+		return errors.New("the tiles at its right edge do not hash to it")
+	}
+	if stored.N == 0 || stored.N == edge.size {
+		return nil
+	}
+	proof, err := tlog.ProveTree(next.N, stored.N, l.hashes(next))
+	if err != nil {
+		return errors.New("its tiles do not hash to it")
+	}
+	if tlog.CheckTree(proof, next.N, next.Hash, stored.N, stored.Hash) != nil {
+		return fmt.Errorf("it does not continue the stored one for %d entries", stored.N)
+	}
+	return nil
+}
+
+func invalid(format string, args ...any) error {
+	return waypost.Errorf(waypost.InvalidArgument, format, args...)
+}
