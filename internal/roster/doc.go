@@ -23,6 +23,20 @@
 // against the version it names while its sender is a member. When the current
 // roster runs out, nobody is admitted until its successor arrives.
 //
+// # Changes
+//
+// What a version takes away counts at once; what it grants counts no sooner
+// than [Delay] after the version begins, so that every party can see it coming
+// and object. The rule is one comparison: until then, the version grants at no
+// moment what its predecessor does not grant at that moment. Members, rises and
+// bursts carry the time from which they count, and a [View] goes by its clock;
+// what all must agree on within one version is announced in one and contained
+// in a later one ([Announcement]). Version 1 may grant what it likes.
+//
+// A version becomes public at the doors of the hub and the key holders
+// ([Intake]), which measure the delay by their own clocks too, and is fetched
+// there by everybody within seconds ([Follower]).
+//
 // # Transport
 //
 // [ServerTLS] and [ClientTLS] give mutual TLS 1.3 between self-signed

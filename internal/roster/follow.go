@@ -181,19 +181,13 @@ func (f *Follower) get(ctx context.Context, door string, version uint64) ([]byte
 // door, the door must show the certificate key that is pinned there; otherwise
 // one that the system trusts. A refusal is in the door's own words.
 func (r *Roster) Publish(ctx context.Context, door string, signed []byte) error {
-	config := &tls.Config{MinVersion: tls.VersionTLS13}
+	var pin Digest
 	for _, m := range r.Members {
 		if m.Public == door {
-			config.InsecureSkipVerify = true // the pin takes its place
-			config.VerifyConnection = func(state tls.ConnectionState) error {
-				if certKey(state.PeerCertificates[0]) != m.CertKey {
-					return waypost.Errorf(waypost.Unauthenticated, "the door of %s shows another certificate key than the roster names", m.Name)
-				}
-				return nil
-			}
+			pin = m.CertKey
 		}
 	}
-	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}
+	transport := &http.Transport{TLSClientConfig: PinnedTLS(pin), ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, door+"/roster", bytes.NewReader(signed))
 	if err != nil {

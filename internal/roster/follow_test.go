@@ -69,7 +69,9 @@ func (r *role) keeps(version uint64) string {
 // door is a public door over real TLS.
 func door(t testing.TB, h http.Handler) string {
 	t.Helper()
-	s := httptest.NewTLSServer(h)
+	s := httptest.NewUnstartedServer(h)
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
+	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s.URL
 }
@@ -248,6 +250,32 @@ func TestDoor(t *testing.T) {
 	change(grants, "CA", func(m *Member) { m.Rise.From = now.now().Add(Delay) })
 	if status, words := serve("POST", "/roster", signedBy(t, grants, a, b)); status != 200 {
 		t.Error(status, words)
+	}
+}
+
+// An officer's tool insists on the door's pinned key, and says what the door
+// says.
+func TestPublish(t *testing.T) {
+	one, now := sample(t), &clock{at: start}
+	holder := newRole(t, one, now)
+	s := httptest.NewUnstartedServer(holder.intake.Handler())
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	two := next(t, one)
+	change(two, "hub", func(m *Member) { m.Public, m.CertKey = s.URL, certKey(s.Certificate()) })
+	now.set(two.NotBefore)
+	a, b := "gov.example/a", "gov.example/b"
+	wantError(t, two.Publish(t.Context(), s.URL, signedBy(t, two, a)), waypost.InvalidArgument, "carries 1 signatures")
+	wantError(t, one.Publish(t.Context(), s.URL, signedBy(t, two, a, b)), waypost.Unavailable, "does not answer") // no pin, and no certificate to trust
+	impostor := next(t, one)
+	change(impostor, "hub", func(m *Member) { m.Public = s.URL })
+	wantError(t, impostor.Publish(t.Context(), s.URL, signedBy(t, two, a, b)), waypost.Unavailable, "does not answer")
+	if holder.view.Latest().Version != 1 {
+		t.Fatal("a roster went to somebody who was not known")
+	}
+	if err := two.Publish(t.Context(), s.URL, signedBy(t, two, a, b)); err != nil || holder.view.Latest().Version != 2 {
+		t.Fatal(holder.view.Latest().Version, err)
 	}
 }
 

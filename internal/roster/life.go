@@ -61,14 +61,14 @@ func (r *Roster) checkAnnounced() error {
 		return invalid("more than %d announcements", maxAnnounced)
 	}
 	for _, a := range r.Announced {
-		if err := r.checkAnnouncement(a); err != nil {
+		if err := a.check(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *Roster) checkAnnouncement(a Announcement) error {
+func (a Announcement) check() error {
 	switch {
 	case a.From.IsZero():
 		return invalid("an announcement has a time from which a version may contain it")
@@ -89,8 +89,8 @@ func (r *Roster) checkAnnouncement(a Announcement) error {
 		}
 	}
 	for _, k := range a.Keys {
-		if _, ok := r.Member(k.Member); !ok {
-			return invalid("keys are announced for somebody who is not in the roster")
+		if !nameShape.MatchString(k.Member) { // one that has left meanwhile may stay named
+			return invalid("keys are announced for a member")
 		}
 		for _, key := range [][]byte{k.Identity, k.LogKey, k.WitnessKey} {
 			if key != nil && !soundKey(key) {

@@ -189,7 +189,7 @@ func TestValidate(t *testing.T) {
 		{"announced threshold", func(r *Roster) { r.Announced = []Announcement{{From: start, Threshold: -1}} }},
 		{"announced witness policy", func(r *Roster) { r.Announced = []Announcement{{From: start, WitnessPolicy: WitnessPolicy{Holders: 2}}} }},
 		{"purpose is", func(r *Roster) { r.Announced = []Announcement{{From: start, Purposes: []waypost.Purpose{"X"}}} }},
-		{"not in the roster", func(r *Roster) { r.Announced = []Announcement{{From: start, Keys: []KeyChange{{Member: "OR"}}}} }},
+		{"for a member", func(r *Roster) { r.Announced = []Announcement{{From: start, Keys: []KeyChange{{Member: "Oregon!"}}}} }},
 		{"announced for CA is not", func(r *Roster) {
 			r.Announced = []Announcement{{From: start, Keys: []KeyChange{{Member: "CA", Identity: make([]byte, 32)}}}}
 		}},
