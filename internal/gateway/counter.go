@@ -13,6 +13,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
+	"github.com/waypost/waypost/internal/metrics"
 	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/store"
 )
@@ -34,7 +35,8 @@ type operatorKey struct{}
 // ends.
 func (s *Server) ServeCounter(ctx context.Context, listener net.Listener, cert tls.Certificate, operators Operators) error {
 	door := counterDoor{s, operators}
-	server := connect.NewServer(rpc.ErrorsToWire(s.Log), door.requireOperator)
+	s.measure()
+	server := connect.NewServer(rpc.ErrorsToWire(s.Log), rpc.Observe(s.Metrics.Call), door.requireOperator)
 	waypostv1connect.RegisterCounterHandler(server, door)
 	config := &tls.Config{
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"},
@@ -103,7 +105,27 @@ func (d counterDoor) Check(ctx context.Context, req *waypostv1.CheckRequest) (*w
 	if err != nil {
 		return nil, err
 	}
+	d.server.Metrics.Count(metrics.Checks, firstRead(answer))
 	return AnswerToProto(answer), nil
+}
+
+// firstRead is what the clerk reads first, in a word for the metrics.
+func firstRead(answer waypost.Answer) string {
+	if answer.Owed {
+		return "owed"
+	}
+	return string(answer.Best())
+}
+
+// measure shows in the metrics how many checks are owed.
+func (s *Server) measure() {
+	s.Metrics.Gauge(metrics.ChecksOwed, func(ctx context.Context) ([]metrics.Value, error) {
+		var owed int64
+		err := s.DB.Read(ctx, func(tx *store.Tx) error {
+			return tx.Row(`SELECT count(*) FROM inquiry WHERE due IS NOT NULL AND state = $1 AND successor IS NULL`, inquiryOwed).Scan(&owed)
+		})
+		return []metrics.Value{{Value: float64(owed)}}, err
+	})
 }
 
 func parseTicketID(text string) (waypost.TicketID, error) {

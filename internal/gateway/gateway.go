@@ -30,6 +30,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/metrics"
 	"github.com/waypost/waypost/internal/policy"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/seal"
@@ -91,6 +92,7 @@ type Deps struct {
 	People      StateSystem
 	Now         func() time.Time
 	Log         *slog.Logger
+	Metrics     *metrics.Set // may be nil
 }
 
 // Server is one state's gateway.

@@ -25,6 +25,7 @@ import (
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/metrics"
 	"github.com/waypost/waypost/internal/quota"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc"
@@ -46,7 +47,7 @@ type Deps struct {
 	Cert     tls.Certificate
 	Now      func() time.Time
 	Log      *slog.Logger
-	Observe  rpc.Observer // told of every call; may be nil
+	Metrics  *metrics.Set // may be nil
 }
 
 // Server is the hub.
@@ -67,12 +68,14 @@ func New(config Config, deps Deps) (*Server, error) {
 	if deps.LabelKey == [32]byte{} {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "the hub has no label key")
 	}
-	return &Server{config: config, Deps: deps, keys: newDirectory(), bell: newBell(), boxLimit: boxLimit}, nil
+	s := &Server{config: config, Deps: deps, keys: newDirectory(), bell: newBell(), boxLimit: boxLimit}
+	s.measure()
+	return s, nil
 }
 
 // Handler serves the Hub calls to member states.
 func (s *Server) Handler() http.Handler {
-	server := rpc.NewServer(s.Roster, s.Log, s.Observe)
+	server := rpc.NewServer(s.Roster, s.Log, s.Metrics.Call)
 	waypostv1connect.RegisterHubHandler(server, s)
 	return rpc.Mount(server)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/waypost/waypost/internal/hub"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/journal/journaltest"
+	"github.com/waypost/waypost/internal/metrics"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc/rpctest"
 	"github.com/waypost/waypost/internal/seal"
@@ -35,6 +36,7 @@ type rig struct {
 	dir     string
 	db      *store.DB
 	journal *journal.Journal
+	metrics *metrics.Set
 	stop    func()
 	fault   atomic.Pointer[store.Fault]
 	client  map[waypost.Jurisdiction]waypostv1connect.HubClient
@@ -46,7 +48,7 @@ func newRig(t testing.TB) *rig { return newRigWith(t, rpctest.Ample) }
 func newRigWith(t testing.TB, quota roster.Quota) *rig {
 	t.Helper()
 	r := &rig{
-		Exchange: rpctest.New(t, quota, states...), t: t, dir: t.TempDir(),
+		Exchange: rpctest.New(t, quota, states...), t: t, dir: t.TempDir(), metrics: metrics.New(),
 		client: make(map[waypost.Jurisdiction]waypostv1connect.HubClient), ring: make(map[waypost.Jurisdiction]*seal.Keyring),
 	}
 	r.start()
@@ -71,7 +73,7 @@ func (r *rig) deps() hub.Deps {
 	me := r.Party("hub")
 	return hub.Deps{
 		Roster: r.View, DB: r.db, Journal: r.journal, LabelKey: [32]byte{1}, Identity: me.Identity, Cert: me.Cert,
-		Now: r.Now, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil)),
+		Now: r.Now, Metrics: r.metrics, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil)),
 	}
 }
 

@@ -330,6 +330,9 @@ func TestSearchQuota(t *testing.T) {
 	r.found(last, 1, tokens) // a replay is not another
 	r.found(last, 2, padded(12))
 	r.found(r.check("NV"), 1, tokens)
+	if n := r.kinds()["alarm"]; n != 1 {
+		t.Errorf("%d alarms for a quota used up by the third search", n)
+	}
 }
 
 // The same part many times at once is searched once.

@@ -1,7 +1,11 @@
 package keyholder_test
 
 import (
+	"encoding/base64"
 	"encoding/hex"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +60,45 @@ func TestAlarm(t *testing.T) {
 		for name, value := range want[i] {
 			if fields[name] != value {
 				t.Errorf("alarm %d: %s is %q, want %q", i, name, fields[name], value)
+			}
+		}
+	}
+}
+
+// The metrics say how far each quota is used, after a restart too, and nothing
+// about a ticket.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	quota := rpctest.Ample
+	quota.TicketsPerDay, quota.UnattendedPerDay = 3, 0
+	r := newRig(t, quota)
+	r.Advance(r.Now().Truncate(24 * time.Hour).Add(25 * time.Hour).Sub(r.Now())) // an hour after midnight
+	q := r.ask(func(t *waypost.Ticket) { t.Case, t.Operator = [32]byte{9, 9, 9}, [32]byte{8, 8, 8} })
+	for range 2 {
+		r.good(q)
+		r.good(r.ask())
+	}
+	r.restart()
+	r.refused("a fourth", r.arizona, r.ask().request(), waypost.QuotaExceeded, "checks today")
+	w := httptest.NewRecorder()
+	r.metrics.Handler(slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	text := w.Body.String()
+	for _, line := range []string{
+		`waypost_quota_used{member="AZ",class="tickets"} 3`, `waypost_quota_limit{member="AZ",class="tickets"} 3`, `waypost_quota_alarm_percent{member="AZ",class="tickets"} 100`,
+		`waypost_quota_used{member="AZ",class="operators"} 2`, `waypost_quota_used{member="NV",class="tickets"} 0`, `waypost_quota_alarm_percent{member="NV",class="tickets"} 0`,
+		`waypost_calls_total{call="KeyHolder/Evaluate",member="AZ",code="ok"} 4`, `waypost_calls_total{call="KeyHolder/Evaluate",member="AZ",code="quota_exceeded"} 1`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("no line %s", line)
+		}
+	}
+	if strings.Contains(text, "unattended") {
+		t.Error("a limit that the member does not have is shown")
+	}
+	for name, secret := range map[string][]byte{"ticket": q.ID[:], "tau": q.Tau[:], "operator": q.Operator[:], "case": q.Case[:], "nonce": q.Nonce[:]} {
+		for _, form := range []string{hex.EncodeToString(secret[:6]), base64.StdEncoding.EncodeToString(secret[:6]), string(secret[:6])} {
+			if strings.Contains(text, form) {
+				t.Errorf("the metrics name the %s", name)
 			}
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/metrics"
 	"github.com/waypost/waypost/internal/quota"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc"
@@ -45,7 +46,7 @@ type Deps struct {
 	Cert     tls.Certificate
 	Now      func() time.Time
 	Log      *slog.Logger
-	Observe  rpc.Observer // told of every call; may be nil
+	Metrics  *metrics.Set // may be nil
 }
 
 // Server is one key holder.
@@ -68,12 +69,13 @@ func New(config Config, deps Deps) (*Server, error) {
 	if string(public.Bytes()) != string(me.PublicShare) {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "the share of %s is not the one that the roster commits to", config.Name)
 	}
+	quota.Measure(deps.Metrics, deps.DB, deps.Roster, (*roster.Roster).HolderShare, deps.Now)
 	return &Server{config: config, Deps: deps, replays: newReplays()}, nil
 }
 
 // Handler serves the KeyHolder calls to member states.
 func (s *Server) Handler() http.Handler {
-	server := rpc.NewServer(s.Roster, s.Log, s.Observe)
+	server := rpc.NewServer(s.Roster, s.Log, s.Metrics.Call)
 	waypostv1connect.RegisterKeyHolderHandler(server, s)
 	return rpc.Mount(server)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/journal/journaltest"
 	"github.com/waypost/waypost/internal/keyholder"
+	"github.com/waypost/waypost/internal/metrics"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc/rpctest"
 	"github.com/waypost/waypost/internal/store"
@@ -32,6 +33,7 @@ type rig struct {
 	dir     string
 	db      *store.DB
 	journal *journal.Journal
+	metrics *metrics.Set
 	stop    func()
 	fault   atomic.Pointer[store.Fault]
 	arizona waypostv1connect.KeyHolderClient
@@ -40,7 +42,7 @@ type rig struct {
 
 func newRig(t testing.TB, quota roster.Quota) *rig {
 	t.Helper()
-	r := &rig{Exchange: rpctest.New(t, quota, "AZ", "NV"), t: t, dir: t.TempDir()}
+	r := &rig{Exchange: rpctest.New(t, quota, "AZ", "NV"), t: t, dir: t.TempDir(), metrics: metrics.New()}
 	r.start()
 	t.Cleanup(r.halt)
 	r.arizona = waypostv1connect.NewKeyHolderClient(r.Dial("AZ", holderName))
@@ -52,7 +54,7 @@ func (r *rig) deps() keyholder.Deps {
 	me := r.Party(holderName)
 	return keyholder.Deps{
 		Roster: r.View, DB: r.db, Journal: r.journal, Share: me.Share, Identity: me.Identity, Cert: me.Cert,
-		Now: r.Now, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil)),
+		Now: r.Now, Metrics: r.metrics, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil)),
 	}
 }
 

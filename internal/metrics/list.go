@@ -1,0 +1,59 @@
+package metrics
+
+// Kind is how a metric behaves, in Prometheus' words.
+type Kind string
+
+const (
+	Counter   Kind = "counter"   // since the process started; never falls
+	Gauge     Kind = "gauge"     // at this moment
+	Histogram Kind = "histogram" // of seconds
+)
+
+// Metric describes one metric. Its labels take members' names, calls, codes and
+// classes and nothing else: no ticket, operator, case or person.
+type Metric struct {
+	Name   string
+	Kind   Kind
+	Labels []string
+	Help   string
+}
+
+// The names of the metrics.
+const (
+	Calls           = "waypost_calls_total"
+	CallSeconds     = "waypost_call_seconds"
+	QuotaUsed       = "waypost_quota_used"
+	QuotaLimit      = "waypost_quota_limit"
+	QuotaAlarm      = "waypost_quota_alarm_percent"
+	JournalEntries  = "waypost_journal_entries"
+	LogPublished    = "waypost_log_published_entries"
+	LogCosignedAge  = "waypost_log_cosigned_age_seconds"
+	RosterSeconds   = "waypost_roster_remaining_seconds"
+	MailboxMessages = "waypost_mailbox_messages"
+	MailboxBytes    = "waypost_mailbox_bytes"
+	Checks          = "waypost_checks_total"
+	ChecksOwed      = "waypost_checks_owed"
+	ReadErrors      = "waypost_metric_read_errors_total"
+)
+
+// All is every metric there is, in the order in which they are served. A role
+// serves those that it knows. docs/operations/metrics.md explains them.
+var All = []Metric{
+	{Calls, Counter, []string{"call", "member", "code"}, "Calls answered, by the caller and the code of the answer (ok for success)."},
+	{CallSeconds, Histogram, []string{"call"}, "How long a call took here, in seconds; long polls included."},
+	{QuotaUsed, Gauge, []string{"member", "class"}, "What a member has used of a limit in the current window."},
+	{QuotaLimit, Gauge, []string{"member", "class"}, "The limit itself, as this counter grants it."},
+	{QuotaAlarm, Gauge, []string{"member", "class"}, "The highest alarm raised in the current window: 0, 80 or 100."},
+	{JournalEntries, Gauge, nil, "Entries committed to this role's ledger."},
+	{LogPublished, Gauge, nil, "Entries in the newest published checkpoint of this role's log."},
+	{LogCosignedAge, Gauge, nil, "Age of the newest cosigned checkpoint of this role's log, in seconds."},
+	{RosterSeconds, Gauge, nil, "Time until the roster in force runs out, in seconds."},
+	{MailboxMessages, Gauge, []string{"member"}, "Messages that wait in a member's mailbox."},
+	{MailboxBytes, Gauge, []string{"member"}, "Bytes that wait in a member's mailbox."},
+	{Checks, Counter, []string{"outcome"}, "Checks of this gateway that were completed, by outcome."},
+	{ChecksOwed, Gauge, nil, "Checks of this gateway that are owed."},
+	{ReadErrors, Counter, []string{"metric"}, "Times that a metric could not be read; it is left out then."},
+}
+
+// calls may take this long and longer: the bounds of the histogram, in seconds.
+var bounds = []float64{.0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
