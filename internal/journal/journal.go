@@ -60,6 +60,7 @@ type Journal struct {
 	role   string
 	origin string
 	keys   dataKeys
+	page   int // rows that one step of an erasure looks at
 	// lastReceipt is the highest number of a kept receipt, so that no number
 	// is given out again.
 	lastReceipt atomic.Int64
@@ -73,7 +74,7 @@ func Open(ctx context.Context, db *store.DB, origin string, recipients ...age.Re
 	if err := checkOrigin(origin); err != nil {
 		return nil, err
 	}
-	j := &Journal{db: db, role: db.Role(), origin: origin}
+	j := &Journal{db: db, role: db.Role(), origin: origin, page: eraseStep}
 	if err := j.SetRecipients(recipients...); err != nil {
 		return nil, err
 	}

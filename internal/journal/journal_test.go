@@ -52,7 +52,7 @@ var reader = func() *age.HybridIdentity {
 	return id
 }()
 
-var opener = NewOpener(reader)
+var opener = NewOpener(reader, plain{})
 
 func must(t testing.TB, err error) {
 	t.Helper()

@@ -118,10 +118,10 @@ type sweep struct {
 
 // candidate is a row that a sweep looks at.
 type candidate struct {
-	seq    uint64
-	kind   string
-	at     int64
-	sealed bool
+	seq  uint64
+	kind string
+	at   int64
+	size int // of the sealed entry; 0 once it is erased
 }
 
 func (j *Journal) step(tx *store.Tx, s *sweep) (erased int, done bool, err error) {
@@ -132,7 +132,7 @@ func (j *Journal) step(tx *store.Tx, s *sweep) (erased int, done bool, err error
 	if through < s.through { // the beginning, or a hold was released meanwhile
 		s.cursor, s.through, s.early = through, through, false
 	}
-	page, err := candidates(tx, s.cursor)
+	page, err := candidates(tx, s.cursor, j.page)
 	if err != nil {
 		return 0, false, err
 	}
@@ -168,19 +168,19 @@ func (s *sweep) due(page []candidate, holds []*heldBack) (due []candidate, done 
 		if !s.early {
 			s.through = s.cursor
 		}
-		if c.sealed && slices.Contains(s.kinds, c.kind) && !held(c, holds) {
+		if c.size > 0 && slices.Contains(s.kinds, c.kind) && !held(c, holds) {
 			due = append(due, c)
 		}
 	}
 	return due, done
 }
 
-func candidates(tx *store.Tx, from uint64) (page []candidate, err error) {
-	err = tx.Query(`SELECT seq, kind, at, CASE WHEN sealed IS NULL THEN 0 ELSE 1 END
-		FROM journal WHERE seq >= $1 ORDER BY seq LIMIT $2`, []any{from, eraseStep},
+func candidates(tx *store.Tx, from uint64, limit int) (page []candidate, err error) {
+	err = tx.Query(`SELECT seq, kind, at, coalesce(length(sealed), 0)
+		FROM journal WHERE seq >= $1 ORDER BY seq LIMIT $2`, []any{from, limit},
 		func(scan func(...any) error) error {
 			var c candidate
-			err := scan(&c.seq, &c.kind, &c.at, &c.sealed)
+			err := scan(&c.seq, &c.kind, &c.at, &c.size)
 			page = append(page, c)
 			return err
 		})
@@ -204,6 +204,11 @@ func (j *Journal) blank(tx *store.Tx, due []candidate, before, now time.Time) er
 		return err
 	}
 	for _, c := range due {
+		// First with zeros of the same length, which take its place in the file;
+		// what NULL alone frees would keep the ciphertext until it is used again.
+		if _, err := tx.Exec("UPDATE journal SET sealed = $1 WHERE seq = $2", make([]byte, c.size), c.seq); err != nil {
+			return err
+		}
 		if _, err := tx.Exec("UPDATE journal SET sealed = NULL, family = NULL, erased = $1 WHERE seq = $2", by, c.seq); err != nil {
 			return err
 		}
