@@ -155,8 +155,8 @@ func wantError(t *testing.T, err error, code waypost.Code, words string) {
 }
 
 func TestGolden(t *testing.T) {
-	for name, r := range map[string]*Roster{"roster-v1": sample(t), "roster-full": full(t)} {
-		t.Run(name, func(t *testing.T) { golden(t, r, "testdata/"+name) })
+	for file, r := range map[string]*Roster{"testdata/roster-v1": sample(t), "../../spec/vectors/roster": full(t)} {
+		t.Run(file, func(t *testing.T) { golden(t, r, file) })
 	}
 }
 
