@@ -29,6 +29,7 @@ type Follower struct {
 	every  time.Duration
 	log    *slog.Logger
 	client *http.Client
+	warned string // status as of the last round
 	mu     sync.Mutex
 	asking map[string]bool   // by member
 	wrong  map[string]string // by member: what was last wrong with its answer
@@ -73,12 +74,22 @@ func (f *Follower) Run(ctx context.Context) {
 		if err := f.intake.Take(); err != nil { // records what is not recorded yet
 			f.report(f.self, err)
 		}
+		f.warn()
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 	}
+}
+
+// warn logs, as often as the words change, that a successor is due: each hour.
+func (f *Follower) warn() {
+	status, urgent := f.intake.view.Status()
+	if urgent && status != f.warned {
+		f.log.Warn(status)
+	}
+	f.warned = status
 }
 
 func (f *Follower) begin(member string) bool {

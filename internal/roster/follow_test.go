@@ -160,6 +160,7 @@ func TestFollow(t *testing.T) {
 		t.Fatal(status, words)
 	}
 	await(t, "version 4", func() bool { return gateway.view.Latest().Version == 4 })
+	await(t, "the warning that it runs out", func() bool { return strings.Contains(log.String(), "governance must sign its successor") })
 	late := newRole(t, one, &clock{at: start})
 	late.view.now = now.now
 	f2 := NewFollower(late.intake, "NV", time.Hour, slog.New(slog.DiscardHandler))
