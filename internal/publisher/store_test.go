@@ -167,9 +167,11 @@ func TestAheadElsewhere(t *testing.T) {
 	for _, w := range r.witnesses {
 		*w = *newWitness(w.name, w.now)
 	}
-	if err := r.open().Flush(ctx); err == nil || !strings.Contains(err.Error(), "hub holds 300 entries") {
+	p := r.open()
+	if err := p.Flush(ctx); err == nil || !strings.Contains(err.Error(), "hub holds 300 entries") {
 		t.Errorf("a longer copy: %v", err)
 	}
+	p.work.Wait()
 	for i := range r.source.rows {
 		r.source.rows[i] = testRow(i, "other")
 	}
@@ -178,7 +180,7 @@ func TestAheadElsewhere(t *testing.T) {
 	for _, w := range r.witnesses {
 		*w = *newWitness(w.name, w.now)
 	}
-	p := r.open()
+	p = r.open()
 	if err := p.Flush(ctx); err == nil || !strings.Contains(err.Error(), "others than here") {
 		t.Errorf("another history: %v", err)
 	}
