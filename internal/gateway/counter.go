@@ -35,7 +35,6 @@ type operatorKey struct{}
 // ends.
 func (s *Server) ServeCounter(ctx context.Context, listener net.Listener, cert tls.Certificate, operators Operators) error {
 	door := counterDoor{s, operators}
-	s.measure()
 	server := connect.NewServer(rpc.ErrorsToWire(s.Log), rpc.Observe(s.Metrics.Call), door.requireOperator)
 	waypostv1connect.RegisterCounterHandler(server, door)
 	config := &tls.Config{

@@ -120,11 +120,13 @@ func New(config Config, deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{
+	s := &Server{
 		config: config, Deps: deps, name: string(config.State), keys: keys,
 		decoySecret: derive(deps.Secret, "decoys"), operatorKey: derive(deps.Secret, "operators"),
 		hedge: newHedgeBudget(), outgoing: make(chan letter, 1024), watch: newWatch(), loading: newInFlight(),
-	}, nil
+	}
+	s.measure()
+	return s, nil
 }
 
 // derive makes a key for one use of the gateway's secret.
