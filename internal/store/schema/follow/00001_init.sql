@@ -8,7 +8,8 @@ CREATE TABLE follow_log (
     checkpoint BYTEA,           -- the newest that was verified; NULL before the first
     cosigned BIGINT NOT NULL,   -- when that was last cosigned, Unix seconds; 0 before the first
     broken TEXT,                -- set once, in words: it contradicted itself
-    contradiction BYTEA         -- the checkpoint that did
+    contradiction BYTEA,        -- the checkpoint that did
+    shown BIGINT NOT NULL       -- 1 once what evidence there is of that is published
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 
 -- Receipts past their deadline whose leaf was not seen yet. id is the SHA-256
@@ -25,7 +26,9 @@ CREATE TABLE follow_receipt (
 
 CREATE INDEX follow_receipt_deadline ON follow_receipt (origin, deadline);
 
--- Evidence whose entry receipt_missed stands in the own ledger.
+-- Evidence of missed receipts whose entry stands in the own ledger.
 CREATE TABLE follow_missed (
-    evidence TEXT NOT NULL PRIMARY KEY
+    member TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    PRIMARY KEY (member, evidence)
 ) /* sqlite: STRICT, WITHOUT ROWID */;

@@ -1,0 +1,51 @@
+package follow
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// Folder returns a function that puts objects into the folder of a published
+// log, for [Deps]: each is on disk, whole and under its name, when it returns
+// nil. Names of unfinished files begin with a dot and are never served.
+func Folder(dir string) func(path string, content []byte) error {
+	return func(path string, content []byte) (err error) {
+		if !filepath.IsLocal(filepath.FromSlash(path)) {
+			return errors.New("follow: an object outside the folder of its log")
+		}
+		name := filepath.Join(dir, filepath.FromSlash(path))
+		parent := filepath.Dir(name)
+		if err := os.MkdirAll(parent, 0o755); err != nil {
+			return err
+		}
+		temporary := filepath.Join(parent, "."+filepath.Base(name)+".tmp")
+		if err := writeSynced(temporary, content); err != nil {
+			return err
+		}
+		if err := os.Rename(temporary, name); err != nil {
+			return err
+		}
+		return syncFolder(parent)
+	}
+}
+
+func writeSynced(name string, content []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// syncFolder makes a rename durable where the system lets a folder be synced.
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	// Some file systems refuse to sync a folder; they need not.
+	_ = f.Sync()
+	return f.Close()
+}
