@@ -11,7 +11,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -76,7 +78,8 @@ func Open(ctx context.Context, c Config) (*Cluster, error) {
 	if err := install.Renew(c.Dir, time.Now()); err != nil {
 		return nil, err
 	}
-	cl := &Cluster{Clock: &Clock{}, dir: c.Dir, log: c.Log, config: c, nodes: make(map[string]*node), renewing: make(chan struct{})}
+	cl := &Cluster{dir: c.Dir, log: c.Log, config: c, nodes: make(map[string]*node), renewing: make(chan struct{})}
+	cl.Clock = &Clock{catchUp: cl.leapt}
 	names, err := cl.names()
 	if err != nil {
 		return nil, err
@@ -114,9 +117,62 @@ func (c *Cluster) Renew() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, n := range c.nodes {
-		err = errors.Join(err, n.role.Folder.ReloadRoster())
+		err = errors.Join(err, n.role.ReloadRoster())
+	}
+	return errors.Join(err, c.catchUp())
+}
+
+// leap is the most by which the clock is set forward before ledgers would look
+// as if nobody witnessed them.
+const leap = 5 * time.Minute
+
+func (c *Cluster) leapt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.catchUp(); err != nil {
+		c.log.Warn("not every role has caught up with the clock", "cause", err)
+	}
+}
+
+// catchUp has the ledgers that others follow published and witnessed now, and
+// then looked at. The caller holds c.mu.
+func (c *Cluster) catchUp() error {
+	ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
+	defer stop()
+	err := c.each(func(r *install.Role) error {
+		if r.Gateway != nil {
+			return nil // nobody follows it, and its copy waits for the hub
+		}
+		return r.Publisher.Flush(ctx)
+	})
+	return errors.Join(err, c.each(func(r *install.Role) error { return r.Follower.Round(ctx) }))
+}
+
+// each does something with every running role that has a ledger, side by side.
+// The caller holds c.mu.
+func (c *Cluster) each(do func(r *install.Role) error) (err error) {
+	errs := make(chan error, len(c.nodes))
+	for _, n := range c.nodes {
+		go func() {
+			if n.role.Publisher == nil {
+				errs <- nil
+				return
+			}
+			errs <- do(n.role)
+		}()
+	}
+	for range c.nodes {
+		err = errors.Join(err, <-errs)
 	}
 	return err
+}
+
+// Publish has everything that is in the ledgers now published and witnessed,
+// also where the public reads the logs of the gateways.
+func (c *Cluster) Publish(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.each(func(r *install.Role) error { return r.Publisher.Flush(ctx) })
 }
 
 func create(c Config) error {
@@ -133,25 +189,31 @@ func create(c Config) error {
 	return install.Create(c.Dir, plan)
 }
 
-// names lists the roles: the hub and the key holders before the gateways.
+// names lists the roles: the witness, the hub and the key holders before the
+// gateways.
 func (c *Cluster) names() ([]string, error) {
 	configs, err := filepath.Glob(filepath.Join(c.dir, "*", "config.json"))
 	if err != nil {
 		return nil, err
 	}
-	var servers, gateways []string
+	var witnesses, servers, gateways []string
 	for _, path := range configs {
 		folder := filepath.Base(filepath.Dir(path))
-		if len(folder) > len("gateway-") && folder[:len("gateway-")] == "gateway-" {
-			gateways = append(gateways, folder[len("gateway-"):])
-		} else {
+		switch state, isGateway := strings.CutPrefix(folder, "gateway-"); {
+		case isGateway:
+			gateways = append(gateways, state)
+		case isWitness(folder):
+			witnesses = append(witnesses, folder)
+		default:
 			servers = append(servers, folder)
 		}
 	}
 	sort.Strings(servers)
 	sort.Strings(gateways)
-	return append(servers, gateways...), nil
+	return slices.Concat(witnesses, servers, gateways), nil
 }
+
+func isWitness(name string) bool { return strings.HasPrefix(name, "witness-") }
 
 // Start starts one role, by its roster name, from its folder.
 func (c *Cluster) Start(ctx context.Context, name string) error {
@@ -181,46 +243,56 @@ func (c *Cluster) Start(ctx context.Context, name string) error {
 
 // Stop stops one role and closes its databases, as the end of its process
 // would.
-func (c *Cluster) Stop(name string) error {
-	c.mu.Lock()
-	n := c.nodes[name]
-	delete(c.nodes, name)
-	c.mu.Unlock()
-	if n == nil {
-		return waypost.Errorf(waypost.NotFound, "%s is not running", name)
-	}
-	n.stop()
-	return errors.Join(<-n.done, n.role.Close())
-}
+func (c *Cluster) Stop(name string) error { return c.stopAll([]string{name}) }
 
-// Close stops every role, the gateways before those they talk to.
+// Close stops every role, the gateways before those they talk to, and the
+// witness last.
 func (c *Cluster) Close() error {
 	c.mu.Lock()
 	if !c.closed {
 		close(c.renewing)
 	}
 	c.closed = true
-	var gateways, servers []string
+	var gateways, servers, witnesses []string
 	for name, n := range c.nodes {
-		if n.role.Gateway != nil {
+		switch {
+		case n.role.Gateway != nil:
 			gateways = append(gateways, name)
-		} else {
+		case isWitness(name):
+			witnesses = append(witnesses, name)
+		default:
 			servers = append(servers, name)
 		}
 	}
 	c.mu.Unlock()
 	c.keeping.Wait()
-	return errors.Join(c.stopAll(gateways), c.stopAll(servers))
+	return errors.Join(c.stopAll(gateways), c.stopAll(servers), c.stopAll(witnesses))
 }
 
-func (c *Cluster) stopAll(names []string) error {
-	errs := make([]error, len(names))
-	var stopping sync.WaitGroup
-	for i, name := range names {
-		stopping.Go(func() { errs[i] = c.Stop(name) })
+// stopAll stops roles together: none closes its door before all have published
+// their last entries, because they witness each other's.
+func (c *Cluster) stopAll(names []string) (err error) {
+	var stopped []*node
+	c.mu.Lock()
+	for _, name := range names {
+		if n := c.nodes[name]; n != nil {
+			stopped = append(stopped, n)
+		} else {
+			err = errors.Join(err, waypost.Errorf(waypost.NotFound, "%s is not running", name))
+		}
+		delete(c.nodes, name)
 	}
-	stopping.Wait()
-	return errors.Join(errs...)
+	c.mu.Unlock()
+	for _, n := range stopped {
+		n.stop()
+	}
+	for _, n := range stopped {
+		err = errors.Join(err, <-n.done)
+	}
+	for _, n := range stopped {
+		err = errors.Join(err, n.role.Close())
+	}
+	return err
 }
 
 // Role returns a running role by its roster name, or nil.
@@ -252,10 +324,20 @@ func Counter(dir string, state waypost.Jurisdiction) (waypostv1connect.CounterCl
 
 // Clock is the real clock, which a demonstration may set forward for all roles
 // at once.
-type Clock struct{ ahead atomic.Int64 }
+type Clock struct {
+	ahead, settled atomic.Int64 // settled is how far every role has caught up
+	catchUp        func()
+}
 
 // Now is the time that the roles of the cluster see.
 func (c *Clock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
-// Advance sets the clock of every role forward.
-func (c *Clock) Advance(d time.Duration) { c.ahead.Add(int64(d)) }
+// Advance sets the clock of every role forward. After a leap, which would make
+// every ledger look as if nobody had witnessed it for as long, it waits until
+// the roles have caught up.
+func (c *Clock) Advance(d time.Duration) {
+	ahead := c.ahead.Add(int64(d))
+	if settled := c.settled.Load(); ahead-settled >= int64(leap) && c.settled.CompareAndSwap(settled, ahead) {
+		c.catchUp()
+	}
+}

@@ -67,7 +67,12 @@ func forBatch(d time.Duration, elements int) time.Duration {
 // the slowest take long.
 func (s *Server) quorum(ctx context.Context, ticket waypost.SignedTicket, elements []toprf.Element) ([]vote, error) {
 	need := s.keys.Threshold()
-	holders := rotate(s.Roster.Current().Holders(), int(ticket.Nonce[0]))
+	all := s.Roster.Current().Holders()
+	usable, err := s.usableHolders(all)
+	if err != nil && len(usable) < need {
+		return nil, err
+	}
+	holders := rotate(usable, int(ticket.Nonce[0]))
 	req := &waypostv1.EvaluateRequest{Ticket: ticket.Bytes(), Elements: toprf.EncodeElements(elements)}
 
 	ctx, cancel := context.WithCancel(ctx)
@@ -118,10 +123,23 @@ func (s *Server) quorum(ctx context.Context, ticket waypost.SignedTicket, elemen
 	}
 	// A refusal counts if it alone makes the quorum impossible: one holder that
 	// says no does not decide for all.
-	if len(refusals) > len(holders)-need {
+	if len(refusals) > len(all)-need {
 		return nil, refusals[0]
 	}
-	return nil, waypost.Errorf(waypost.Unavailable, "%d of %d key holders have answered, %d are needed", len(good), len(holders), need)
+	return nil, waypost.Errorf(waypost.Unavailable, "%d of %d key holders have answered, %d are needed", len(good), len(all), need)
+}
+
+// usableHolders leaves out the holders whose own ledger cannot be relied on,
+// and says why the first of them is.
+func (s *Server) usableHolders(all []roster.Member) (usable []roster.Member, why error) {
+	for _, h := range all {
+		if err := s.Ledgers.Usable(h.Name); err == nil {
+			usable = append(usable, h)
+		} else if why == nil {
+			why = waypost.Errorf(waypost.Unavailable, "%v", err)
+		}
+	}
+	return usable, why
 }
 
 // faultError is a holder's own fault, which the log names it for.

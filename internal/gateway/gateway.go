@@ -60,6 +60,23 @@ type Mailbox interface {
 	GetKey(ctx context.Context, req *waypostv1.GetKeyRequest) (*waypostv1.GetKeyResponse, error)
 }
 
+// Ledger is where every act is written down, in the transaction of the act
+// itself. The number that Append returns, and with it the receipt, holds once
+// the transaction has committed.
+type Ledger interface {
+	Append(tx *store.Tx, e journal.Entry) (seq uint64, err error)
+	// KeepReceipts keeps what others have signed under the ticket until their
+	// leaves are seen in their logs.
+	KeepReceipts(tx *store.Tx, ticket waypost.SignedTicket, receipts [][]byte) error
+}
+
+// Ledgers says whether a member's own ledger can be relied on now. Usable is
+// called for every check and answers from memory; its error says in words why
+// not, and until when.
+type Ledgers interface {
+	Usable(member string) error
+}
+
 // StateSystem is the state's own licensing system. Put must be durable when it
 // returns; both may be called concurrently.
 type StateSystem interface {
@@ -78,7 +95,7 @@ type Config struct {
 type Deps struct {
 	Roster   *roster.View
 	DB       *store.DB
-	Journal  *journal.Journal
+	Journal  Ledger
 	Identity ed25519.PrivateKey
 	Secret   [32]byte // under which decoys and operator tags are derived
 	Keyring  *seal.Keyring
@@ -89,6 +106,7 @@ type Deps struct {
 	Holders     Holders
 	Hub         Hub
 	Mailbox     Mailbox
+	Ledgers     Ledgers
 	People      StateSystem
 	Now         func() time.Time
 	Log         *slog.Logger

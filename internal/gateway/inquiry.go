@@ -204,8 +204,20 @@ func (s *Server) searched(ctx context.Context, q *inquiry) error {
 		if err != nil || n == 0 {
 			return err
 		}
+		if err := s.keepReceipts(tx, q); err != nil {
+			return err
+		}
 		return s.complete(tx, q.ticket.ID)
 	})
+}
+
+// keepReceipts keeps what key holders and hub have promised, until it is seen.
+func (s *Server) keepReceipts(tx *store.Tx, q *inquiry) error {
+	all := append(receiptBytes(q.receipts), q.hubReceipts...)
+	if len(all) == 0 {
+		return nil
+	}
+	return s.Journal.KeepReceipts(tx, q.ticket, all)
 }
 
 // answerLife is how long a candidate's answer may take: a question and its
@@ -306,6 +318,9 @@ func (s *Server) giveUp(ctx context.Context, q *inquiry, cause error) (waypost.A
 		n, err := tx.Exec(`UPDATE inquiry SET state = $1, due = CASE WHEN successor IS NULL THEN $2 END WHERE ticket = $3 AND state = $4`,
 			state, due, q.ticket.ID[:], inquiryOpen)
 		if err != nil || n == 0 {
+			return err
+		}
+		if err := s.keepReceipts(tx, q); err != nil {
 			return err
 		}
 		return s.log(tx, q.ticket, kind, journal.Field{Name: "code", Value: string(waypost.CodeOf(cause))})

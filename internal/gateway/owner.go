@@ -81,6 +81,9 @@ func (s *Server) onFirstLeg(ctx context.Context, m seal.Message) error {
 	if err := proto.Unmarshal(m.Body, &leg); err != nil || len(leg.Reference) != len(waypost.Reference{}) {
 		return malformed(m)
 	}
+	if err := s.hubUsable(); err != nil {
+		return err // the question waits
+	}
 	ticket, row, err := s.admit(ctx, m, &leg)
 	var agreed uint32
 	var goOn bool
@@ -102,6 +105,9 @@ func (s *Server) onFirstLeg(ctx context.Context, m seal.Message) error {
 		changed, err := one(tx.Exec(`UPDATE notice SET state = $1, agreed = $2, signed = $3 WHERE ticket = $4 AND reference = $5 AND state = $6`,
 			state, agreed, ticket.Bytes(), m.Ticket[:], leg.Reference, noticed))
 		if err != nil || !changed {
+			return false, err
+		}
+		if err := s.Journal.KeepReceipts(tx, ticket, leg.Receipts); err != nil {
 			return false, err
 		}
 		return true, s.log(tx, ticket, kind, more...)
@@ -203,6 +209,9 @@ func (s *Server) onSecondLeg(ctx context.Context, m seal.Message) error {
 	var leg waypostv1.SecondLeg
 	if err := proto.Unmarshal(m.Body, &leg); err != nil || len(leg.Reference) != len(waypost.Reference{}) {
 		return malformed(m)
+	}
+	if err := s.hubUsable(); err != nil {
+		return err // the question waits
 	}
 	row, ticket, who, err := s.examine(ctx, m, &leg)
 	if waypost.CodeOf(err) == waypost.Misuse {

@@ -36,6 +36,9 @@ func (s *Server) publish(ctx context.Context, operator string, batch []pointer) 
 	if err != nil {
 		return err
 	}
+	if err := s.hubUsable(); err != nil {
+		return err
+	}
 	if err := s.openPublication(ctx, ticket); err != nil {
 		return err
 	}
@@ -68,6 +71,9 @@ func (s *Server) publishUnder(ctx context.Context, ticket waypost.SignedTicket, 
 			}
 		}
 		if _, err := tx.Exec(`DELETE FROM publication WHERE ticket = $1`, ticket.ID[:]); err != nil {
+			return err
+		}
+		if err := s.Journal.KeepReceipts(tx, ticket, receiptBytes(append(receipts, receipt))); err != nil {
 			return err
 		}
 		return s.log(tx, ticket, "published", journal.Field{Name: "records", Value: strconv.Itoa(len(batch))},

@@ -32,6 +32,9 @@ const searchWait = 5 * time.Second
 // search sends one part's tokens to the hub and asks the candidates that come
 // back. The hub has told their owners before it answers.
 func (s *Server) search(ctx context.Context, q *inquiry, p part) error {
+	if err := s.hubUsable(); err != nil {
+		return err
+	}
 	tokens := joinTokens(q.tokens[p.from:p.to])
 	req := &waypostv1.SearchRequest{Ticket: q.ticket.Bytes(), Part: p.number, Tokens: tokens}
 	if p.number == firstPart.number {
@@ -49,6 +52,15 @@ func (s *Server) search(ctx context.Context, q *inquiry, p part) error {
 	}
 	q.hubReceipts = append(q.hubReceipts, res.Receipt)
 	return s.askAll(ctx, q, candidates)
+}
+
+// hubUsable says in words why the hub must not be relied on now: what it did
+// would leave no trace that anybody could check.
+func (s *Server) hubUsable() error {
+	if err := s.Ledgers.Usable(s.Roster.Current().Hub().Name); err != nil {
+		return waypost.Errorf(waypost.Unavailable, "%v", err)
+	}
+	return nil
 }
 
 func receiptBytes(receipts []waypost.SignedReceipt) [][]byte {

@@ -26,11 +26,30 @@ import (
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/metrics"
+	"github.com/waypost/waypost/internal/publisher"
 	"github.com/waypost/waypost/internal/quota"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/translog"
 )
+
+// Ledger is where every act is written down, in the transaction of the act
+// itself. The number that Append returns, and with it the receipt, holds once
+// the transaction has committed.
+type Ledger interface {
+	Append(tx *store.Tx, e journal.Entry) (seq uint64, err error)
+	// KeepReceipts keeps what others have signed under the ticket until their
+	// leaves are seen in their logs.
+	KeepReceipts(tx *store.Tx, ticket waypost.SignedTicket, receipts [][]byte) error
+	Origin() string
+	Deadline(now time.Time) time.Time
+}
+
+// Logs keeps the published logs of members that open no port.
+type Logs interface {
+	Put(ctx context.Context, member string, policy translog.Policy, objects []publisher.Object, checkpoint []byte) error
+}
 
 // Config names this hub.
 type Config struct {
@@ -39,15 +58,19 @@ type Config struct {
 
 // Deps is what a hub works with.
 type Deps struct {
-	Roster   *roster.View
-	DB       *store.DB
-	Journal  *journal.Journal
-	LabelKey [32]byte // h: kept outside the database and its backups
-	Identity ed25519.PrivateKey
-	Cert     tls.Certificate
-	Now      func() time.Time
-	Log      *slog.Logger
-	Metrics  *metrics.Set // may be nil
+	Roster *roster.View
+	// Authority is what chains of authorisation are verified against; Roster
+	// where nil.
+	Authority waypost.Authority
+	Logs      Logs
+	DB        *store.DB
+	Journal   Ledger
+	LabelKey  [32]byte // h: kept outside the database and its backups
+	Identity  ed25519.PrivateKey
+	Cert      tls.Certificate
+	Now       func() time.Time
+	Log       *slog.Logger
+	Metrics   *metrics.Set // may be nil
 }
 
 // Server is the hub.
@@ -67,6 +90,9 @@ func New(config Config, deps Deps) (*Server, error) {
 	}
 	if deps.LabelKey == [32]byte{} {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "the hub has no label key")
+	}
+	if deps.Authority == nil {
+		deps.Authority = deps.Roster
 	}
 	s := &Server{config: config, Deps: deps, keys: newDirectory(), bell: newBell(), boxLimit: boxLimit}
 	s.measure()

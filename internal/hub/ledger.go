@@ -73,4 +73,12 @@ func (s *Server) misused(ctx context.Context, t waypost.SignedTicket, words stri
 	return waypost.Errorf(waypost.Misuse, "%s", words)
 }
 
+func receiptBytes(receipts []waypost.SignedReceipt) [][]byte {
+	raw := make([][]byte, len(receipts))
+	for i, r := range receipts {
+		raw[i] = r.Bytes()
+	}
+	return raw
+}
+
 func decimal(n int) string { return strconv.Itoa(n) }

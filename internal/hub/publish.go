@@ -38,7 +38,7 @@ func (s *Server) Publish(ctx context.Context, req *waypostv1.PublishRequest) (*w
 	if err != nil {
 		return nil, err
 	}
-	if err := waypost.VerifyChain(ticket, receipts, s.Roster); err != nil {
+	if err := waypost.VerifyChain(ticket, receipts, s.Authority); err != nil {
 		return nil, err
 	}
 	records, inputs, err := parseRecords(req.Records, ticket.Elements)
@@ -92,6 +92,9 @@ func (s *Server) openPublication(ctx context.Context, t waypost.SignedTicket, re
 			return err
 		}
 		if alarms, err = s.charge(tx, t, now); err != nil {
+			return err
+		}
+		if err := s.Journal.KeepReceipts(tx, t, receiptBytes(receipts)); err != nil {
 			return err
 		}
 		p = publication{inputs: inputs}

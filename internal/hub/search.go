@@ -87,7 +87,7 @@ func (s *Server) authoriseSearch(ctx context.Context, req *waypostv1.SearchReque
 	if req.Part != 1 {
 		return ticket, nil, nil, waypost.Errorf(waypost.InvalidArgument, "part one of the search comes first")
 	}
-	return ticket, receipts, nil, waypost.VerifyChain(ticket, receipts, s.Roster)
+	return ticket, receipts, nil, waypost.VerifyChain(ticket, receipts, s.Authority)
 }
 
 func (s *Server) searchesOf(ctx context.Context, id waypost.TicketID) (map[uint32]*searched, error) {
@@ -115,6 +115,7 @@ type plan struct {
 	entry      []byte // body of the search's entry
 	candidates []byte // canonical list
 	found      []planned
+	receipts   [][]byte // of the key holders, with part one
 }
 
 // planned is one candidate.
@@ -135,6 +136,7 @@ func (s *Server) plan(ctx context.Context, t waypost.SignedTicket, receipts []wa
 	entry := []journal.Field{{Name: "candidates", Value: decimal(len(hits))}}
 	if receipts != nil {
 		entry = append(entry, journal.Field{Name: "evaluations", Value: waypost.Places(receipts...)})
+		p.receipts = receiptBytes(receipts)
 	}
 	if p.entry, err = entryBody(t, entry...); err != nil {
 		return p, err
@@ -204,6 +206,9 @@ func (s *Server) commitSearch(tx *store.Tx, t waypost.SignedTicket, part uint32,
 	done = searched{inputs: inputs, candidates: p.candidates}
 	if part == 1 {
 		if done.alarms, err = s.charge(tx, t, now); err != nil {
+			return done, err
+		}
+		if err := s.Journal.KeepReceipts(tx, t, p.receipts); err != nil {
 			return done, err
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/toprf"
+	"github.com/waypost/waypost/translog"
 )
 
 // Plan says which exchange to create.
@@ -85,7 +86,7 @@ func syncTree(root string) error {
 // vacant refuses to make an exchange where one of its folders would lie on top
 // of another.
 func vacant(dir string, plan Plan) error {
-	names := []string{"hub"}
+	names := []string{"hub", witnessName}
 	for i := range plan.Holders {
 		names = append(names, "keyholder-"+strconv.Itoa(i+1))
 	}
@@ -155,6 +156,10 @@ func (b *builder) build() error {
 	if err != nil {
 		return err
 	}
+	outside, err := b.witness()
+	if err != nil {
+		return err
+	}
 	keys := outcomes[0].Keys
 	group := keys.Group()
 	return b.sign(&roster.Roster{
@@ -163,7 +168,10 @@ func (b *builder) build() error {
 		Threshold: b.plan.Threshold, GroupKey: group.Bytes(),
 		Purposes: []waypost.Purpose{waypost.IssueLicence, waypost.IssuePermit, waypost.IssueID, waypost.IssueRealID,
 			waypost.Renew, waypost.DuplicateResolution, waypost.PostConviction, waypost.MaintainPointer},
-		Members: b.members, Auditors: []string{auditor},
+		Members: b.members, Auditors: []string{auditor}, Witnesses: []roster.Witness{outside},
+		// As many key holders as an evaluation needs besides the one whose log it is:
+		// what stands still with fewer stands still anyway.
+		WitnessPolicy: roster.WitnessPolicy{Holders: b.plan.Threshold - 1, Outside: 1},
 	})
 }
 
@@ -211,8 +219,44 @@ func (b *builder) hub() error {
 	if err != nil {
 		return err
 	}
-	m := roster.Member{Name: "hub", Role: roster.Hub, Operator: "Waypost demonstration hub", URL: "https://" + address}
+	public, err := b.address()
+	if err != nil {
+		return err
+	}
+	m := roster.Member{Name: "hub", Role: roster.Hub, Operator: "Waypost demonstration hub", URL: "https://" + address, Public: "https://" + public}
 	return b.role(m, Config{Database: "sqlite:hub.db"}, "label.key")
+}
+
+// witnessName is the witness outside the key holders. In a demonstration it
+// runs on the same machine as everything else; it knows nothing but rosters and
+// checkpoints all the same.
+const witnessName = "witness-1"
+
+func (b *builder) witness() (roster.Witness, error) {
+	folder := FolderOf(b.dir, witnessName)
+	address, err := b.address()
+	if err != nil {
+		return roster.Witness{}, err
+	}
+	key, err := newKey(filepath.Join(folder, witnessKey))
+	if err != nil {
+		return roster.Witness{}, err
+	}
+	w := roster.Witness{Key: translog.WitnessKey("waypost.test/"+witnessName, key), URL: "https://" + address}
+	if w.CertKey, err = certificate(folder, "tls", witnessName); err != nil {
+		return w, err
+	}
+	b.folders = append(b.folders, folder)
+	return w, writeJSON(filepath.Join(folder, "config.json"), Config{
+		Role: Witness, Name: witnessName, Listen: address, Database: "sqlite:witness.db", Origin: "waypost.test/" + witnessName,
+	})
+}
+
+// newKey makes an Ed25519 key file and returns the public key.
+func newKey(path string) (ed25519.PublicKey, error) {
+	seed := make([]byte, ed25519.SeedSize)
+	_, _ = rand.Read(seed) // never fails (Go 1.24)
+	return ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey), writeHex(path, seed)
 }
 
 func (b *builder) holder(index int, o *toprf.Outcome) error {
@@ -229,9 +273,17 @@ func (b *builder) holder(index int, o *toprf.Outcome) error {
 	if err := writeHex(filepath.Join(b.dir, name, "share.key"), share); err != nil {
 		return err
 	}
+	door, err := b.address()
+	if err != nil {
+		return err
+	}
+	cosigns, err := newKey(filepath.Join(b.dir, name, witnessKey))
+	if err != nil {
+		return err
+	}
 	return b.role(roster.Member{
 		Name: name, Role: roster.KeyHolder, Operator: "Demonstration key holder " + strconv.Itoa(index), URL: "https://" + address,
-		Index: index, PublicShare: public.Bytes(),
+		Public: "https://" + door, Index: index, PublicShare: public.Bytes(), WitnessKey: cosigns,
 	}, Config{Database: "sqlite:keyholder.db", Epoch: 1})
 }
 
@@ -253,12 +305,10 @@ func (b *builder) gateway(state waypost.Jurisdiction) error {
 func (b *builder) role(m roster.Member, c Config, secrets ...string) error {
 	folder := FolderOf(b.dir, m.Name)
 	for _, name := range append(secrets, "identity.key", "log.key") {
-		seed := make([]byte, ed25519.SeedSize)
-		_, _ = rand.Read(seed) // never fails (Go 1.24)
-		if err := writeHex(filepath.Join(folder, name), seed); err != nil {
+		public, err := newKey(filepath.Join(folder, name))
+		if err != nil {
 			return err
 		}
-		public := ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
 		switch name {
 		case "identity.key":
 			m.Identity = public
@@ -277,6 +327,7 @@ func (b *builder) role(m roster.Member, c Config, secrets ...string) error {
 	}
 	c.Openers = []string{opener}
 	c.Role, c.Name, c.Origin = m.Role, m.Name, "waypost.test/"+m.Name+"/1"
+	c.Public = strings.TrimPrefix(m.Public, "https://")
 	if c.Listen = strings.TrimPrefix(m.URL, "https://"); c.Listen == "" {
 		if c.Listen, err = b.address(); err != nil {
 			return err

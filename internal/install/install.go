@@ -6,6 +6,8 @@
 //	config.json        what to run and where to listen
 //	identity.key       signs tickets, receipts, messages
 //	log.key            signs the ledger's checkpoints
+//	log/               the published ledger; at the hub those of the gateways too
+//	witness.key        with which a key holder, or a witness, cosigns checkpoints
 //	tls.crt tls.key    its TLS certificate, pinned by the roster
 //	governance.json    whose signatures on a roster count
 //	roster/000001      every roster since the beginning
@@ -37,20 +39,26 @@ import (
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/translog"
 )
 
 // Config is config.json. Relative paths are relative to the folder.
 type Config struct {
-	Role     roster.Role `json:"role"`             // hub, keyholder or gateway
+	Role     roster.Role `json:"role"`             // hub, keyholder, gateway or witness
 	Name     string      `json:"name"`             // in the roster
 	Listen   string      `json:"listen"`           // host:port; a gateway's is for its own counters only
 	Database string      `json:"database"`         // "sqlite:hub.db"
 	People   string      `json:"people,omitempty"` // a gateway's own state system, "sqlite:people.db"
 	Origin   string      `json:"origin"`           // name of its log
 	Epoch    uint32      `json:"epoch,omitempty"`  // a key holder's share is of this key epoch
+	// Public is the host:port of a hub's or key holder's public door: its log,
+	// the rosters, and at a key holder its witness.
+	Public string `json:"public,omitempty"`
 	// Openers are the age recipients to whom the member itself opens its ledger;
 	// the auditors of the roster are entitled besides.
 	Openers []string `json:"openers,omitempty"`
+	// Metrics is the loopback host:port where metrics are served; empty: nowhere.
+	Metrics string `json:"metrics,omitempty"`
 }
 
 // Folder is an opened role folder.
@@ -62,6 +70,10 @@ type Folder struct {
 	Roster   *roster.View
 }
 
+// Witness is the role of a witness outside the key holders. It is no member:
+// the roster names its key.
+const Witness roster.Role = "witness"
+
 // OpenFolder reads what every role has. Unknown fields in config.json are
 // errors, so that a misspelt setting does not pass unnoticed.
 func OpenFolder(dir string, now func() time.Time) (*Folder, error) {
@@ -70,8 +82,10 @@ func OpenFolder(dir string, now func() time.Time) (*Folder, error) {
 		return nil, err
 	}
 	var err error
-	if f.Identity, err = f.ed25519Key("identity.key"); err != nil {
-		return nil, err
+	if f.Config.Role != Witness {
+		if f.Identity, err = f.ed25519Key("identity.key"); err != nil {
+			return nil, err
+		}
 	}
 	if f.Cert, err = loadCertificate(f.path("tls")); err != nil {
 		return nil, err
@@ -94,6 +108,9 @@ func OpenFolder(dir string, now func() time.Time) (*Folder, error) {
 // file that was copied from another role's folder is found here, and not by the
 // first message that nobody believes.
 func (f *Folder) belongs() error {
+	if f.Config.Role == Witness {
+		return f.isNamed()
+	}
 	me, ok := f.Roster.Member(f.Config.Name)
 	switch {
 	case !ok:
@@ -105,16 +122,35 @@ func (f *Folder) belongs() error {
 	case roster.Digest(pin(f.Cert)) != me.CertKey:
 		return waypost.Errorf(waypost.InvalidArgument, "%s is not the certificate that the roster names for %s", f.path("tls.crt"), me.Name)
 	}
+	keys := map[string]ed25519.PublicKey{"log.key": me.LogKey}
+	if me.Role == roster.KeyHolder {
+		keys[witnessKey] = me.WitnessKey
+	}
+	for name, public := range keys {
+		key, err := f.ed25519Key(name)
+		if err != nil {
+			return err
+		}
+		if !public.Equal(key.Public()) {
+			return waypost.Errorf(waypost.InvalidArgument, "%s is not the key that the roster names for %s", f.path(name), me.Name)
+		}
+	}
 	return nil
 }
 
-// ReloadRoster takes up rosters that were put into the folder since.
-func (f *Folder) ReloadRoster() error {
-	signed, err := Rosters(f.Dir)
+// isNamed checks that the roster counts the cosignatures of a witness.
+func (f *Folder) isNamed() error {
+	key, err := f.ed25519Key(witnessKey)
 	if err != nil {
 		return err
 	}
-	return f.Roster.Update(signed...)
+	vkey := translog.WitnessKey(f.Config.Origin, key.Public().(ed25519.PublicKey))
+	for _, w := range f.Roster.Current().Witnesses {
+		if w.Key == vkey {
+			return nil
+		}
+	}
+	return waypost.Errorf(waypost.InvalidArgument, "%s is not the key of any witness in the roster", f.path(witnessKey))
 }
 
 // Rosters returns the signed rosters of a folder, oldest first.

@@ -128,7 +128,7 @@ func TestCreateAfterACrash(t *testing.T) {
 		t.Run("while moving into place", func(t *testing.T) {
 			whole := create(t)
 			folders, err := filepath.Glob(filepath.Join(whole, "*"))
-			if err != nil || len(folders) != 7 {
+			if err != nil || len(folders) != 8 {
 				t.Fatalf("%v, %v", folders, err)
 			}
 			// As it is with some of the folders moved, and governance not.
@@ -296,7 +296,11 @@ func TestRenew(t *testing.T) {
 		t.Fatal(err)
 	}
 	all(2)
-	if err := running.ReloadRoster(); err != nil || running.Roster.Current().Version != 2 {
+	signed, err := Rosters(running.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := running.Roster.Update(signed...); err != nil || running.Roster.Current().Version != 2 {
 		t.Errorf("a running role has version %d (%v), want 2", running.Roster.Current().Version, err)
 	}
 	// A crash: the second roster reached some roles only.

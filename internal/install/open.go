@@ -18,11 +18,14 @@ import (
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
+	"github.com/waypost/waypost/internal/follow"
 	"github.com/waypost/waypost/internal/gateway"
 	"github.com/waypost/waypost/internal/hub"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/keyholder"
+	"github.com/waypost/waypost/internal/metrics"
 	"github.com/waypost/waypost/internal/policy"
+	"github.com/waypost/waypost/internal/publisher"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
@@ -35,11 +38,20 @@ type Role struct {
 	DB      *store.DB
 	Journal *journal.Journal
 	Gateway *gateway.Server // of a gateway, else nil
-	log     *slog.Logger
-	fault   store.Fault         // or nil
-	wrap    func(*gateway.Deps) // or nil
-	run     func(context.Context) error
-	closers []func() error
+	// What publishes its ledger, and what watches those of others; nil at a
+	// witness.
+	Publisher *publisher.Publisher
+	Follower  *follow.Follower
+	intake    *roster.Intake
+	log       *slog.Logger
+	now       func() time.Time
+	fault     store.Fault         // or nil
+	wrap      func(*gateway.Deps) // or nil
+	run       func(context.Context) error
+	closers   []func() error
+	// metrics is nil, and counts nothing, where the config names no door for it.
+	metrics     *metrics.Set
+	metricsDoor net.Listener
 }
 
 // Option changes a role for a test or a drill.
@@ -60,7 +72,7 @@ func Open(ctx context.Context, dir string, now func() time.Time, log *slog.Logge
 		return nil, err
 	}
 	log = log.With("role", f.Config.Name)
-	r := &Role{Folder: f, log: log}
+	r := &Role{Folder: f, log: log, now: now}
 	for _, o := range opts {
 		o(r)
 	}
@@ -72,14 +84,30 @@ func Open(ctx context.Context, dir string, now func() time.Time, log *slog.Logge
 	if r.DB, err = r.database(ctx, f.Config.Database, string(f.Config.Role), store.WithFault(r.fault)); err != nil {
 		return nil, err
 	}
-	if r.Journal, err = r.journal(ctx); err != nil {
-		return nil, err
-	}
 	listener, err := net.Listen("tcp", f.Config.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot listen: %w (is it running already?)", f.Config.Name, err)
 	}
+	if f.Config.Role == Witness {
+		if err = r.openIntake(ctx); err == nil {
+			err = r.openWitness(listener)
+		}
+		return r, err
+	}
 	r.closers = append(r.closers, func() error { _ = listener.Close(); return nil })
+	if r.Journal, err = r.journal(ctx); err != nil {
+		return nil, err
+	}
+	for _, step := range []func() error{
+		func() error { return r.openIntake(ctx) },
+		func() error { return r.openLedger(ctx, now, log) },
+		func() error { return r.openDoor(now, log) },
+		r.openMetrics,
+	} {
+		if err = step(); err != nil {
+			return nil, err
+		}
+	}
 	switch f.Config.Role {
 	case roster.KeyHolder:
 		err = r.openKeyHolder(listener, now, log)
@@ -116,29 +144,95 @@ func (r *Role) journal(ctx context.Context) (*journal.Journal, error) {
 const followEvery = time.Minute
 
 // Run serves until the context ends. Rosters that are put into the folder
-// meanwhile are taken up.
+// meanwhile are taken up. At the end everything in the ledger is published, if
+// the witnesses can be reached; the public door stays open until Close.
 func (r *Role) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	if r.Journal == nil {
+		return r.follow(ctx, stop)
+	}
+	if err := r.Journal.Started(context.WithoutCancel(ctx), version(), r.now()); err != nil {
+		return err
+	}
+	// The publisher goes on until the last entry is written.
+	publishing, stopPublishing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPublishing()
+	var tasks sync.WaitGroup
+	tasks.Go(func() { r.Publisher.Run(publishing) })
+	var watching sync.WaitGroup
+	watching.Go(func() { r.watchOthers(ctx) })
+	watching.Go(func() { r.keepLedger(ctx) })
+	watching.Go(func() { r.serveMetrics(ctx) })
+	err := r.follow(ctx, stop)
+	watching.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWait)
+	defer cancel()
+	if stopErr := errors.Join(r.Journal.Stopped(last, version(), r.now()), r.Publisher.Flush(last)); stopErr != nil {
+		r.log.Warn("the last entries of the ledger could not be published; the next start does it", "cause", stopErr)
+	}
+	stopPublishing()
+	tasks.Wait()
+	return err
+}
+
+const (
+	// lastWait bounds what is done for the ledger when a role stops.
+	lastWait = 3 * time.Second
+	// ledgerEvery is how often a role looks whether a day or a retention is over.
+	ledgerEvery = time.Minute
+)
+
+func (r *Role) watchOthers(ctx context.Context) {
+	if err := r.Follower.Run(ctx); err != nil && ctx.Err() == nil {
+		r.log.Error("the ledgers of others are not watched any more", "cause", err)
+	}
+}
+
+// keepLedger counts each day and erases what is over.
+func (r *Role) keepLedger(ctx context.Context) {
+	tick := time.NewTicker(ledgerEvery)
+	defer tick.Stop()
+	for {
+		if err := r.tendLedger(ctx); err != nil && ctx.Err() == nil {
+			r.log.Error("the ledger could not be tended; it will be tried again", "cause", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (r *Role) tendLedger(ctx context.Context) error {
+	now := r.now()
+	_, err := r.Journal.Erase(ctx, journal.DefaultRetention(), now)
+	return errors.Join(err, r.Journal.Daily(ctx, now))
+}
+
+// follow runs the role's own work, and takes up rosters meanwhile.
+func (r *Role) follow(ctx context.Context, stop context.CancelFunc) error {
 	var following sync.WaitGroup
 	defer following.Wait()
-	following.Go(func() {
-		tick := time.NewTicker(followEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				if err := r.Folder.ReloadRoster(); err != nil {
-					r.log.Error("the rosters in the folder cannot be used", "cause", err)
-				}
-			}
-		}
-	})
+	following.Go(func() { r.followRosters(ctx) })
 	err := r.run(ctx)
 	stop()
 	return err
+}
+
+// openWitness opens a witness that stands alone.
+func (r *Role) openWitness(listener net.Listener) error {
+	cosigner, err := r.Folder.witness(r, r.Folder.Config.Origin, r.now, r.log)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	r.serve(listener, cosigner.Handler(), r.log)
+	r.run = func(ctx context.Context) error {
+		<-ctx.Done()
+		return nil
+	}
+	return nil
 }
 
 // Close releases port and databases, the newest first.
@@ -162,7 +256,7 @@ func (r *Role) openKeyHolder(listener net.Listener, now func() time.Time, log *s
 		return fmt.Errorf("%s: %w", f.path("share.key"), err)
 	}
 	server, err := keyholder.New(keyholder.Config{Name: f.Config.Name, Epoch: f.Config.Epoch}, keyholder.Deps{
-		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Share: share, Identity: f.Identity, Cert: f.Cert, Now: now, Log: log,
+		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Share: share, Identity: f.Identity, Cert: f.Cert, Now: now, Log: log, Metrics: r.metrics,
 	})
 	if err != nil {
 		return err
@@ -178,7 +272,7 @@ func (r *Role) openHub(listener net.Listener, now func() time.Time, log *slog.Lo
 		return err
 	}
 	server, err := hub.New(hub.Config{Name: f.Config.Name}, hub.Deps{
-		Roster: f.Roster, DB: r.DB, Journal: r.Journal, LabelKey: labelKey, Identity: f.Identity, Cert: f.Cert, Now: now, Log: log,
+		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Logs: publisher.NewStore(f.path(logFolder), now), LabelKey: labelKey, Identity: f.Identity, Cert: f.Cert, Now: now, Log: log, Metrics: r.metrics,
 	})
 	if err != nil {
 		return err
@@ -207,7 +301,7 @@ func (r *Role) openGateway(ctx context.Context, listener net.Listener, now func(
 		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Identity: f.Identity, Secret: secret,
 		Keyring: keyring, SaveKeyring: f.saveKeyring, Policy: policy.Default(),
 		Holders: gateway.DialHolders(f.Cert, f.Roster), Hub: exchange, Mailbox: exchange,
-		People: gateway.NewPeople(people), Now: now, Log: log,
+		People: gateway.NewPeople(people), Ledgers: r.Follower, Now: now, Log: log, Metrics: r.metrics,
 	}
 	if r.wrap != nil {
 		r.wrap(&deps)

@@ -30,6 +30,15 @@ import (
 	"github.com/waypost/waypost/toprf"
 )
 
+// Ledger is where every act is written down, in the transaction of the act
+// itself. The number that Append returns, and with it the receipt, holds once
+// the transaction has committed.
+type Ledger interface {
+	Append(tx *store.Tx, e journal.Entry) (seq uint64, err error)
+	Origin() string
+	Deadline(now time.Time) time.Time
+}
+
 // Config names this key holder.
 type Config struct {
 	Name  string // its name in the roster, "keyholder-1"
@@ -40,7 +49,7 @@ type Config struct {
 type Deps struct {
 	Roster   *roster.View
 	DB       *store.DB
-	Journal  *journal.Journal
+	Journal  Ledger
 	Share    toprf.Share
 	Identity ed25519.PrivateKey
 	Cert     tls.Certificate

@@ -75,3 +75,8 @@ CREATE TABLE receipt (
     ticket BYTEA NOT NULL,
     receipts BYTEA NOT NULL
 ) /* sqlite: STRICT */;
+
+-- The roster versions that have an entry.
+CREATE TABLE journal_roster (
+    version BIGINT NOT NULL PRIMARY KEY
+) /* sqlite: STRICT */;
