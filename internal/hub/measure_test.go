@@ -3,6 +3,7 @@ package hub_test
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ func TestMeasure(t *testing.T) {
 	letter := r.letter("AZ", "CA", "one")
 	r.send("AZ", letter, r.letter("AZ", "CA", "two"))
 	w := httptest.NewRecorder()
-	r.metrics.Handler(slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	r.metrics.Handler(slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	bytes := r.count(`SELECT bytes FROM box WHERE recipient = 'CA'`)
 	if bytes < 2*4096 {
 		t.Fatalf("two letters are %d bytes", bytes)

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -81,7 +82,7 @@ func TestMetrics(t *testing.T) {
 	r.restart()
 	r.refused("a fourth", r.arizona, r.ask().request(), waypost.QuotaExceeded, "checks today")
 	w := httptest.NewRecorder()
-	r.metrics.Handler(slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	r.metrics.Handler(slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	text := w.Body.String()
 	for _, line := range []string{
 		`waypost_quota_used{member="AZ",class="tickets"} 3`, `waypost_quota_limit{member="AZ",class="tickets"} 3`, `waypost_quota_alarm_percent{member="AZ",class="tickets"} 100`,
