@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,6 +20,11 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("JOURNAL_TEST_DIR"); dir != "" {
 		fmt.Println(appendForever(dir))
 		os.Exit(1)
+	}
+	// Each check of a property makes dozens of durable writes. The command line
+	// can ask for more.
+	if err := flag.Set("rapid.checks", "30"); err != nil {
+		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }

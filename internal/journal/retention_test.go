@@ -356,7 +356,7 @@ func TestEraseProperty(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		empty(t, db)
 		j := openPlain(t, db)
-		j.page = 6
+		j.page = 20
 		type row struct {
 			kind   string
 			at     time.Time
@@ -368,7 +368,7 @@ func TestEraseProperty(t *testing.T) {
 		clock := now
 		r.Repeat(map[string]func(*rapid.T){
 			"append": func(r *rapid.T) {
-				n := rapid.IntRange(1, 5).Draw(r, "n")
+				n := rapid.IntRange(1, 8).Draw(r, "n")
 				must(t, db.Write(ctx, func(tx *store.Tx) error {
 					for range n {
 						e := Entry{Kind: rapid.SampledFrom(kinds).Draw(r, "kind"), At: clock}
