@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/waypost/waypost/internal/audit"
@@ -52,6 +53,7 @@ func (c reconcileCommand) Run(s *session) error {
 		}
 		progress.set(int(done))
 	}
+	debug.SetGCPercent(audit.GCPercent)
 	report, err := audit.Reconcile(s.ctx, o)
 	progress.finish()
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
-	"strconv"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/roster"
@@ -37,12 +36,12 @@ func (l *logRun) entry(ctx context.Context, index int64, leaf, blob []byte) erro
 	if err != nil {
 		return err
 	}
-	if !ok && len(blob) == 0 {
+	if len(blob) == 0 {
 		l.kept.Blank++
-		l.kept.ErasedBelow = index + 1
 	}
 	l.kept.Ended = ok && e.Kind == "stopped"
 	if !ok {
+		l.kept.DarkBelow = index + 1
 		return nil
 	}
 	l.counters[e.Kind]++
@@ -54,6 +53,7 @@ func (l *logRun) entry(ctx context.Context, index int64, leaf, blob []byte) erro
 	f := fields{l: l, rec: &rec, entry: &e}
 	if !eachField(e.Body, f.take) || !f.complete() {
 		l.damaged(index, "its fields are not those of an entry %q", e.Kind)
+		l.kept.DarkBelow = index + 1
 		return nil
 	}
 	l.alone(ctx, index, e, &f)
@@ -156,11 +156,20 @@ func (f *fields) complete() bool {
 }
 
 func (f *fields) number(value []byte) uint64 {
-	n, err := strconv.ParseUint(string(value), 10, 64)
-	if err != nil {
-		f.bad = true
-	}
+	n, ok := decimal(value)
+	f.bad = f.bad || !ok
 	return n
+}
+
+// decimal reads up to 18 digits.
+func decimal(s []byte) (n uint64, ok bool) {
+	for _, c := range s {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return n, len(s) >= 1 && len(s) <= 18
 }
 
 // tag keeps half of an operator's tag: still no two operators share it.
@@ -182,8 +191,8 @@ func (f *fields) places(value []byte) []place {
 	list := make([]place, 0, 4)
 	for one := range bytes.SplitSeq(value, []byte(" ")) {
 		name, index, ok := bytes.Cut(one, []byte(":"))
-		n, err := strconv.ParseUint(string(index), 10, 62)
-		if !ok || err != nil || len(list) == waypost.MaxReceipts {
+		n, isNumber := decimal(index)
+		if !ok || !isNumber || len(list) == waypost.MaxReceipts {
 			f.bad = true
 			return nil
 		}

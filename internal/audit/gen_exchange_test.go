@@ -37,7 +37,7 @@ type genExchange struct {
 	witnesses []*genWitness
 	skew      map[string]int64 // of a member's clock, in seconds
 	counts    map[string]map[string]map[string]int64
-	counted   map[string]string
+	copies    map[string]*objects // the hub's, of gateways' logs
 }
 
 var (
@@ -46,9 +46,16 @@ var (
 	genQuota   = roster.Quota{TicketsPerDay: 100_000_000, UnattendedPerDay: 100_000_000, TicketsPerOperatorHour: 10_000_000, Operators: 1_000_000, PublishElementsPerDay: 100_000_000}
 )
 
+var genKeys = make(map[string]ed25519.PrivateKey)
+
 func genKey(label string) ed25519.PrivateKey {
-	seed := sha256.Sum256([]byte("audit test " + label))
-	return ed25519.NewKeyFromSeed(seed[:])
+	key, ok := genKeys[label]
+	if !ok {
+		seed := sha256.Sum256([]byte("audit test " + label))
+		key = ed25519.NewKeyFromSeed(seed[:])
+		genKeys[label] = key
+	}
+	return key
 }
 
 func genPublic(label string) ed25519.PublicKey { return genKey(label).Public().(ed25519.PublicKey) }
@@ -65,7 +72,7 @@ var genAuditor = func() *age.X25519Identity {
 // under dir.
 func newExchange(t testing.TB, dir string, quota roster.Quota) *genExchange {
 	x := &genExchange{t: t, start: time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC).Unix(), auditor: genAuditor, logs: make(map[string]*genLog),
-		skew: make(map[string]int64), counts: make(map[string]map[string]map[string]int64), counted: make(map[string]string)}
+		skew: make(map[string]int64), counts: make(map[string]map[string]map[string]int64)}
 	signer, vkey := governanceSigner(t, "waypost.test/governance", genKey("governance"))
 	group, shares := genShares(t, genHolders)
 	outside := newWitness(t, "", "waypost.test/witness-1", genKey("outside"))
@@ -164,7 +171,11 @@ func (x *genExchange) options(now int64) Options {
 		return member, place, nil
 	}
 	for _, name := range x.members {
-		o.Sources = append(o.Sources, Source{Member: name, Instance: "1", Reader: &x.logs[name].objects})
+		s := Source{Member: name, Instance: "1", Reader: &x.logs[name].objects}
+		if c := x.copies[name]; c != nil {
+			s.Copies = append(s.Copies, c)
+		}
+		o.Sources = append(o.Sources, s)
 	}
 	return o
 }

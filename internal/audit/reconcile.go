@@ -43,6 +43,10 @@ type Options struct {
 	Progress func(done, total int64) // in entries; may be nil; one call at a time
 }
 
+// GCPercent is a good setting of the garbage collector for a process that does
+// nothing but reconcile: its heap is small, and most of it short-lived.
+const GCPercent = 400
+
 // workers is how many logs are read, and partitions judged, at a time.
 var workers = min(2, runtime.GOMAXPROCS(0))
 

@@ -32,8 +32,8 @@ type kept struct {
 	Version  uint64      `json:"version"`        // of the roster that it runs under
 	Adopted  int64       `json:"adopted"`        // since when
 
-	ErasedBelow  int64                       `json:"erased_below,omitempty"`  // past the last erased entry
-	ErasedUntil  int64                       `json:"erased_until,omitempty"`  // what was erased happened before
+	DarkBelow    int64                       `json:"dark_below,omitempty"`    // past the last entry that could not be read: erased, or damaged
+	DarkUntil    int64                       `json:"dark_until,omitempty"`    // what it says happened before
 	Blank        int64                       `json:"blank,omitempty"`         // erased entries met
 	Declared     int64                       `json:"declared,omitempty"`      // erased entries that "erase" entries tell of
 	BlankBefore  int64                       `json:"blank_before,omitempty"`  // Blank at the end of the run before
@@ -52,6 +52,7 @@ type logRun struct {
 	past     kept // as it was when the run began
 	head     translog.Checkpoint
 	readable bool // its head is good
+	lost     bool // it is not among the sources any more
 	broken   bool // and does not fit what was read
 
 	tree     frontier
@@ -73,6 +74,18 @@ func (l *logRun) horizon() int64 {
 		return -1
 	}
 	return l.kept.Cosigned - settleTime
+}
+
+// closedBy is horizon for the question whether something can still come: to a log
+// that has ended nothing comes while it is not started again.
+func (l *logRun) closedBy() int64 {
+	switch {
+	case l.lost:
+		return 1 << 62
+	case l.kept.Ended:
+		return max(l.horizon(), l.r.Now.Unix()-settleTime)
+	}
+	return l.horizon()
 }
 
 // scan reads what is new up to the head of the log.
@@ -212,8 +225,11 @@ func (l *logRun) wrapped(ctx context.Context, id translog.KeyID) ([]byte, error)
 
 // reopen reads one entry again, for what its record leaves out.
 func (l *logRun) reopen(ctx context.Context, index int64) (translog.Entry, error) {
+	if l.source.Reader == nil {
+		return translog.Entry{}, fs.ErrNotExist
+	}
 	n := index / torchwood.TileWidth
-	leaves, blobs, err := l.bundle(ctx, n, int(min(torchwood.TileWidth, l.head.N-n*torchwood.TileWidth)))
+	leaves, blobs, err := l.bundle(ctx, n, int(min(torchwood.TileWidth, max(l.head.N, l.kept.Size)-n*torchwood.TileWidth)))
 	if err != nil {
 		return translog.Entry{}, err
 	}

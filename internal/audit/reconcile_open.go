@@ -53,7 +53,7 @@ func (r *run) openLogs(ctx context.Context, before *state) error {
 	}
 	for _, k := range before.Logs {
 		if n := r.names.log(k.Member + "/" + k.Instance); r.logs[n] == nil {
-			r.lost(k)
+			r.logs[n] = r.lost(k)
 		}
 	}
 	r.compare(ctx, sightings)
@@ -70,11 +70,15 @@ func (r *run) memberNamed(name string) (roster.Member, bool) {
 	return roster.Member{}, false
 }
 
-// lost is a log that was read before and is not looked for any more.
-func (r *run) lost(k kept) {
+// lost keeps what is known of a log that was read before and is not among the
+// sources any more, because its member was removed, or hides it.
+func (r *run) lost(k kept) *logRun {
+	m, _ := r.memberNamed(k.Member)
 	if _, still := r.Rosters[len(r.Rosters)-1].Member(k.Member); still {
 		r.find(Missing, k.Member, map[string]string{"log": k.Origin}, "the ledger %s was read before and is not published any more", k.Origin)
 	}
+	m.Name = k.Member
+	return &logRun{r: r, number: r.names.log(k.Member + "/" + k.Instance), member: m, kept: k, past: k, lost: true}
 }
 
 // fetch reads the head of the log. What is wrong with it is a finding; the log

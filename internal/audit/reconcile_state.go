@@ -104,8 +104,8 @@ func (s *state) restore(r *run) error {
 	var scratch []byte
 	for rest := s.records; len(rest) > 0; {
 		rec, after, err := cutRecord(rest)
-		if err != nil {
-			return err
+		if err != nil || int(rec.log) >= len(r.logs) || r.logs[rec.log] == nil && rec.kind != kindReported {
+			return errRecord
 		}
 		if err := r.keep(&rec, &scratch); err != nil {
 			return err
@@ -135,11 +135,6 @@ func (r *run) writeState(records, windows []byte) error {
 	for _, l := range r.logs {
 		if l != nil && l.kept.Size > 0 {
 			s.Logs = append(s.Logs, l.kept)
-		}
-	}
-	for _, k := range r.before.Logs { // what was lost stays known
-		if l := r.logs[r.names.log(k.Member+"/"+k.Instance)]; l == nil {
-			s.Logs = append(s.Logs, k)
 		}
 	}
 	line, err := json.Marshal(s)

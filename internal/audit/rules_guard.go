@@ -164,7 +164,7 @@ func (d *dossier) delivered() {
 
 // erased reports whether entries around these may be gone.
 func (d *dossier) erased(records []*record) bool {
-	return slices.ContainsFunc(records, func(r *record) bool { return r.at <= d.logs[r.log].kept.ErasedUntil })
+	return slices.ContainsFunc(records, func(r *record) bool { return r.at <= d.logs[r.log].kept.DarkUntil })
 }
 
 // published: what the hub published, what the state says it published, and what

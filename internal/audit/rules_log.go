@@ -47,8 +47,8 @@ func (l *logRun) times(index int64, e translog.Entry) {
 		return // it would make everything after it back-dated
 	}
 	l.kept.Latest = max(l.kept.Latest, at)
-	if l.kept.ErasedBelow == index && index > 0 {
-		l.kept.ErasedUntil = max(at, l.kept.ErasedUntil)
+	if l.kept.DarkBelow == index && index > 0 {
+		l.kept.DarkUntil = max(at, l.kept.DarkUntil)
 	}
 	l.tally(e)
 }
@@ -97,7 +97,7 @@ func (l *logRun) daily(index int64, fields map[string]string) {
 	}
 	counted := l.kept.Days[day]
 	delete(l.kept.Days, day)
-	if l.kept.ErasedBelow > 0 && start.Unix() <= l.kept.ErasedUntil {
+	if l.kept.DarkBelow > 0 && start.Unix() <= l.kept.DarkUntil {
 		return
 	}
 	var wrong []string

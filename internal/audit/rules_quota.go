@@ -223,7 +223,7 @@ func (r *run) judgeWindows(raw []byte) (carry []byte, above []excess) {
 		if key.class == classOperators {
 			used = distinct[key]
 		}
-		final := r.readUpTo(key.guard) > key.start-key.start%daySeconds+daySeconds+2*dateSlack
+		final := r.least(key.guard, (*logRun).closedBy) > key.start-key.start%daySeconds+daySeconds+2*dateSlack
 		switch {
 		case used <= w.limit || w.reported:
 		case key.class >= classOperator:
@@ -381,12 +381,15 @@ func (r *run) broken(member uint16) bool {
 }
 
 // readUpTo is the time, Unix seconds, up to which everything is known that a
-// member committed: the least of its logs.
-func (r *run) readUpTo(member uint16) int64 {
+// member committed.
+func (r *run) readUpTo(member uint16) int64 { return r.least(member, (*logRun).horizon) }
+
+// least is the least of the logs of a member.
+func (r *run) least(member uint16, of func(*logRun) int64) int64 {
 	least := int64(1 << 62)
 	for _, l := range r.logs {
-		if l != nil && r.names.members[l.member.Name] == member {
-			least = min(least, l.horizon())
+		if l != nil && !l.lost && r.names.members[l.member.Name] == member {
+			least = min(least, of(l))
 		}
 	}
 	return least

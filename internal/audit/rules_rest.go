@@ -44,7 +44,7 @@ func (d *dossier) finished() {
 		return
 	}
 	member := d.memberAt(asks[0].log)
-	if d.readUpTo(member) < asks[0].at+askTime || asks[0].at <= d.logs[asks[0].log].kept.ErasedUntil {
+	if d.readUpTo(member) < asks[0].at+askTime || asks[0].at <= d.logs[asks[0].log].kept.DarkUntil {
 		d.open = true
 		return
 	}
@@ -63,7 +63,7 @@ func (d *dossier) coherent() {
 	}
 	next := make(map[[2]uint64]uint64) // by log and kind
 	for i := range d.records {
-		r := &d.records[i]
+		r := d.records[i]
 		key := [2]uint64{uint64(r.log), uint64(r.kind)}
 		l := d.logs[r.log]
 		switch {
@@ -71,7 +71,7 @@ func (d *dossier) coherent() {
 			continue
 		case secret != 0 && r.tau != secret:
 			d.finding(Damaged, d.memberAt(r.log), []*record{r}, "it files an entry about a ticket under another audit secret than the ticket's")
-		case r.ordinal != next[key] && r.at > l.kept.ErasedUntil:
+		case r.ordinal != next[key] && r.at > l.kept.DarkUntil:
 			d.finding(Damaged, d.memberAt(r.log), []*record{r}, "it numbers an entry about a ticket %d where %d comes next", r.ordinal, next[key])
 		}
 		next[key] = r.ordinal + 1

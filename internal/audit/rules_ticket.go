@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/hex"
@@ -32,12 +33,12 @@ type dossier struct {
 	*run
 	ctx      context.Context
 	id       [32]byte
-	records  []record // by log and index, each once
-	first    int64    // time of the earliest
-	soi      uint16   // noMember where no entry says it
-	reported uint64   // a bit for each rule that has spoken, in an earlier run too
-	open     bool     // a rule waits for something
-	rule     int      // the one at work
+	records  []*record // by log and index, each once
+	first    int64     // time of the earliest
+	soi      uint16    // noMember where no entry says it
+	reported uint64    // a bit for each rule that has spoken, in an earlier run too
+	open     bool      // a rule waits for something
+	rule     int       // the one at work
 	legs     map[uint16]*legs
 }
 
@@ -82,16 +83,16 @@ func (r *run) judgeTickets(ctx context.Context) ([]byte, error) {
 }
 
 func (r *run) judgePartition(ctx context.Context, raw []byte) (carry []byte, err error) {
-	var all []record
+	var all []*record // sorted as pointers: records are large
 	for len(raw) > 0 {
-		var one record
-		if one, raw, err = cutRecord(raw); err != nil {
+		one := new(record)
+		if *one, raw, err = cutRecord(raw); err != nil {
 			return nil, err
 		}
 		all = append(all, one)
 	}
-	slices.SortFunc(all, func(a, b record) int {
-		return cmp.Or(strings.Compare(string(a.ticket[:]), string(b.ticket[:])), cmp.Compare(a.log, b.log), cmp.Compare(a.index, b.index), cmp.Compare(a.kind, b.kind))
+	slices.SortFunc(all, func(a, b *record) int {
+		return cmp.Or(bytes.Compare(a.ticket[:], b.ticket[:]), cmp.Compare(a.log, b.log), cmp.Compare(a.index, b.index), cmp.Compare(a.kind, b.kind))
 	})
 	for from := 0; from < len(all); {
 		to := from + 1
@@ -108,7 +109,7 @@ func (r *run) judgePartition(ctx context.Context, raw []byte) (carry []byte, err
 
 // judge applies the rules to one ticket and appends to carry what the next run
 // needs of it.
-func (r *run) judge(ctx context.Context, records []record, carry []byte) ([]byte, error) {
+func (r *run) judge(ctx context.Context, records []*record, carry []byte) ([]byte, error) {
 	d := &dossier{run: r, ctx: ctx, id: records[0].ticket, soi: noMember, first: 1 << 62}
 	for _, one := range records {
 		n := len(d.records)
@@ -154,16 +155,16 @@ func (r *run) judge(ctx context.Context, records []record, carry []byte) ([]byte
 // anything: then it is forgotten.
 func (d *dossier) over() bool {
 	for _, l := range d.logs {
-		if l != nil && l.member.Role != roster.Gateway && l.horizon() < d.first+guardTime {
+		if l != nil && l.member.Role != roster.Gateway && l.closedBy() < d.first+guardTime {
 			return false
 		}
 	}
-	soi := d.readUpTo(d.soi)
+	soi := d.least(d.soi, (*logRun).closedBy)
 	if d.soi != noMember && (soi < d.first+guardTime || !d.has(kindOutcome, kindOwed, kindAbandoned, kindRefused, kindPublished) && soi < d.first+askTime) {
 		return false
 	}
 	for owner, n := range d.owners() {
-		if !n.settled() && d.readUpTo(owner) < d.first+ownerTime {
+		if !n.settled() && d.least(owner, (*logRun).closedBy) < d.first+ownerTime {
 			return false
 		}
 	}
@@ -175,7 +176,7 @@ func (d *dossier) of(which ...kind) []*record {
 	var list []*record
 	for i := range d.records {
 		if slices.Contains(which, d.records[i].kind) {
-			list = append(list, &d.records[i])
+			list = append(list, d.records[i])
 		}
 	}
 	return list
@@ -231,7 +232,7 @@ func (d *dossier) owners() map[uint16]*legs {
 		return all[owner]
 	}
 	for i := range d.records {
-		r := &d.records[i]
+		r := d.records[i]
 		switch r.kind {
 		case kindDeliver:
 			n := get(r.owner)
@@ -299,8 +300,8 @@ func (r *run) placeName(p place) string {
 
 // readPast reports whether everything that the member committed by the time at
 // has been read, in all its logs. A log that ends with "stopped" holds all that
-// its process ever committed. What was erased counts as unread for good. Where
-// the answer is no the ticket stays open.
+// its process ever committed. What was erased or is damaged counts as unread for
+// good: it may be what is missed. Where the answer is no the ticket stays open.
 func (d *dossier) readPast(member uint16, at int64) bool {
 	seen := false
 	for _, l := range d.logs {
@@ -308,7 +309,7 @@ func (d *dossier) readPast(member uint16, at int64) bool {
 			continue
 		}
 		seen = true
-		if at <= l.kept.ErasedUntil {
+		if at <= l.kept.DarkUntil || l.lost {
 			return false
 		}
 		if l.broken || l.kept.Size == 0 || l.horizon() < at && !l.kept.Ended {
@@ -335,7 +336,7 @@ const (
 // should be an entry of this ticket of one of the kinds.
 func (d *dossier) lookAt(p place, at int64, which ...kind) standing {
 	for i := range d.records {
-		if r := &d.records[i]; r.log == p.log && r.index == p.index && slices.Contains(which, r.kind) {
+		if r := d.records[i]; r.log == p.log && r.index == p.index && slices.Contains(which, r.kind) {
 			return there
 		}
 	}
@@ -344,7 +345,7 @@ func (d *dossier) lookAt(p place, at int64, which ...kind) standing {
 	}
 	l := d.logs[p.log]
 	switch {
-	case l == nil || l.broken || p.index < l.kept.ErasedBelow:
+	case l == nil || l.lost || l.broken || p.index < l.kept.DarkBelow:
 		return unknown
 	case p.index < l.kept.Size || l.kept.Ended || l.horizon() >= at:
 		return other
