@@ -41,11 +41,16 @@ func (d *Demo) Play(ctx context.Context) error {
 	}
 	results = append(results, crowd)
 	fmt.Fprintf(d.options.Out, "\nWHAT MUST BE REFUSED\n")
-	attempts, err := d.attempts(ctx)
+	attempts, err := d.cheat(ctx)
 	if err != nil {
 		return fmt.Errorf("the attempts: %w", err)
 	}
 	results = append(results, attempts...)
+	audited, err := d.audit(ctx)
+	if err != nil {
+		return fmt.Errorf("the audit: %w", err)
+	}
+	results = append(results, audited)
 	if err := d.table(ctx, results); err != nil {
 		return err
 	}
