@@ -123,7 +123,7 @@ func TestAgainstModel(t *testing.T) {
 		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
 			at = drawTime(rt, at)
 			ticket := drawTicket(rt)
-			switch rapid.IntRange(0, 20).Draw(rt, "what") {
+			switch rapid.IntRange(0, 40).Draw(rt, "what") {
 			case 0:
 				if err := c.db.Close(); err != nil {
 					rt.Fatal(err)
@@ -133,7 +133,7 @@ func TestAgainstModel(t *testing.T) {
 				if err := c.db.Write(t.Context(), func(tx *store.Tx) error { return quota.Expire(tx, at) }); err != nil {
 					rt.Fatal(err)
 				}
-			case 2, 3:
+			case 2, 3, 4, 5:
 				if err := c.probe(t, ticket, at); err != nil && waypost.CodeOf(err) != waypost.QuotaExceeded {
 					rt.Fatal(err)
 				}
