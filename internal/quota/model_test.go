@@ -120,7 +120,7 @@ func TestAgainstModel(t *testing.T) {
 		c.member = roster.Member{Name: fmt.Sprint("AZ", round), Quota: m.quota} // one that has used nothing
 		c.grants = grantsTo(c.member.Name, m.grants)
 		at := start
-		for range rapid.IntRange(1, 25).Draw(rt, "steps") {
+		for range rapid.IntRange(1, 16).Draw(rt, "steps") {
 			at = drawTime(rt, at)
 			ticket := drawTicket(rt)
 			switch rapid.IntRange(0, 40).Draw(rt, "what") {
