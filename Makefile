@@ -12,6 +12,11 @@ FUZZTIME ?= 10s
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI         := $(BIN)/golangci-lint-$(GOLANGCI_VERSION)
 
+# Independent verifiers and witnesses for the tests, pinned likewise.
+TESSERA_VERSION   := v1.0.4
+TORCHWOOD_VERSION := v0.9.0
+PEERS             := $(BIN)/fsck-$(TESSERA_VERSION) $(BIN)/litewitness-$(TORCHWOOD_VERSION)
+
 PROTO := counter.proto exchange.proto message.proto
 
 # $(call need,command,package): the command is there, or its Debian package is
@@ -28,10 +33,20 @@ build: ## Build the program into bin/waypost
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/waypost ./cmd/waypost
 
 .PHONY: test
-test: build checkgenerate ## Build, vet and test everything, with the race detector
+test: build checkgenerate $(PEERS) ## Build, vet and test everything, with the race detector
 	$(call need,gcc,gcc libc6-dev)
+	$(call need,python3,python3)
 	$(GO) vet ./...
 	CGO_ENABLED=1 $(GO) test -race ./...
+
+# Programs of others that our ledgers are held against.
+$(BIN)/fsck-$(TESSERA_VERSION):
+	GOBIN=$(BIN) GOFLAGS= $(GO) install github.com/transparency-dev/tessera/cmd/fsck@$(TESSERA_VERSION)
+	cp $(BIN)/fsck $@
+
+$(BIN)/litewitness-$(TORCHWOOD_VERSION):
+	GOBIN=$(BIN) GOFLAGS= $(GO) install filippo.io/torchwood/cmd/litewitness@$(TORCHWOOD_VERSION)
+	cp $(BIN)/litewitness $@
 
 .PHONY: lint
 lint: $(GOLANGCI) ## Run golangci-lint; .golangci.yml says why a linter is off

@@ -25,7 +25,7 @@ func (s *Server) PutLog(ctx context.Context, req *waypostv1.PutLogRequest) (*way
 	}
 	objects := make([]publisher.Object, len(req.Objects))
 	for i, o := range req.Objects {
-		objects[i] = publisher.Object{Path: o.Path, Content: o.Content}
+		objects[i] = publisher.Object{Path: o.Path, Content: o.Content, Offset: int(o.Offset), Size: int(o.Size)}
 	}
 	if err := s.Logs.Put(ctx, peer.Name, policy, objects, req.Checkpoint); err != nil {
 		return nil, err

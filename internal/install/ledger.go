@@ -160,7 +160,7 @@ func (c *copyAtHub) Checkpoint(ctx context.Context, origin string) ([]byte, erro
 func (c *copyAtHub) Put(ctx context.Context, origin string, objects []publisher.Object, checkpoint []byte) error {
 	req := &waypostv1.PutLogRequest{Origin: origin, Checkpoint: checkpoint}
 	for _, o := range objects {
-		req.Objects = append(req.Objects, &waypostv1.LogObject{Path: o.Path, Content: o.Content})
+		req.Objects = append(req.Objects, &waypostv1.LogObject{Path: o.Path, Content: o.Content, Offset: int64(o.Offset), Size: int64(o.Size)})
 	}
 	_, err := c.hub.PutLog(ctx, req)
 	return err

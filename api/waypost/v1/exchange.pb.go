@@ -201,6 +201,8 @@ type LogObject struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"` // relative to the log's prefix
 	Content       []byte                 `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	Offset        int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"` // where content begins in the object; parts come in order
+	Size          int64                  `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`     // of the whole object, or 0 where content is all of it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -247,6 +249,20 @@ func (x *LogObject) GetContent() []byte {
 		return x.Content
 	}
 	return nil
+}
+
+func (x *LogObject) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *LogObject) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
 }
 
 type PutLogResponse struct {
@@ -1106,10 +1122,12 @@ const file_waypost_v1_exchange_proto_rawDesc = "" +
 	"\aobjects\x18\x02 \x03(\v2\x15.waypost.v1.LogObjectR\aobjects\x12\x1e\n" +
 	"\n" +
 	"checkpoint\x18\x03 \x01(\fR\n" +
-	"checkpoint\"9\n" +
+	"checkpoint\"e\n" +
 	"\tLogObject\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n" +
-	"\acontent\x18\x02 \x01(\fR\acontent\"\x10\n" +
+	"\acontent\x18\x02 \x01(\fR\acontent\x12\x16\n" +
+	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\x03R\x04size\"\x10\n" +
 	"\x0ePutLogResponse\"o\n" +
 	"\rSearchRequest\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\fR\x06ticket\x12\x1a\n" +
