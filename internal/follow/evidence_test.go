@@ -102,6 +102,9 @@ func TestMissed(t *testing.T) {
 			r.clock = r.clock.Add(92 * time.Second)
 			r.publishAll()
 			r.round()
+			r.clock = r.clock.Add(time.Minute)
+			r.publishAll()
+			r.round()
 			found := r.evidence()
 			if len(found) != 1 {
 				t.Fatalf("%d pieces of evidence", len(found))
@@ -259,6 +262,26 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// TestDown: a member that was down shows first what it had, and then what it
+// owes: nobody accuses it.
+func TestDown(t *testing.T) {
+	r := newRig(t)
+	l := r.logs["hub"].grow(20)
+	r.publishAll()
+	r.round()
+	ticket := r.ask()
+	r.keep(ticket, l.evaluate(ticket))
+	r.clock = r.clock.Add(5 * time.Minute)
+	l.copyOf(20).publish(r.clock)
+	r.round()
+	r.clock = r.clock.Add(2 * time.Second)
+	l.publish(r.clock)
+	r.round()
+	if len(r.evidence()) != 0 || r.kept() != 0 {
+		t.Errorf("%d pieces of evidence, %d receipts wait", len(r.evidence()), r.kept())
+	}
+}
+
 // TestOtherInstance: a receipt may name the log of a second process of its
 // signer; one that does not exist makes the signer unusable.
 func TestOtherInstance(t *testing.T) {
@@ -294,6 +317,7 @@ func TestCrashes(t *testing.T) {
 	ticket := r.ask()
 	r.keep(ticket, l.promise(ticket, 20))
 	r.clock = r.clock.Add(2 * time.Minute)
+	l.grow(3)
 	r.publishAll()
 	must(t, r.db.Close())
 	ctx := context.Background()

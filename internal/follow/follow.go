@@ -85,6 +85,7 @@ type log struct {
 	shown                    bool                // what evidence there is of that is published
 	owing                    time.Time           // earliest deadline of a receipt whose leaf was not seen; or zero
 	failed                   error               // of the last look
+	sights                   []time.Time         // cosignatures of the newest checkpoints, oldest first
 	tried                    translog.Checkpoint // by which what waits was judged last
 	unsettled                bool                // receipts were not judged, for a reason that may pass
 }

@@ -293,7 +293,7 @@ func TestPinned(t *testing.T) {
 		t.Error(err)
 	}
 	_, _, err = Prefix(r.view.Current(), "hub", "../2")
-	wantWords(t, err, "a log instance is a word")
+	wantWords(t, err, "the instances of a log are 1 to 999")
 	_, _, err = Prefix(r.view.Current(), "keyholder-2", "1")
 	wantWords(t, err, "does not say where the ledger of keyholder-2 is published")
 }

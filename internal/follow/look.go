@@ -131,6 +131,7 @@ func (f *Follower) remember(ctx context.Context, sights []*sight) error {
 		default:
 			grown := s.seen.Tree != s.newer.Tree
 			s.log.seen = s.newer
+			s.log.sights = append(s.log.sights[max(0, len(s.log.sights)+1-maxSights):], s.newer.Cosigned)
 			if grown {
 				errs = append(errs, f.Publish("seen/"+s.member+"/"+s.instance, s.newer.Note))
 			}

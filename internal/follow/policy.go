@@ -1,6 +1,7 @@
 package follow
 
 import (
+	"strconv"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
@@ -101,7 +102,7 @@ func Prefix(r *roster.Roster, member, instance string) (url string, at roster.Me
 		return "", at, waypost.Errorf(waypost.Unavailable, "roster version %d does not say where the ledger of %s is published", r.Version, member)
 	}
 	if !isInstance(instance) {
-		return "", at, waypost.Errorf(waypost.InvalidArgument, "a log instance is a word of up to 63 letters and digits")
+		return "", at, waypost.Errorf(waypost.InvalidArgument, "the instances of a log are 1 to 999")
 	}
 	return strings.TrimSuffix(at.Public, "/") + "/log/" + member + "/" + instance + "/", at, nil
 }
@@ -116,13 +117,8 @@ func splitOrigin(origin, member string) (domain, instance string, err error) {
 	return "", "", waypost.Errorf(waypost.InvalidArgument, "%q is not the name of a log of %s", origin, member)
 }
 
+// isInstance: 1 to 999.
 func isInstance(s string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		letter := (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')
-		if !letter && (i == 0 || c != '-' && c != '_' && c != '.') {
-			return false
-		}
-	}
-	return len(s) >= 1 && len(s) <= 63
+	n, err := strconv.Atoi(s)
+	return err == nil && n >= 1 && n <= 999 && strconv.Itoa(n) == s
 }

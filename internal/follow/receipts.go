@@ -20,6 +20,7 @@ const (
 	duePages    = 20
 	waitingPage = 2048 // waiting receipts of one log taken at once
 	waitingMost = 8 * waitingPage
+	maxSights   = 64
 	missedMost  = 100 // receipts of one log that evidence is tried for at once
 	// maxMissed is how much evidence of missed receipts there is about one
 	// member. Further ones wait, and with them the member: see Usable.
@@ -263,7 +264,7 @@ func (f *Follower) judgeDue(ctx context.Context, l *log, list []due) (v verdict,
 		}
 	}
 	for _, d := range list[end:] {
-		if d.overdue(cp.Cosigned) {
+		if l.stalls(d) {
 			suspect = append(suspect, d)
 		} else {
 			v.wait = append(v.wait, d)
@@ -273,6 +274,19 @@ func (f *Follower) judgeDue(ctx context.Context, l *log, list []due) (v verdict,
 		return v, err
 	}
 	return v, errors.Join(err, f.accuse(limited, &v, l, suspect))
+}
+
+// stalls reports whether the log, which ends before the promised leaf, has been
+// cosigned without it for as long after the deadline as a leaf may take. A
+// member that was down for a while shows what it had when it comes back, and
+// catches up: that is no misconduct.
+func (l *log) stalls(d due) bool {
+	for _, at := range l.sights {
+		if d.overdue(at) {
+			return l.seen.Cosigned.Sub(at) >= journal.MergeDelay
+		}
+	}
+	return false
 }
 
 // accuse makes evidence, or has the receipts wait where that is not possible
