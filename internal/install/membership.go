@@ -3,6 +3,7 @@ package install
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,11 +21,32 @@ func (r *Role) openIntake(ctx context.Context) error {
 	f := r.Folder
 	r.intake = roster.NewIntake(f.Roster,
 		func(version uint64, signed []byte) error { return writeFile(rosterFile(f.Dir, version), signed) },
-		func(*roster.Roster, []roster.Change) error { return r.noteRosters(context.WithoutCancel(ctx)) })
+		func(*roster.Roster, []roster.Change) error {
+			return errors.Join(r.nameReaders(), r.noteRosters(context.WithoutCancel(ctx)))
+		})
 	if r.Journal == nil {
 		return nil // a witness that stands alone has no ledger
 	}
+	r.auditors = strings.Join(f.Roster.Current().Auditors, " ")
 	return r.noteRosters(ctx)
+}
+
+// nameReaders seals the ledger from now on for the auditors of the newest
+// roster, if they have changed.
+func (r *Role) nameReaders() error {
+	auditors := strings.Join(r.Folder.Roster.Current().Auditors, " ")
+	if r.Journal == nil || auditors == r.auditors {
+		return nil
+	}
+	readers, err := r.Folder.readers()
+	if err != nil {
+		return err
+	}
+	if err := r.Journal.SetRecipients(readers...); err != nil {
+		return err
+	}
+	r.auditors = auditors
+	return nil
 }
 
 // ReloadRoster takes up rosters that were put into the folder since.

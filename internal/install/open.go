@@ -43,6 +43,7 @@ type Role struct {
 	Publisher *publisher.Publisher
 	Follower  *follow.Follower
 	intake    *roster.Intake
+	auditors  string // for whom the ledger is sealed besides its own openers
 	log       *slog.Logger
 	now       func() time.Time
 	fault     store.Fault         // or nil
