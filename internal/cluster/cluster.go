@@ -80,7 +80,7 @@ func Open(ctx context.Context, c Config) (*Cluster, error) {
 	}
 	cl := &Cluster{dir: c.Dir, log: c.Log, config: c, nodes: make(map[string]*node), renewing: make(chan struct{})}
 	cl.Clock = &Clock{catchUp: cl.leapt}
-	names, err := cl.names()
+	names, err := roleNames(c.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -189,10 +189,10 @@ func create(c Config) error {
 	return install.Create(c.Dir, plan)
 }
 
-// names lists the roles: the witness, the hub and the key holders before the
+// roleNames lists the roles: the witness, the hub and the key holders before the
 // gateways.
-func (c *Cluster) names() ([]string, error) {
-	configs, err := filepath.Glob(filepath.Join(c.dir, "*", "config.json"))
+func roleNames(dir string) ([]string, error) {
+	configs, err := filepath.Glob(filepath.Join(dir, "*", "config.json"))
 	if err != nil {
 		return nil, err
 	}
