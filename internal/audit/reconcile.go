@@ -45,7 +45,7 @@ type Options struct {
 
 // GCPercent is a good setting of the garbage collector for a process that does
 // nothing but reconcile: its heap is small, and most of it short-lived.
-const GCPercent = 400
+const GCPercent = 200
 
 // workers is how many logs are read, and partitions judged, at a time.
 var workers = min(2, runtime.GOMAXPROCS(0))
@@ -116,10 +116,11 @@ func Reconcile(ctx context.Context, o Options) (*Report, error) {
 	return r.report(), nil
 }
 
-// partitions keeps a partition to some ten thousand records.
+// partitions keeps a partition to some ten thousand records, and the pages of
+// all in memory to some megabytes.
 func (r *run) partitions() int {
-	n := 16
-	for ; int64(n) < r.total.Load()/16384 && n < 4096; n *= 2 {
+	n := 1024
+	for ; int64(n) < r.total.Load()/16384 && n < 16384; n *= 2 {
 	}
 	return n
 }

@@ -34,7 +34,7 @@ var ledgerCheats = []ledgerCheat{
 	{name: "back-dated before the last audit", kind: BackDated, culprit: "CA", play: func(s *sim) {
 		s.logs["CA"].publish(s.now, s.now, s.witnesses...)
 		s.counts["CA"] = nil
-		s.putAt(s.now+400, s.now-300, "CA", "hold", nil, map[string]string{"id": "1", "scope": "", "reason": ""})
+		s.putAt(s.now+400, s.now-500, "CA", "hold", nil, map[string]string{"id": "1", "scope": "", "reason": ""})
 	}},
 	{name: "post-dated", kind: PostDated, culprit: "hub", fresh: true, play: func(s *sim) {
 		s.putAt(s.now, s.now+7200, "hub", "hold", nil, map[string]string{"id": "1", "scope": "", "reason": ""})

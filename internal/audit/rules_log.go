@@ -20,8 +20,11 @@ const (
 	// staleAfter is how old the cosignatures of a ledger in use may be.
 	staleAfter = 10 * time.Minute
 	// dateSlack is how far the time of an entry may lie before that of an earlier
-	// one: clocks are set, and a commit waits for others.
-	dateSlack = 90
+	// one: clocks are set by up to what rosters allow members to differ, and a
+	// commit waits for others.
+	dateSlack = 5 * 60
+	// aheadSlack is how far it may lie after that of the cosignatures.
+	aheadSlack = 90
 	// keptDays is for how many days without a daily entry the counts are kept.
 	keptDays = 400
 )
@@ -41,7 +44,7 @@ func (l *logRun) times(index int64, e translog.Entry) {
 	case at < floor-dateSlack:
 		evidence["not_before"] = stamp(floor)
 		l.r.find(BackDated, l.member.Name, evidence, "%s (%s) is dated %s and stands after what happened at %s", l.place(index), e.Kind, stamp(at), stamp(floor))
-	case !l.head.Cosigned.IsZero() && at > l.head.Cosigned.Unix()+dateSlack:
+	case !l.head.Cosigned.IsZero() && at > l.head.Cosigned.Unix()+aheadSlack:
 		evidence["cosigned"] = stamp(l.head.Cosigned.Unix())
 		l.r.find(PostDated, l.member.Name, evidence, "%s (%s) is dated %s and was cosigned at %s already", l.place(index), e.Kind, stamp(at), stamp(l.head.Cosigned.Unix()))
 		return // it would make everything after it back-dated

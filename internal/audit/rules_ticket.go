@@ -66,9 +66,13 @@ func (r *run) judgeTickets(ctx context.Context) ([]byte, error) {
 	var carried []byte
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(workers)
+	buffers := sync.Pool{New: func() any { return new([]byte) }}
 	for n := range r.tickets.parts {
 		g.Go(func() error {
-			raw, err := r.tickets.read(n, nil)
+			buf := buffers.Get().(*[]byte)
+			defer buffers.Put(buf)
+			raw, err := r.tickets.read(n, *buf)
+			*buf = raw
 			if err != nil || ctx.Err() != nil {
 				return cmp.Or(err, ctx.Err())
 			}

@@ -1,17 +1,20 @@
 package audit
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 )
 
 // pageSize is how much of a partition is kept in memory, in bytes.
-const pageSize = 16 << 10
+const pageSize = 4 << 10
 
 // spill is a temporary file of byte strings in partitions. What was put into a
-// partition comes back from it in the order in which it was put. Put is safe
-// for concurrent use; reading begins after the last put.
+// partition comes back from it, in some order. Put is safe for concurrent use;
+// reading begins after the last put. Each page on disk begins with the place of
+// the one before, so that the memory does not grow with the file.
 type spill struct {
 	file  *os.File
 	parts []partition
@@ -21,16 +24,18 @@ type spill struct {
 }
 
 type partition struct {
-	mu    sync.Mutex
-	page  []byte
-	pages []span // on disk
-	size  int64
+	mu   sync.Mutex
+	page []byte // begins with the header, once there is one
+	last span   // the newest page on disk
 }
 
+// span is a page on disk; without size there is none.
 type span struct {
 	at   int64
-	size int
+	size uint32
 }
+
+const spanSize = 8 + 4
 
 // newSpill makes the file in dir, or where the system keeps such files. It is
 // readable by the owner only, and gone with Close.
@@ -52,16 +57,19 @@ func (s *spill) put(n int, b []byte) error {
 	p := &s.parts[n]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.page) > 0 && len(p.page)+len(b) > pageSize {
+	if len(p.page) > spanSize && len(p.page)+len(b) > pageSize {
 		if err := s.write(p); err != nil {
 			return err
 		}
 	}
-	if p.page == nil {
-		p.page = make([]byte, 0, pageSize)
+	if len(p.page) == 0 {
+		if p.page == nil {
+			p.page = make([]byte, 0, pageSize)
+		}
+		p.page = binary.BigEndian.AppendUint64(p.page, uint64(p.last.at))
+		p.page = binary.BigEndian.AppendUint32(p.page, p.last.size)
 	}
 	p.page = append(p.page, b...)
-	p.size += int64(len(b))
 	return nil
 }
 
@@ -73,7 +81,7 @@ func (s *spill) write(p *partition) error {
 	if _, err := s.file.WriteAt(p.page, at); err != nil {
 		return fmt.Errorf("the temporary file cannot be written: %w", err)
 	}
-	p.pages = append(p.pages, span{at, len(p.page)})
+	p.last = span{at, uint32(len(p.page))}
 	p.page = p.page[:0]
 	return nil
 }
@@ -83,14 +91,18 @@ func (s *spill) write(p *partition) error {
 func (s *spill) read(n int, buf []byte) ([]byte, error) {
 	p := &s.parts[n]
 	buf = buf[:0]
-	for _, page := range p.pages {
-		from := len(buf)
-		buf = append(buf, make([]byte, page.size)...)
-		if _, err := s.file.ReadAt(buf[from:], page.at); err != nil {
+	if len(p.page) > 0 {
+		buf = append(buf, p.page[spanSize:]...)
+	}
+	page := make([]byte, 0, pageSize)
+	for next := p.last; next.size > 0; {
+		page = slices.Grow(page[:0], int(next.size))[:next.size]
+		if _, err := s.file.ReadAt(page, next.at); err != nil {
 			return nil, fmt.Errorf("the temporary file cannot be read: %w", err)
 		}
+		next = span{int64(binary.BigEndian.Uint64(page)), binary.BigEndian.Uint32(page[8:])}
+		buf = append(buf, page[spanSize:]...)
 	}
-	buf = append(buf, p.page...)
 	*p = partition{}
 	return buf, nil
 }
