@@ -21,7 +21,9 @@ import (
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/gateway"
+	"github.com/waypost/waypost/internal/hub"
 	"github.com/waypost/waypost/internal/install"
+	"github.com/waypost/waypost/internal/keyholder"
 	"github.com/waypost/waypost/internal/roster"
 )
 
@@ -40,6 +42,9 @@ type Config struct {
 	// Gateways, if set, sees what each gateway works with before it starts, and
 	// may replace it: so drills make members misbehave.
 	Gateways func(state waypost.Jurisdiction, deps *gateway.Deps)
+	// Hub and KeyHolders are the same for the others.
+	Hub        func(deps *hub.Deps)
+	KeyHolders func(name string, deps *keyholder.Deps)
 }
 
 // Ample is a quota that only a load test or an attack would meet.
@@ -228,6 +233,12 @@ func (c *Cluster) Start(ctx context.Context, name string) error {
 	}
 	if c.config.Gateways != nil {
 		opts = append(opts, install.WithGateway(func(d *gateway.Deps) { c.config.Gateways(waypost.Jurisdiction(name), d) }))
+	}
+	if c.config.Hub != nil {
+		opts = append(opts, install.WithHub(c.config.Hub))
+	}
+	if c.config.KeyHolders != nil {
+		opts = append(opts, install.WithKeyHolder(func(d *keyholder.Deps) { c.config.KeyHolders(name, d) }))
 	}
 	role, err := install.Open(ctx, install.FolderOf(c.dir, name), c.Clock.Now, c.log, opts...)
 	if err != nil {

@@ -46,8 +46,11 @@ type Role struct {
 	auditors  string // for whom the ledger is sealed besides its own openers
 	log       *slog.Logger
 	now       func() time.Time
-	fault     store.Fault         // or nil
-	wrap      func(*gateway.Deps) // or nil
+	fault     store.Fault // or nil
+	// What may see and replace what the role works with; or nil.
+	wrapGateway   func(*gateway.Deps)
+	wrapHub       func(*hub.Deps)
+	wrapKeyHolder func(*keyholder.Deps)
 	run       func(context.Context) error
 	closers   []func() error
 	// metrics is nil, and counts nothing, where the config names no door for it.
@@ -63,7 +66,15 @@ func WithFault(f store.Fault) Option { return func(r *Role) { r.fault = f } }
 
 // WithGateway lets change see what a gateway works with, and replace it, before
 // it starts.
-func WithGateway(change func(*gateway.Deps)) Option { return func(r *Role) { r.wrap = change } }
+func WithGateway(change func(*gateway.Deps)) Option { return func(r *Role) { r.wrapGateway = change } }
+
+// WithHub is [WithGateway] for a hub.
+func WithHub(change func(*hub.Deps)) Option { return func(r *Role) { r.wrapHub = change } }
+
+// WithKeyHolder is [WithGateway] for a key holder.
+func WithKeyHolder(change func(*keyholder.Deps)) Option {
+	return func(r *Role) { r.wrapKeyHolder = change }
+}
 
 // Open opens the role in the folder and listens. Run serves; Close must be
 // called afterwards in any case.
@@ -256,9 +267,13 @@ func (r *Role) openKeyHolder(listener net.Listener, now func() time.Time, log *s
 	if err := share.UnmarshalBinary(raw); err != nil {
 		return fmt.Errorf("%s: %w", f.path("share.key"), err)
 	}
-	server, err := keyholder.New(keyholder.Config{Name: f.Config.Name, Epoch: f.Config.Epoch}, keyholder.Deps{
+	deps := keyholder.Deps{
 		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Share: share, Identity: f.Identity, Cert: f.Cert, Now: now, Log: log, Metrics: r.metrics,
-	})
+	}
+	if r.wrapKeyHolder != nil {
+		r.wrapKeyHolder(&deps)
+	}
+	server, err := keyholder.New(keyholder.Config{Name: f.Config.Name, Epoch: f.Config.Epoch}, deps)
 	if err != nil {
 		return err
 	}
@@ -272,9 +287,13 @@ func (r *Role) openHub(listener net.Listener, now func() time.Time, log *slog.Lo
 	if err != nil {
 		return err
 	}
-	server, err := hub.New(hub.Config{Name: f.Config.Name}, hub.Deps{
+	deps := hub.Deps{
 		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Logs: publisher.NewStore(f.path(logFolder), now), LabelKey: labelKey, Identity: f.Identity, Cert: f.Cert, Now: now, Log: log, Metrics: r.metrics,
-	})
+	}
+	if r.wrapHub != nil {
+		r.wrapHub(&deps)
+	}
+	server, err := hub.New(hub.Config{Name: f.Config.Name}, deps)
 	if err != nil {
 		return err
 	}
@@ -304,8 +323,8 @@ func (r *Role) openGateway(ctx context.Context, listener net.Listener, now func(
 		Holders: gateway.DialHolders(f.Cert, f.Roster), Hub: exchange, Mailbox: exchange,
 		People: gateway.NewPeople(people), Ledgers: r.Follower, Now: now, Log: log, Metrics: r.metrics,
 	}
-	if r.wrap != nil {
-		r.wrap(&deps)
+	if r.wrapGateway != nil {
+		r.wrapGateway(&deps)
 	}
 	if r.Gateway, err = gateway.New(gateway.Config{State: me.Jurisdiction}, deps); err != nil {
 		return err

@@ -41,11 +41,33 @@ func Renew(dir string, now time.Time) error {
 	if current.NotAfter.Sub(now) > 24*time.Hour {
 		return nil
 	}
-	renewed, err := sign(dir, current, now)
+	renewed, err := sign(dir, current, now, func(*roster.Roster) error { return nil })
 	if err != nil {
 		return err
 	}
 	return give(folders, append(signed, renewed))
+}
+
+// Govern signs a successor of the exchange's newest roster with a change, as its
+// governance would, and gives it to nobody: it is published at a public door.
+func Govern(dir string, now time.Time, change func(draft *roster.Roster) error) ([]byte, error) {
+	folders, err := roleFolders(dir)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := longest(folders)
+	if err != nil {
+		return nil, err
+	}
+	var trusted roster.Governance
+	if err := readJSON(filepath.Join(folders[0], "governance.json"), &trusted); err != nil {
+		return nil, err
+	}
+	current, err := roster.ParseExpired(signed[len(signed)-1], trusted)
+	if err != nil {
+		return nil, err
+	}
+	return sign(dir, current, now, change)
 }
 
 // longest returns the rosters of the role that has most of them: a crash may
@@ -85,14 +107,15 @@ func rosterFile(folder string, version uint64) string {
 }
 
 // sign makes the successor of a roster, valid from now.
-func sign(dir string, current *roster.Roster, now time.Time) ([]byte, error) {
-	next := *current
-	next.Version++
-	var err error
-	if next.Previous, err = current.Hash(); err != nil {
+func sign(dir string, current *roster.Roster, now time.Time, change func(*roster.Roster) error) ([]byte, error) {
+	from := now.UTC().Truncate(time.Second)
+	next, err := current.Successor(from, from.Add(rosterLife))
+	if err != nil {
 		return nil, err
 	}
-	next.NotBefore, next.NotAfter = now.UTC().Truncate(time.Second), now.Add(rosterLife).UTC().Truncate(time.Second)
+	if err := change(next); err != nil {
+		return nil, err
+	}
 	secret, err := os.ReadFile(filepath.Join(dir, mark, "governance.key"))
 	if err != nil {
 		return nil, err
