@@ -51,8 +51,8 @@ type Role struct {
 	wrapGateway   func(*gateway.Deps)
 	wrapHub       func(*hub.Deps)
 	wrapKeyHolder func(*keyholder.Deps)
-	run       func(context.Context) error
-	closers   []func() error
+	run           func(context.Context) error
+	closers       []func() error
 	// metrics is nil, and counts nothing, where the config names no door for it.
 	metrics     *metrics.Set
 	metricsDoor net.Listener
