@@ -210,6 +210,37 @@ func TestReceiptBits(t *testing.T) {
 	}
 }
 
+// TestReceiptPromises: a receipt that nobody could follow to its leaf is
+// refused by whom it was given to.
+func TestReceiptPromises(t *testing.T) {
+	now, delay := time.Unix(1767225600, 0), time.Minute
+	good := goodReceipt(signed(t, goodTicket()), 0)
+	if err := good.CheckPromise(now, delay); err != nil {
+		t.Error(err)
+	}
+	if place, err := good.Place(); place != "keyholder-1/1:0" || err != nil {
+		t.Errorf("%q, %v", place, err)
+	}
+	for name, change := range map[string]func(*waypost.Receipt){
+		"next year":          func(r *waypost.Receipt) { r.Deadline = now.AddDate(1, 0, 0) },
+		"somebody's log":     func(r *waypost.Receipt) { r.Origin = "test/keyholder-2/1" },
+		"no instance":        func(r *waypost.Receipt) { r.Origin = "test/keyholder-1/" },
+		"instance 0":         func(r *waypost.Receipt) { r.Origin = "test/keyholder-1/0" },
+		"instance 01":        func(r *waypost.Receipt) { r.Origin = "test/keyholder-1/01" },
+		"instance 1000":      func(r *waypost.Receipt) { r.Origin = "test/keyholder-1/1000" },
+		"a folder above":     func(r *waypost.Receipt) { r.Origin = "test/keyholder-1/.." },
+		"no domain":          func(r *waypost.Receipt) { r.Origin = "keyholder-1/1" },
+		"beyond any log":     func(r *waypost.Receipt) { r.Sequence = 1 << 48 },
+		"the largest number": func(r *waypost.Receipt) { r.Sequence = 1<<64 - 1 },
+	} {
+		r := good
+		change(&r)
+		if err := r.CheckPromise(now, delay); waypost.CodeOf(err) != waypost.PermissionDenied {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestReceiptShapes(t *testing.T) {
 	for name, spoil := range map[string]func(*waypost.Receipt){
 		"no action":         func(r *waypost.Receipt) { r.Action = "" },

@@ -81,13 +81,33 @@ func ParseReceipt(b []byte) (SignedReceipt, error) {
 
 // Place is where the leaf must appear, as ledgers cite it: "hub/1:77" for leaf
 // 77 of the log "<domain>/hub/1". A receipt that names another member's log than
-// its signer's has none.
+// its signer's has none, nor one that names a place no log has: instances are 1
+// to 999, and a log has at most 2^48 leaves.
 func (r Receipt) Place() (string, error) {
 	parts := strings.Split(r.Origin, "/")
-	if n := len(parts); n >= 3 && parts[n-2] == r.Signer && parts[n-1] != "" {
-		return r.Signer + "/" + parts[n-1] + ":" + strconv.FormatUint(r.Sequence, 10), nil
+	n := len(parts)
+	if n < 3 || parts[n-2] != r.Signer {
+		return "", Errorf(PermissionDenied, "a receipt of %q names the log of somebody else", r.Signer)
 	}
-	return "", Errorf(PermissionDenied, "a receipt of %q names the log of somebody else", r.Signer)
+	instance, err := strconv.Atoi(parts[n-1])
+	if err != nil || instance < 1 || instance > 999 || parts[n-1] != strconv.Itoa(instance) || r.Sequence >= 1<<48 {
+		return "", Errorf(PermissionDenied, "a receipt of %q names a leaf that no log has", r.Signer)
+	}
+	return r.Signer + "/" + parts[n-1] + ":" + strconv.FormatUint(r.Sequence, 10), nil
+}
+
+// promiseSkew is how far the clock of a receipt's signer may be ahead.
+const promiseSkew = 5 * time.Minute
+
+// CheckPromise judges a receipt that was given at the time now by a member that
+// must publish within delay: what it promises has a place and falls due soon.
+// Otherwise nobody could ever follow it to its leaf.
+func (r Receipt) CheckPromise(now time.Time, delay time.Duration) error {
+	if r.Deadline.After(now.Add(delay + promiseSkew)) {
+		return Errorf(PermissionDenied, "a receipt of %q promises its leaf for much later than it must be there", r.Signer)
+	}
+	_, err := r.Place()
+	return err
 }
 
 // Verify checks the signature.

@@ -187,7 +187,7 @@ func TestAccusedWrongly(t *testing.T) {
 			mine.member = "keyholder-3" // signs with its own key ...
 			b := mine.promise(ticket, 3)
 			e.Receipt = b
-		}, "is not the name of a log of keyholder-3"},
+		}, "names the log of somebody else"},
 		"a claim it is not": {func(e *Evidence) { e.Claim = Fork }, "says something that its checkpoints do not"},
 		"no roster":         {func(e *Evidence) { e.Roster = nil }, "1 to 64 rosters"},
 		"rosters with more signatures": {func(e *Evidence) {

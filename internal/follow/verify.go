@@ -88,10 +88,8 @@ func parsePromise(ticket, receipt []byte) (promise, error) {
 		return p, unproven("the receipt is for an action that is not known here")
 	case p.receipt.Ticket != t.ID:
 		return p, unproven("the receipt is for another ticket")
-	case p.receipt.Sequence > 1<<48:
-		return p, unproven("the receipt names a leaf that no log has")
 	}
-	_, _, err = splitOrigin(p.receipt.Origin, p.receipt.Signer)
+	_, err = p.receipt.Place()
 	return p, err
 }
 

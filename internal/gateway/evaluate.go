@@ -9,6 +9,7 @@ import (
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/toprf"
 )
@@ -190,6 +191,9 @@ func (s *Server) checkEvaluation(h roster.Member, ticket waypost.SignedTicket, e
 		return toprf.Verified{}, receipt, err
 	}
 	if err := checkReceipt(receipt, h, ticket, res); err != nil {
+		return toprf.Verified{}, receipt, err
+	}
+	if err := receipt.CheckPromise(s.Now(), journal.MergeDelay); err != nil {
 		return toprf.Verified{}, receipt, err
 	}
 	answer, err := s.keys.Verify(h.Index, elements, evaluation)

@@ -195,5 +195,5 @@ func (s *Server) hand(ctx context.Context, ticket waypost.SignedTicket, receipts
 	if receipt.Receipt != want {
 		return receipt, waypost.Errorf(waypost.PermissionDenied, "the hub's receipt is not for what was published")
 	}
-	return receipt, nil
+	return receipt, receipt.CheckPromise(s.Now(), journal.MergeDelay)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/compare"
+	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/matchkey"
 )
@@ -94,7 +95,7 @@ func (s *Server) checkCandidates(t waypost.SignedTicket, action waypost.Action, 
 	if receipt.Receipt != want || list.Ticket != t.ID {
 		return waypost.Candidates{}, waypost.Errorf(waypost.PermissionDenied, "the hub's receipt is not for its answer")
 	}
-	return list, nil
+	return list, receipt.CheckPromise(s.Now(), journal.MergeDelay)
 }
 
 func joinTokens(tokens []waypost.Token) []byte {
