@@ -69,8 +69,8 @@ var genAuditor = func() *age.X25519Identity {
 }()
 
 // newExchange makes an exchange whose logs lie in memory, or in role folders
-// under dir.
-func newExchange(t testing.TB, dir string, quota roster.Quota) *genExchange {
+// under dir. The roster can be changed before it is signed.
+func newExchange(t testing.TB, dir string, quota roster.Quota, before ...func(*roster.Roster)) *genExchange {
 	x := &genExchange{t: t, start: time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC).Unix(), auditor: genAuditor, logs: make(map[string]*genLog),
 		skew: make(map[string]int64), counts: make(map[string]map[string]map[string]int64)}
 	signer, vkey := governanceSigner(t, "waypost.test/governance", genKey("governance"))
@@ -110,6 +110,9 @@ func newExchange(t testing.TB, dir string, quota roster.Quota) *genExchange {
 	for _, j := range genStates {
 		add(roster.Member{Name: string(j), Role: roster.Gateway, Jurisdiction: j, Participation: roster.Full, Quota: quota,
 			Capabilities: []roster.Capability{roster.Search, roster.Answer, roster.Publish}})
+	}
+	for _, change := range before {
+		change(r)
 	}
 	var err error
 	x.signed, err = r.Sign(signer)
