@@ -2,13 +2,16 @@ package gateway_test
 
 import (
 	"context"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/gateway"
+	"github.com/waypost/waypost/internal/install"
 )
 
 func altered(change func(*waypostv1.EvaluateResponse)) conduct {
@@ -34,6 +37,12 @@ func TestBadHolders(t *testing.T) {
 		"an element missing":           func(r *waypostv1.EvaluateResponse) { r.Elements = r.Elements[32:] },
 		"a receipt with a bit changed": func(r *waypostv1.EvaluateResponse) { r.Receipt[50] ^= 1 },
 		"no receipt":                   func(r *waypostv1.EvaluateResponse) { r.Receipt = nil },
+		"a receipt that falls due next year": func(r *waypostv1.EvaluateResponse) {
+			r.Receipt = signedAgain(r.Receipt, func(x *waypost.Receipt) { x.Deadline = x.Deadline.AddDate(1, 0, 0) })
+		},
+		"a receipt for a log that nobody reads": func(r *waypostv1.EvaluateResponse) {
+			r.Receipt = signedAgain(r.Receipt, func(x *waypost.Receipt) { x.Origin += "000" })
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := len(logged.String())
@@ -48,6 +57,24 @@ func TestBadHolders(t *testing.T) {
 			})
 		})
 	}
+}
+
+// signedAgain is a receipt with a change, by the key of its signer.
+func signedAgain(receipt []byte, change func(*waypost.Receipt)) []byte {
+	r, err := waypost.ParseReceipt(receipt)
+	if err != nil {
+		panic(err)
+	}
+	f, err := install.OpenFolder(filepath.Join(exchangeDir, r.Signer), time.Now)
+	if err != nil {
+		panic(err)
+	}
+	change(&r.Receipt)
+	signed, err := r.Receipt.Sign(f.Identity)
+	if err != nil {
+		panic(err)
+	}
+	return signed.Bytes()
 }
 
 // TestRefusals: one holder's no is not everybody's, and everybody's no is told
