@@ -52,11 +52,11 @@ func (l *logRun) entry(ctx context.Context, index int64, leaf, blob []byte) erro
 	}
 	f := fields{l: l, rec: &rec, entry: &e}
 	if !eachField(e.Body, f.take) || !f.complete() {
-		l.damaged(index, "its fields are not those of an entry %q", e.Kind)
+		l.damagedf(index, "its fields are not those of an entry %q", e.Kind)
 		l.kept.DarkBelow = index + 1
 		return nil
 	}
-	l.alone(ctx, index, e, &f)
+	l.alone(index, e, &f)
 	if rec.kind == kindNone {
 		return nil
 	}
@@ -199,6 +199,8 @@ func (f *fields) places(value []byte) []place {
 		p := place{noLog, int64(n)}
 		if log, known := f.l.r.names.logs[string(name)]; known {
 			p.log = log
+		} else if f.l.r.former(holderOf(string(name))) {
+			p.log = goneLog
 		}
 		list = append(list, p)
 	}

@@ -45,8 +45,9 @@ func FuzzFields(f *testing.F) {
 	f.Add("canary", []byte(`{"check":"00","found":"yes","owner":"CA"}`))
 	f.Add("deliver", []byte(`{"operator":"zz","owner":"CA"}`))
 	r := &run{names: tables{}}
+	r.Rosters = []*roster.Roster{{}}
 	r.names.index()
-	r.names.member("CA")
+	r.names.add("CA")
 	r.names.log("hub/1")
 	f.Fuzz(func(t *testing.T, name string, body []byte) {
 		for _, role := range []roster.Role{roster.Gateway, roster.Hub, roster.KeyHolder} {

@@ -26,6 +26,8 @@ type Source struct {
 	// Copies are other places at which the same log is published, for example
 	// the hub's copy of a gateway's.
 	Copies []translog.Reader
+	// Former is set where the member is one no more. Its log stays as it was left.
+	Former bool
 }
 
 // Options say what to reconcile.
@@ -81,7 +83,7 @@ func Reconcile(ctx context.Context, o Options) (*Report, error) {
 	r := &run{Options: o, before: before, opener: journal.NewOpener(o.Identities...), names: before.names(), proven: make(map[place]bool)}
 	for _, known := range o.Rosters {
 		for _, m := range known.Members {
-			r.names.member(m.Name)
+			r.names.add(m.Name)
 		}
 	}
 	if err := r.openLogs(ctx, before); err != nil {
@@ -157,7 +159,7 @@ func (r *run) step(n int64) {
 	}
 }
 
-func (r *run) find(kind, member string, evidence map[string]string, format string, args ...any) {
+func (r *run) findf(kind, member string, evidence map[string]string, format string, args ...any) {
 	r.findings.add(Finding{Kind: kind, Member: member, Evidence: evidence, Words: fmt.Sprintf(format, args...)})
 }
 
@@ -202,10 +204,10 @@ func (t *tables) index() {
 	}
 }
 
-// member returns the number of a member, which it gets if it has none.
-func (t *tables) member(name string) uint16 { return number(&t.Members, t.members, name) }
+// add gives a member a number, if it has none.
+func (t *tables) add(name string) { number(&t.Members, t.members, name) }
 
-// log is member for logs.
+// log returns the number of a log, which it gets if it has none.
 func (t *tables) log(name string) uint16 { return number(&t.Logs, t.logs, name) }
 
 func number(list *[]string, numbers map[string]uint16, name string) uint16 {

@@ -46,13 +46,13 @@ func FromDir(dir string) (Options, error) {
 		return o, err
 	}
 	o.Evidence, o.Now = evidenceUnder(trusted), time.Now()
-	for _, m := range membersNow(o.Rosters, o.Now) {
+	for _, m := range membersEver(o.Rosters) {
 		own, err := folders(filepath.Join(install.FolderOf(dir, m.Name), "log", m.Name))
 		if err != nil {
 			return o, err
 		}
 		for _, instance := range own {
-			s := Source{Member: m.Name, Instance: instance}
+			s := Source{Member: m.Name, Instance: instance, Former: !current(o.Rosters, m.Name, o.Now)}
 			if s.Reader, err = translog.Dir(filepath.Join(install.FolderOf(dir, m.Name), "log", m.Name, instance)); err != nil {
 				return o, err
 			}
@@ -61,7 +61,7 @@ func FromDir(dir string) (Options, error) {
 			}
 			o.Sources = append(o.Sources, s)
 		}
-		if len(own) == 0 {
+		if len(own) == 0 && current(o.Rosters, m.Name, o.Now) {
 			o.Sources = append(o.Sources, Source{Member: m.Name, Instance: "1"})
 		}
 	}
@@ -77,13 +77,9 @@ func FromWeb(ctx context.Context, governanceFile string, rosterFiles, identityFi
 	if err != nil {
 		return o, err
 	}
-	var signed [][]byte
-	for _, name := range rosterFiles {
-		one, err := os.ReadFile(name)
-		if err != nil {
-			return o, err
-		}
-		signed = append(signed, one)
+	signed, err := readFiles(rosterFiles)
+	if err != nil {
+		return o, err
 	}
 	if o.Rosters, err = ReadRosters(trusted, signed...); err != nil {
 		return o, err
@@ -94,15 +90,17 @@ func FromWeb(ctx context.Context, governanceFile string, rosterFiles, identityFi
 	o.Evidence, o.Now = evidenceUnder(trusted), time.Now()
 	newest := o.Rosters[len(o.Rosters)-1]
 	doors := make(map[string]*http.Client)
-	for _, m := range membersNow(o.Rosters, o.Now) {
+	for _, m := range newest.Members {
+		if !current(o.Rosters, m.Name, o.Now) && m.From.After(o.Now) {
+			continue // has not joined yet
+		}
 		for n := 1; n <= maxInstances; n++ {
 			prefix, at, err := follow.Prefix(newest, m.Name, strconv.Itoa(n))
 			if err != nil {
 				return o, err
 			}
 			if doors[at.Name] == nil {
-				doors[at.Name] = &http.Client{Timeout: time.Minute, Transport: &http.Transport{
-					TLSClientConfig: roster.PinnedTLS(at.CertKey), ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 16 << 10}}
+				doors[at.Name] = pinnedClient(at)
 			}
 			reader, err := translog.HTTP(doors[at.Name], prefix)
 			if err != nil {
@@ -111,10 +109,29 @@ func FromWeb(ctx context.Context, governanceFile string, rosterFiles, identityFi
 			if n > 1 && !published(ctx, reader) {
 				break
 			}
-			o.Sources = append(o.Sources, Source{Member: m.Name, Instance: strconv.Itoa(n), Reader: reader})
+			o.Sources = append(o.Sources, Source{Member: m.Name, Instance: strconv.Itoa(n), Reader: reader,
+				Former: !current(o.Rosters, m.Name, o.Now)})
 		}
 	}
 	return o, nil
+}
+
+// pinnedClient talks to a member's public door.
+func pinnedClient(m roster.Member) *http.Client {
+	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		TLSClientConfig: roster.PinnedTLS(m.CertKey), ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 16 << 10}}
+}
+
+func readFiles(names []string) ([][]byte, error) {
+	var all [][]byte
+	for _, name := range names {
+		one, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
 }
 
 // maxInstances bounds how many processes of one member are looked for.
@@ -125,10 +142,24 @@ func published(ctx context.Context, r translog.Reader) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// membersNow are those whose ledgers must be there: the members in force of the
-// newest roster.
-func membersNow(rosters []*roster.Roster, now time.Time) []roster.Member {
-	return rosters[len(rosters)-1].InForce(now).Members
+// membersEver are all that any roster names, as the newest does that names them.
+func membersEver(rosters []*roster.Roster) []roster.Member {
+	var all []roster.Member
+	for _, r := range slices.Backward(rosters) {
+		for _, m := range r.Members {
+			if !slices.ContainsFunc(all, func(known roster.Member) bool { return known.Name == m.Name }) {
+				all = append(all, m)
+			}
+		}
+	}
+	return all
+}
+
+// current reports whether the newest roster has the member in force: its ledger
+// must be there.
+func current(rosters []*roster.Roster, name string, now time.Time) bool {
+	_, ok := rosters[len(rosters)-1].InForce(now).Member(name)
+	return ok
 }
 
 // ReadRosters verifies signed rosters from the first that the trusted governance

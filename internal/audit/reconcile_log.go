@@ -80,7 +80,7 @@ func (l *logRun) horizon() int64 {
 // that has ended nothing comes while it is not started again.
 func (l *logRun) closedBy() int64 {
 	switch {
-	case l.lost:
+	case l.lost || l.source.Former:
 		return 1 << 62
 	case l.kept.Ended:
 		return max(l.horizon(), l.r.Now.Unix()-settleTime)
@@ -99,7 +99,7 @@ func (l *logRun) scan(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			l.giveUp(Gap, map[string]string{"place": l.place(from)}, "%s is in the checkpoint of %d entries, and cannot be read: %v", l.place(from), l.head.N, err)
+			l.giveUpf(Gap, map[string]string{"place": l.place(from)}, "%s is in the checkpoint of %d entries, and cannot be read: %v", l.place(from), l.head.N, err)
 			return nil
 		}
 		skip := from - n*torchwood.TileWidth
@@ -123,10 +123,10 @@ func (l *logRun) scan(ctx context.Context) error {
 	return l.counting.flush(l, 1<<62)
 }
 
-// giveUp reports what is wrong with the log as a whole and goes back to what
+// giveUpf reports what is wrong with the log as a whole and goes back to what
 // was known of it before: the next run looks again.
-func (l *logRun) giveUp(kind string, evidence map[string]string, format string, args ...any) {
-	l.r.find(kind, l.member.Name, evidence, format, args...)
+func (l *logRun) giveUpf(kind string, evidence map[string]string, format string, args ...any) {
+	l.r.findf(kind, l.member.Name, evidence, format, args...)
 	l.kept, l.broken = l.past, true
 }
 
@@ -137,11 +137,11 @@ func (l *logRun) contradiction(ctx context.Context) {
 	if old, ok := l.remembered(); ok {
 		if err := translog.CheckConsistency(ctx, l.source.Reader, old, l.head); errors.Is(err, translog.ErrFork) {
 			evidence["earlier_checkpoint"] = string(old.Note)
-			l.giveUp(Fork, evidence, "the ledger shown now is not the continuation of the one that was read before: %v", err)
+			l.giveUpf(Fork, evidence, "the ledger shown now is not the continuation of the one that was read before: %v", err)
 			return
 		}
 	}
-	l.giveUp(Damaged, evidence, "the entries shown are not those of the checkpoint that %s signed", l.member.Name)
+	l.giveUpf(Damaged, evidence, "the entries shown are not those of the checkpoint that %s signed", l.member.Name)
 }
 
 // remembered is the checkpoint up to which the log was read before.
@@ -207,16 +207,16 @@ func (l *logRun) open(ctx context.Context, index int64, leaf, blob []byte) (e tr
 	case errors.Is(err, journal.ErrNotEntitled): // once for all entries under the key
 		if id, err := translog.SealedKey(blob); err == nil && !l.closed[id] {
 			l.closed[id] = true
-			l.damaged(index, "the data key %s is not wrapped for this auditor", id)
+			l.damagedf(index, "the data key %s is not wrapped for this auditor", id)
 		}
 	default:
-		l.damaged(index, "%v", err)
+		l.damagedf(index, "%v", err)
 	}
 	return e, false, nil
 }
 
-func (l *logRun) damaged(index int64, format string, args ...any) {
-	l.r.find(Damaged, l.member.Name, map[string]string{"place": l.place(index)}, "%s does not open: %s", l.place(index), fmt.Sprintf(format, args...))
+func (l *logRun) damagedf(index int64, format string, args ...any) {
+	l.r.findf(Damaged, l.member.Name, map[string]string{"place": l.place(index)}, "%s does not open: %s", l.place(index), fmt.Sprintf(format, args...))
 }
 
 func (l *logRun) wrapped(ctx context.Context, id translog.KeyID) ([]byte, error) {

@@ -274,6 +274,42 @@ func TestRosterMissing(t *testing.T) {
 	}
 }
 
+// TestFormer: the ledger of a key holder that was removed ends, or is gone; what
+// others cite from it is not held against anybody.
+func TestFormer(t *testing.T) {
+	x := newExchange(t, "", genQuota)
+	s := newSim(x, 5)
+	s.calm = true
+	for range 20 {
+		s.newCheck()
+	}
+	s.run(s.now + 100)
+	x.publishAll(s.now)
+	next := *x.roster
+	next.Version, next.Members = 2, append([]roster.Member(nil), x.roster.Members...)
+	next.Members[5].Removed = true
+	s.run(s.now + 3000)
+	for _, m := range x.members {
+		if m != "keyholder-5" {
+			x.logs[m].publish(s.now, s.now, x.witnesses...)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "state")
+	for _, gone := range []bool{false, true} {
+		o := x.options(s.now)
+		o.Rosters = []*roster.Roster{x.roster, &next}
+		o.Sources[5].Former = true
+		if gone {
+			o.Sources = append(o.Sources[:5:5], o.Sources[6:]...)
+		}
+		for _, o.State = range []string{"", file} {
+			if rep := expect(t, o, nil, ""); o.State == "" && (rep.Tickets != 20 || rep.Open != 0) {
+				t.Errorf("gone %v: %+v", gone, rep)
+			}
+		}
+	}
+}
+
 // TestQuota: a guard that lets more pass than the roster grants is found, also
 // where the excess is spread over two audits; a guard that keeps to it is not.
 func TestQuota(t *testing.T) {

@@ -70,12 +70,21 @@ func (r *run) memberNamed(name string) (roster.Member, bool) {
 	return roster.Member{}, false
 }
 
+// former reports whether it was a member once and is none in the newest roster.
+func (r *run) former(name string) bool {
+	if _, known := r.memberNamed(name); !known {
+		return false
+	}
+	m, still := r.Rosters[len(r.Rosters)-1].Member(name)
+	return !still || m.Removed
+}
+
 // lost keeps what is known of a log that was read before and is not among the
 // sources any more, because its member was removed, or hides it.
 func (r *run) lost(k kept) *logRun {
 	m, _ := r.memberNamed(k.Member)
-	if _, still := r.Rosters[len(r.Rosters)-1].Member(k.Member); still {
-		r.find(Missing, k.Member, map[string]string{"log": k.Origin}, "the ledger %s was read before and is not published any more", k.Origin)
+	if !r.former(k.Member) {
+		r.findf(Missing, k.Member, map[string]string{"log": k.Origin}, "the ledger %s was read before and is not published any more", k.Origin)
 	}
 	m.Name = k.Member
 	return &logRun{r: r, number: r.names.log(k.Member + "/" + k.Instance), member: m, kept: k, past: k, lost: true}
@@ -89,31 +98,33 @@ func (l *logRun) fetch(ctx context.Context) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case err != nil && l.source.Former:
+		return nil
 	case errors.Is(err, fs.ErrNotExist):
-		l.r.find(Missing, name, map[string]string{"log": l.kept.Member + "/" + l.kept.Instance}, "no ledger %s/%s is published", l.kept.Member, l.kept.Instance)
+		l.r.findf(Missing, name, map[string]string{"log": l.kept.Member + "/" + l.kept.Instance}, "no ledger %s/%s is published", l.kept.Member, l.kept.Instance)
 		return nil
 	case err != nil:
-		l.r.find(Missing, name, map[string]string{"log": l.kept.Member + "/" + l.kept.Instance}, "the ledger %s/%s cannot be read: %v", l.kept.Member, l.kept.Instance, err)
+		l.r.findf(Missing, name, map[string]string{"log": l.kept.Member + "/" + l.kept.Instance}, "the ledger %s/%s cannot be read: %v", l.kept.Member, l.kept.Instance, err)
 		return nil
 	}
 	head, err := l.verify(note)
 	evidence := map[string]string{"log": head.Origin, "checkpoint": string(note)}
 	switch {
 	case errors.Is(err, translog.ErrUnwitnessed):
-		l.r.find(Unwitnessed, name, evidence, "%v", err)
+		l.r.findf(Unwitnessed, name, evidence, "%v", err)
 	case err != nil:
-		l.r.find(Damaged, name, evidence, "%v", err)
+		l.r.findf(Damaged, name, evidence, "%v", err)
 		return nil
 	}
 	old, remembered := l.remembered()
 	evidence["earlier_checkpoint"] = string(old.Note)
 	switch {
 	case remembered && old.Origin != head.Origin:
-		l.r.find(Fork, name, evidence, "the ledger was called %s and is called %s now", old.Origin, head.Origin)
+		l.r.findf(Fork, name, evidence, "the ledger was called %s and is called %s now", old.Origin, head.Origin)
 	case remembered && head.N < old.N:
-		l.r.find(Rollback, name, evidence, "the ledger had %d entries when it was read before and has %d now", old.N, head.N)
+		l.r.findf(Rollback, name, evidence, "the ledger had %d entries when it was read before and has %d now", old.N, head.N)
 	case remembered && head.N == old.N && head.Hash != old.Hash:
-		l.r.find(Fork, name, evidence, "the ledger shows another tree of %d entries than when it was read before", head.N)
+		l.r.findf(Fork, name, evidence, "the ledger shows another tree of %d entries than when it was read before", head.N)
 	default:
 		l.head, l.kept.Origin, l.readable = head, head.Origin, true
 	}
@@ -127,14 +138,21 @@ func (l *logRun) readHead(ctx context.Context) ([]byte, error) {
 	return l.source.Reader.ReadEndpoint(ctx, "checkpoint")
 }
 
-// verify checks a checkpoint of the log under the newest roster, or the one
-// before it: a log that has not heard of the newest is no fraud yet.
+// verify checks a checkpoint of the log.
 func (l *logRun) verify(note []byte) (translog.Checkpoint, error) {
+	return verifyHead(l.r.Rosters, l.member.Name, note)
+}
+
+// verifyHead checks a checkpoint of a log of the member under the newest
+// roster, or the one before it: a log that has not heard of the newest is no
+// fraud yet. Where only cosignatures are missing the checkpoint is returned
+// beside the error.
+func verifyHead(rosters []*roster.Roster, member string, note []byte) (translog.Checkpoint, error) {
 	origin, _, _ := bytes.Cut(note, []byte("\n"))
 	var first error
 	var unwitnessed translog.Checkpoint
-	for i, known := range slices.Backward(l.r.Rosters) {
-		m, ok := known.Member(l.member.Name)
+	for i, known := range slices.Backward(rosters) {
+		m, ok := known.Member(member)
 		if !ok {
 			continue
 		}
@@ -149,7 +167,7 @@ func (l *logRun) verify(note []byte) (translog.Checkpoint, error) {
 		if first == nil {
 			first, unwitnessed = err, head
 		}
-		if i < len(l.r.Rosters)-2 {
+		if i < len(rosters)-2 {
 			break
 		}
 	}
@@ -196,16 +214,16 @@ func (r *run) compare(ctx context.Context, sightings []sighting) {
 		seen, err := l.verify(s.note)
 		evidence := map[string]string{"log": l.kept.Origin, "checkpoint": string(l.head.Note), "shown_by": s.by, "other_checkpoint": string(s.note)}
 		if err != nil && !errors.Is(err, translog.ErrUnwitnessed) {
-			r.find(Damaged, s.by, evidence, "%s shows a checkpoint of %s that %s never signed", s.by, l.kept.Origin, l.member.Name)
+			r.findf(Damaged, s.by, evidence, "%s shows a checkpoint of %s that %s never signed", s.by, l.kept.Origin, l.member.Name)
 			continue
 		}
 		older, newer := seen, l.head
 		if older.N > newer.N { // a log that was read a moment earlier than it should
-			r.find(Rollback, l.member.Name, evidence, "%s has seen %d entries of the ledger, which shows %d", s.by, seen.N, l.head.N)
+			r.findf(Rollback, l.member.Name, evidence, "%s has seen %d entries of the ledger, which shows %d", s.by, seen.N, l.head.N)
 			continue
 		}
 		if err := translog.CheckConsistency(ctx, l.source.Reader, older, newer); errors.Is(err, translog.ErrFork) {
-			r.find(Fork, l.member.Name, evidence, "the ledger shows %s another history than everybody else: %v", s.by, err)
+			r.findf(Fork, l.member.Name, evidence, "the ledger shows %s another history than everybody else: %v", s.by, err)
 		}
 	}
 }

@@ -148,7 +148,7 @@ func (r *run) writeState(records, windows []byte) error {
 	defer os.Remove(file.Name())
 	w := bufio.NewWriter(file)
 	for _, b := range [][]byte{line, []byte("\n"), windows, records} {
-		w.Write(b) // the first error comes back from Flush
+		_, _ = w.Write(b) // the first error comes back from Flush
 	}
 	if err := errors.Join(w.Flush(), file.Sync(), file.Close()); err != nil {
 		return err

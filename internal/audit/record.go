@@ -10,7 +10,7 @@ type kind uint8
 
 const (
 	kindNone kind = iota
-	// at the state of inquiry
+	// At the state of inquiry.
 	kindAsk
 	kindOutcome
 	kindOwed
@@ -18,22 +18,22 @@ const (
 	kindRefused
 	kindPublished
 	kindCanary
-	// at a key holder
+	// At a key holder.
 	kindEvaluate
-	// at the hub
+	// At the hub.
 	kindSearchFirst
 	kindSearchSecond
 	kindDeliver
 	kindPublish
 	kindHubMisuse
-	// at the owner
+	// At the owner.
 	kindNotified
 	kindContinue
 	kindDecline
 	kindDisclose
 	kindWithheld
 	kindOwnerMisuse
-	// of an earlier run, not of a ledger: count is the set of findings reported
+	// Of an earlier run, not of a ledger: count is the set of findings reported.
 	kindReported
 	kinds
 )
@@ -47,10 +47,12 @@ const (
 	outcomePending
 )
 
-// noLog and noMember stand for a log or member that no roster names.
 const (
+	// noLog and noMember stand for a log or member that no roster names.
 	noLog    = 0xffff
 	noMember = 0xffff
+	// goneLog stands for a log of a former member that is not among the sources.
+	goneLog = 0xfffe
 )
 
 // place is a leaf, as one ledger cites it from another.

@@ -21,11 +21,11 @@ func (d *dossier) ownerless() {
 		return
 	}
 	if d.signedBySOI(one) {
-		d.finding(EvaluationWithoutOwner, d.soi, evaluated, "it had a ticket evaluated that is not in its ledger; the ticket carries its signature")
+		d.findingf(EvaluationWithoutOwner, d.soi, evaluated, "it had a ticket evaluated that is not in its ledger; the ticket carries its signature")
 		return
 	}
 	if d.ctx.Err() == nil {
-		d.finding(EvaluationWithoutOwner, d.memberAt(one.log), evaluated, "it evaluated a ticket that its state of inquiry neither asked for nor signed")
+		d.findingf(EvaluationWithoutOwner, d.memberAt(one.log), evaluated, "it evaluated a ticket that its state of inquiry neither asked for nor signed")
 	}
 }
 
@@ -55,14 +55,18 @@ func (d *dossier) quorum() {
 	if len(seconds) == 0 || d.has(kindSearchFirst) || !d.readPast(d.memberAt(seconds[0].log), seconds[0].at) {
 		return
 	}
-	d.finding(SearchWithoutQuorum, d.memberAt(seconds[0].log), seconds, "it searched the second part of a check that it never searched the first part of")
+	d.findingf(SearchWithoutQuorum, d.memberAt(seconds[0].log), seconds, "it searched the second part of a check that it never searched the first part of")
 }
 
 func (d *dossier) quorumOf(search *record) {
 	need := d.threshold(search.version)
 	good, pending := make(map[uint16]bool), make(map[uint16]bool)
 	var wrong []place
-	for _, p := range search.evals {
+	for i, p := range search.evals {
+		if p.log == goneLog {
+			pending[uint16(len(d.names.Members)+i)] = true // of a key holder that is gone: whichever it was
+			continue
+		}
 		if p.log == noLog || int(p.log) >= len(d.logs) || d.logs[p.log] != nil && d.logs[p.log].member.Role != roster.KeyHolder {
 			continue
 		}
@@ -80,7 +84,7 @@ func (d *dossier) quorumOf(search *record) {
 	case len(good) >= need:
 		return
 	case len(good)+len(pending)+len(wrong) < need:
-		d.finding(SearchWithoutQuorum, d.memberAt(search.log), []*record{search},
+		d.findingf(SearchWithoutQuorum, d.memberAt(search.log), []*record{search},
 			"it served a ticket on the receipts of %d key holders, where %d are needed", len(good)+len(pending)+len(wrong), need)
 		return
 	case len(good)+len(pending) >= need:
@@ -88,7 +92,7 @@ func (d *dossier) quorumOf(search *record) {
 	}
 	for _, p := range wrong {
 		if culprit, ok := d.accused(p, search, d.citedBySOI(p)); ok {
-			d.finding(SearchWithoutQuorum, culprit, []*record{search}, "%s cites %s as an evaluation of this ticket, and it is none",
+			d.findingf(SearchWithoutQuorum, culprit, []*record{search}, "%s cites %s as an evaluation of this ticket, and it is none",
 				d.placeName(place{search.log, search.index}), d.placeName(p))
 			return
 		}
@@ -113,7 +117,7 @@ func (d *dossier) citedBySOI(p place) bool {
 func (d *dossier) searched() {
 	for _, outcome := range d.of(kindOutcome) {
 		if len(outcome.cited) == 0 {
-			d.finding(UnloggedSearch, d.memberAt(outcome.log), []*record{outcome}, "it gave an outcome without a search")
+			d.findingf(UnloggedSearch, d.memberAt(outcome.log), []*record{outcome}, "it gave an outcome without a search")
 		}
 		for _, p := range outcome.cited {
 			if d.lookAt(p, outcome.at, kindSearchFirst, kindSearchSecond) != other {
@@ -124,7 +128,7 @@ func (d *dossier) searched() {
 				culprit, ok = hub, true
 			}
 			if ok {
-				d.finding(UnloggedSearch, culprit, []*record{outcome}, "%s cites %s as the search of this ticket, and it is none",
+				d.findingf(UnloggedSearch, culprit, []*record{outcome}, "%s cites %s as the search of this ticket, and it is none",
 					d.placeName(place{outcome.log, outcome.index}), d.placeName(p))
 			}
 		}
@@ -158,7 +162,7 @@ func (d *dossier) delivered() {
 		}
 	}
 	if want != have && !d.erased(searches) {
-		d.finding(UnloggedSearch, d.memberAt(searches[0].log), searches, "its searches of this ticket count %d candidates, and it delivered %d", want, have)
+		d.findingf(UnloggedSearch, d.memberAt(searches[0].log), searches, "its searches of this ticket count %d candidates, and it delivered %d", want, have)
 	}
 }
 
@@ -173,7 +177,7 @@ func (d *dossier) published() {
 	hub, state := d.of(kindPublish), d.of(kindPublished)
 	for _, p := range hub {
 		if p.count*waypost.RecordElements != p.elements {
-			d.finding(PublicationMismatch, d.memberAt(p.log), hub, "it published %d records under a ticket of %d elements", p.count, p.elements)
+			d.findingf(PublicationMismatch, d.memberAt(p.log), hub, "it published %d records under a ticket of %d elements", p.count, p.elements)
 		}
 	}
 	for _, p := range state {
@@ -182,11 +186,11 @@ func (d *dossier) published() {
 				continue
 			}
 			if culprit, ok := d.accused(c, p, true); ok {
-				d.finding(PublicationMismatch, culprit, state, "%s cites %s as the publication of this ticket, and it is none", d.placeName(place{p.log, p.index}), d.placeName(c))
+				d.findingf(PublicationMismatch, culprit, state, "%s cites %s as the publication of this ticket, and it is none", d.placeName(place{p.log, p.index}), d.placeName(c))
 			}
 		}
 		if len(p.cited) == 0 || p.count*waypost.RecordElements != p.elements {
-			d.finding(PublicationMismatch, d.memberAt(p.log), state, "it says it published %d records under a ticket of %d elements", p.count, p.elements)
+			d.findingf(PublicationMismatch, d.memberAt(p.log), state, "it says it published %d records under a ticket of %d elements", p.count, p.elements)
 		}
 	}
 }

@@ -43,10 +43,10 @@ func (l *logRun) times(index int64, e translog.Entry) {
 	switch {
 	case at < floor-dateSlack:
 		evidence["not_before"] = stamp(floor)
-		l.r.find(BackDated, l.member.Name, evidence, "%s (%s) is dated %s and stands after what happened at %s", l.place(index), e.Kind, stamp(at), stamp(floor))
+		l.r.findf(BackDated, l.member.Name, evidence, "%s (%s) is dated %s and stands after what happened at %s", l.place(index), e.Kind, stamp(at), stamp(floor))
 	case !l.head.Cosigned.IsZero() && at > l.head.Cosigned.Unix()+aheadSlack:
 		evidence["cosigned"] = stamp(l.head.Cosigned.Unix())
-		l.r.find(PostDated, l.member.Name, evidence, "%s (%s) is dated %s and was cosigned at %s already", l.place(index), e.Kind, stamp(at), stamp(l.head.Cosigned.Unix()))
+		l.r.findf(PostDated, l.member.Name, evidence, "%s (%s) is dated %s and was cosigned at %s already", l.place(index), e.Kind, stamp(at), stamp(l.head.Cosigned.Unix()))
 		return // it would make everything after it back-dated
 	}
 	l.kept.Latest = max(l.kept.Latest, at)
@@ -74,7 +74,7 @@ func (l *logRun) tally(e translog.Entry) {
 }
 
 // alone applies what can be said of an entry without other ledgers.
-func (l *logRun) alone(ctx context.Context, index int64, e translog.Entry, f *fields) {
+func (l *logRun) alone(index int64, e translog.Entry, f *fields) {
 	switch e.Kind {
 	case "daily":
 		l.daily(index, f.more)
@@ -95,7 +95,7 @@ func (l *logRun) daily(index int64, fields map[string]string) {
 	day := fields["day"]
 	start, err := time.Parse(time.DateOnly, day)
 	if err != nil {
-		l.damaged(index, "it counts no day")
+		l.damagedf(index, "it counts no day")
 		return
 	}
 	counted := l.kept.Days[day]
@@ -118,7 +118,7 @@ func (l *logRun) daily(index int64, fields map[string]string) {
 		return
 	}
 	kind := wrong[0]
-	l.r.find(Miscounted, l.member.Name, map[string]string{"place": l.place(index), "day": day, "kind": kind, "said": fields[kind], "counted": strconv.FormatInt(counted[kind], 10)},
+	l.r.findf(Miscounted, l.member.Name, map[string]string{"place": l.place(index), "day": day, "kind": kind, "said": fields[kind], "counted": strconv.FormatInt(counted[kind], 10)},
 		"the counters of %s say %q of %s, the ledger has %d entries", day, fields[kind], kind, counted[kind])
 }
 
@@ -127,14 +127,14 @@ func (l *logRun) daily(index int64, fields map[string]string) {
 func (l *logRun) adopt(index int64, e translog.Entry, fields map[string]string) {
 	version, err := strconv.ParseUint(fields["version"], 10, 64)
 	if err != nil {
-		l.damaged(index, "it names no roster version")
+		l.damagedf(index, "it names no roster version")
 		return
 	}
 	l.kept.Version, l.kept.Adopted = version, e.At.Unix()
 	l.limits.init(l)
 	if known := l.r.roster(version); known != nil {
 		if hash, err := known.Hash(); err == nil && hex.EncodeToString(hash[:]) != fields["hash"] {
-			l.r.find(RosterMissing, l.member.Name, map[string]string{"place": l.place(index), "version": fields["version"], "hash": fields["hash"]},
+			l.r.findf(RosterMissing, l.member.Name, map[string]string{"place": l.place(index), "version": fields["version"], "hash": fields["hash"]},
 				"it took up a roster version %d that is not the one known here", version)
 		}
 	}
@@ -168,17 +168,17 @@ func (r *run) judgeLogs(ctx context.Context) {
 // nothing more to say.
 func (l *logRun) stale() {
 	cosigned := l.head.Cosigned
-	if cosigned.IsZero() || l.kept.Ended || l.r.Now.Sub(cosigned) <= staleAfter {
+	if cosigned.IsZero() || l.kept.Ended || l.source.Former || l.r.Now.Sub(cosigned) <= staleAfter {
 		return
 	}
-	l.r.find(Stale, l.member.Name, map[string]string{"log": l.kept.Origin, "cosigned": stamp(cosigned.Unix())},
+	l.r.findf(Stale, l.member.Name, map[string]string{"log": l.kept.Origin, "cosigned": stamp(cosigned.Unix())},
 		"the ledger %s was last cosigned at %s, %v before now", l.kept.Origin, stamp(cosigned.Unix()), l.r.Now.Sub(cosigned).Round(time.Second))
 }
 
 // roster: within a day of a roster's beginning everybody runs under it. Whoever
 // does not lets removed members in.
 func (l *logRun) roster() {
-	if l.kept.Version == 0 || l.kept.RosterWarned == l.kept.Version {
+	if l.source.Former || l.kept.Version == 0 || l.kept.RosterWarned == l.kept.Version {
 		return
 	}
 	for _, other := range l.r.logs {
@@ -189,7 +189,7 @@ func (l *logRun) roster() {
 			continue
 		}
 		l.kept.RosterWarned = l.kept.Version
-		l.r.find(RosterMissing, l.member.Name, map[string]string{"log": l.kept.Origin, "version": strconv.FormatUint(l.kept.Version, 10), "replaced_by": strconv.FormatUint(other.kept.Version, 10)},
+		l.r.findf(RosterMissing, l.member.Name, map[string]string{"log": l.kept.Origin, "version": strconv.FormatUint(l.kept.Version, 10), "replaced_by": strconv.FormatUint(other.kept.Version, 10)},
 			"the ledger runs under roster version %d, which %s replaced by version %d at %s", l.kept.Version, other.member.Name, other.kept.Version, stamp(other.kept.Adopted))
 		return
 	}
@@ -204,7 +204,7 @@ func (l *logRun) blanks() {
 		due = l.kept.Blank
 	}
 	if due > l.kept.Declared {
-		l.r.find(Damaged, l.member.Name, map[string]string{"log": l.kept.Origin, "erased": strconv.FormatInt(due, 10), "declared": strconv.FormatInt(l.kept.Declared, 10)},
+		l.r.findf(Damaged, l.member.Name, map[string]string{"log": l.kept.Origin, "erased": strconv.FormatInt(due, 10), "declared": strconv.FormatInt(l.kept.Declared, 10)},
 			"%d entries of the ledger %s are blank, and its own entries tell of %d", due, l.kept.Origin, l.kept.Declared)
 	}
 	l.kept.BlankBefore = l.kept.Blank
@@ -237,13 +237,13 @@ func (l *logRun) accuse(ctx context.Context) {
 		}
 		evidence := map[string]string{"place": a.Place, "evidence": a.Evidence, "broken": where}
 		if err != nil {
-			l.r.find(Damaged, l.member.Name, evidence, "it accuses another member in %s, and the evidence does not hold: %v", a.Place, err)
+			l.r.findf(Damaged, l.member.Name, evidence, "it accuses another member in %s, and the evidence does not hold: %v", a.Place, err)
 			continue
 		}
 		if p, ok := l.r.parsePlace(where); ok {
 			l.r.proven[p] = true
 		}
-		l.r.find(ReceiptMissed, member, evidence, "it signed a receipt for a leaf that is not in its ledger; %s has the evidence", l.member.Name)
+		l.r.findf(ReceiptMissed, member, evidence, "it signed a receipt for a leaf that is not in its ledger; %s has the evidence", l.member.Name)
 	}
 }
 

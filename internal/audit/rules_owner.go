@@ -36,10 +36,10 @@ func (d *dossier) asked() {
 	for owner, n := range d.owners() {
 		switch {
 		case n.delivered > listed[owner]:
-			d.finding(NeverAsked, d.memberAt(outcome.log), outcomes, "the hub delivered %d candidates of %s, and its outcome has %d", n.delivered, d.names.nameOf(owner), listed[owner])
+			d.findingf(NeverAsked, d.memberAt(outcome.log), outcomes, "the hub delivered %d candidates of %s, and its outcome has %d", n.delivered, d.names.nameOf(owner), listed[owner])
 		case silent[owner] > 0 && n.notified >= n.delivered && n.firstLegs()+silent[owner] <= n.delivered && d.refusals(owner) == 0 &&
 			d.readUpTo(owner) > n.lastNotified+int64((waypost.MessageLife+24*time.Hour)/time.Second):
-			d.finding(NeverAsked, d.memberAt(outcome.log), outcomes, "%s was told of its candidate, and no question came in the time that a question can take", d.names.nameOf(owner))
+			d.findingf(NeverAsked, d.memberAt(outcome.log), outcomes, "%s was told of its candidate, and no question came in the time that a question can take", d.names.nameOf(owner))
 		}
 	}
 	for owner, n := range listed {
@@ -83,10 +83,10 @@ func (d *dossier) strangers(outcome *record, owner uint16, n *legs, listed int) 
 		}
 	}
 	if n.notified >= listed || signed >= listed {
-		d.finding(UnloggedSearch, hub, []*record{outcome}, "%d candidates of %s were answered for, and the hub's ledger delivers %d", listed, d.names.nameOf(owner), n.delivered)
+		d.findingf(UnloggedSearch, hub, []*record{outcome}, "%d candidates of %s were answered for, and the hub's ledger delivers %d", listed, d.names.nameOf(owner), n.delivered)
 		return
 	}
-	d.finding(UnloggedSearch, d.memberAt(outcome.log), []*record{outcome}, "its outcome has %d candidates of %s, of which the hub delivered %d, and no signed answers for the others", listed, d.names.nameOf(owner), n.delivered)
+	d.findingf(UnloggedSearch, d.memberAt(outcome.log), []*record{outcome}, "its outcome has %d candidates of %s, of which the hub delivered %d, and no signed answers for the others", listed, d.names.nameOf(owner), n.delivered)
 }
 
 func (d *dossier) hub() (uint16, bool) {
@@ -124,10 +124,10 @@ func (d *dossier) disclosed() {
 				return
 			}
 			if yes > n.disclosed || no > declines {
-				d.finding(UnloggedDisclosure, owner, []*record{outcome}, "it signed %d disclosures and %d declines to %s; its ledger has %d and %d",
+				d.findingf(UnloggedDisclosure, owner, []*record{outcome}, "it signed %d disclosures and %d declines to %s; its ledger has %d and %d",
 					yes, no, d.names.nameOf(d.memberAt(outcome.log)), n.disclosed, declines)
 			} else if unsupported {
-				d.finding(UnloggedDisclosure, d.memberAt(outcome.log), []*record{outcome}, "its ledger says that %s answered, and has no statement signed by %s to that effect",
+				d.findingf(UnloggedDisclosure, d.memberAt(outcome.log), []*record{outcome}, "its ledger says that %s answered, and has no statement signed by %s to that effect",
 					d.names.nameOf(owner), d.names.nameOf(owner))
 			}
 		}
@@ -247,7 +247,7 @@ func (d *dossier) announced() {
 	}
 	for owner, n := range d.owners() {
 		if n.secondLegs()+n.withheld > 0 && n.firstLegs() == 0 && d.readPast(owner, n.firstSecondLeg) {
-			d.finding(DisclosureWithoutSearch, owner, d.by(owner), "it answered a second leg without a first")
+			d.findingf(DisclosureWithoutSearch, owner, d.by(owner), "it answered a second leg without a first")
 			continue
 		}
 		over := max(n.firstLegs(), n.notified)
@@ -256,11 +256,11 @@ func (d *dossier) announced() {
 		}
 		switch {
 		case n.firstLegs() <= n.delivered:
-			d.finding(UnloggedSearch, hub, d.by(owner), "it notified %s of %d candidates, and its ledger delivers %d", d.names.nameOf(owner), n.notified, n.delivered)
+			d.findingf(UnloggedSearch, hub, d.by(owner), "it notified %s of %d candidates, and its ledger delivers %d", d.names.nameOf(owner), n.notified, n.delivered)
 		case n.notified >= n.firstLegs():
-			d.finding(DisclosureWithoutSearch, hub, d.by(owner), "%s answered for %d candidates that the hub notified it of, and the hub's ledger delivers %d", d.names.nameOf(owner), n.firstLegs(), n.delivered)
+			d.findingf(DisclosureWithoutSearch, hub, d.by(owner), "%s answered for %d candidates that the hub notified it of, and the hub's ledger delivers %d", d.names.nameOf(owner), n.firstLegs(), n.delivered)
 		default:
-			d.finding(DisclosureWithoutSearch, owner, d.by(owner), "it answered for %d candidates, was notified of %d, and the hub delivered %d", n.firstLegs(), n.notified, n.delivered)
+			d.findingf(DisclosureWithoutSearch, owner, d.by(owner), "it answered for %d candidates, was notified of %d, and the hub delivered %d", n.firstLegs(), n.notified, n.delivered)
 		}
 	}
 }

@@ -241,7 +241,7 @@ func (r *run) judgeWindows(raw []byte) (carry []byte, above []excess) {
 
 func (r *run) exceeded(key windowKey, used, limit int64) {
 	guard, soi := r.names.nameOf(key.guard), r.names.nameOf(key.soi)
-	r.find(QuotaExceeded, guard, map[string]string{"asking": soi, "class": classNames[key.class], "from": stamp(key.start),
+	r.findf(QuotaExceeded, guard, map[string]string{"asking": soi, "class": classNames[key.class], "from": stamp(key.start),
 		"used": strconv.FormatInt(used, 10), "limit": strconv.FormatInt(limit, 10)},
 		"it let %s have %d %s from %s, where the limit is %d", soi, used, classNames[key.class], stamp(key.start), limit)
 }
@@ -388,7 +388,7 @@ func (r *run) readUpTo(member uint16) int64 { return r.least(member, (*logRun).h
 func (r *run) least(member uint16, of func(*logRun) int64) int64 {
 	least := int64(1 << 62)
 	for _, l := range r.logs {
-		if l != nil && !l.lost && r.names.members[l.member.Name] == member {
+		if l != nil && !l.lost && !l.source.Former && r.names.members[l.member.Name] == member {
 			least = min(least, of(l))
 		}
 	}

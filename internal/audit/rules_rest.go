@@ -15,7 +15,7 @@ import (
 // the other rules speak.
 func (d *dossier) misused() {
 	if reports := d.of(kindOwnerMisuse, kindHubMisuse); len(reports) > 0 && d.soi != noMember && d.has(kindEvaluate) {
-		d.finding(Misuse, d.soi, reports, "%s reports that its ticket was used for another person or twice for different things", d.names.nameOf(d.memberAt(reports[0].log)))
+		d.findingf(Misuse, d.soi, reports, "%s reports that its ticket was used for another person or twice for different things", d.names.nameOf(d.memberAt(reports[0].log)))
 	}
 }
 
@@ -29,10 +29,10 @@ func (d *dossier) canary() {
 			continue // a check that was not made found nobody
 		}
 		if n := d.owners()[c.owner]; n != nil && n.delivered > 0 {
-			d.finding(HiddenPointer, d.memberAt(c.log), []*record{c}, "it says that a synthetic person of %s was not found, and the hub delivered a candidate of %s", d.names.nameOf(c.owner), d.names.nameOf(c.owner))
+			d.findingf(HiddenPointer, d.memberAt(c.log), []*record{c}, "it says that a synthetic person of %s was not found, and the hub delivered a candidate of %s", d.names.nameOf(c.owner), d.names.nameOf(c.owner))
 			continue
 		}
-		d.finding(HiddenPointer, hub, []*record{c}, "it hid the pointer of a synthetic person of %s that %s looked for", d.names.nameOf(c.owner), d.names.nameOf(d.memberAt(c.log)))
+		d.findingf(HiddenPointer, hub, []*record{c}, "it hid the pointer of a synthetic person of %s that %s looked for", d.names.nameOf(c.owner), d.names.nameOf(d.memberAt(c.log)))
 	}
 }
 
@@ -48,7 +48,7 @@ func (d *dossier) finished() {
 		d.open = true
 		return
 	}
-	d.finding(Unfinished, member, asks, "it asked at %s, and its ledger does not say how that ended", stamp(asks[0].at))
+	d.findingf(Unfinished, member, asks, "it asked at %s, and its ledger does not say how that ended", stamp(asks[0].at))
 }
 
 // coherent: all ledgers file a ticket under its audit secret, and number their
@@ -70,9 +70,9 @@ func (d *dossier) coherent() {
 		case r.kind == kindCanary || l == nil:
 			continue
 		case secret != 0 && r.tau != secret:
-			d.finding(Damaged, d.memberAt(r.log), []*record{r}, "it files an entry about a ticket under another audit secret than the ticket's")
+			d.findingf(Damaged, d.memberAt(r.log), []*record{r}, "it files an entry about a ticket under another audit secret than the ticket's")
 		case r.ordinal != next[key] && r.at > l.kept.DarkUntil:
-			d.finding(Damaged, d.memberAt(r.log), []*record{r}, "it numbers an entry about a ticket %d where %d comes next", r.ordinal, next[key])
+			d.findingf(Damaged, d.memberAt(r.log), []*record{r}, "it numbers an entry about a ticket %d where %d comes next", r.ordinal, next[key])
 		}
 		next[key] = r.ordinal + 1
 	}

@@ -275,8 +275,8 @@ func (n *legs) leg(r *record) {
 	}
 }
 
-// finding reports that the ticket breaks the rule at work, once.
-func (d *dossier) finding(kind string, culprit uint16, at []*record, format string, args ...any) {
+// findingf reports that the ticket breaks the rule at work, once.
+func (d *dossier) findingf(kind string, culprit uint16, at []*record, format string, args ...any) {
 	bit := uint64(1) << d.rule
 	if d.reported&bit != 0 {
 		return
@@ -291,7 +291,7 @@ func (d *dossier) finding(kind string, culprit uint16, at []*record, format stri
 		evidence["place"] = strings.Join(places, " ")
 		evidence["at"] = stamp(at[0].at)
 	}
-	d.find(kind, d.names.nameOf(culprit), evidence, format, args...)
+	d.findf(kind, d.names.nameOf(culprit), evidence, format, args...)
 }
 
 func (r *run) placeName(p place) string {
@@ -316,12 +316,15 @@ func (d *dossier) readPast(member uint16, at int64) bool {
 		if at <= l.kept.DarkUntil || l.lost {
 			return false
 		}
+		if l.source.Former && l.horizon() < at && !l.kept.Ended {
+			return false
+		}
 		if l.broken || l.kept.Size == 0 || l.horizon() < at && !l.kept.Ended {
 			d.open = true
 			return false
 		}
 	}
-	if !seen {
+	if !seen && !d.former(d.names.nameOf(member)) {
 		d.open = true
 	}
 	return seen
@@ -344,7 +347,10 @@ func (d *dossier) lookAt(p place, at int64, which ...kind) standing {
 			return there
 		}
 	}
-	if p.log == noLog || int(p.log) >= len(d.logs) {
+	switch {
+	case p.log == goneLog:
+		return unknown
+	case int(p.log) >= len(d.logs): // noLog among them
 		return other
 	}
 	l := d.logs[p.log]
@@ -353,6 +359,8 @@ func (d *dossier) lookAt(p place, at int64, which ...kind) standing {
 		return unknown
 	case p.index < l.kept.Size || l.kept.Ended || l.horizon() >= at:
 		return other
+	case l.source.Former:
+		return unknown
 	}
 	d.open = true
 	return unknown

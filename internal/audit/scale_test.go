@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime/debug"
 	"runtime/pprof"
 	"strconv"
@@ -26,11 +27,13 @@ func TestScale(t *testing.T) {
 	if s := os.Getenv("WAYPOST_AUDIT_TICKETS"); s != "" {
 		sizes = s
 	}
-	for _, size := range strings.Split(sizes, ",") {
+	for size := range strings.SplitSeq(sizes, ",") {
 		n, err := strconv.Atoi(size)
 		must(t, err)
-		dir, err := os.MkdirTemp(os.Getenv("WAYPOST_AUDIT_DIR"), "waypost-audit-scale-")
-		must(t, err)
+		dir := filepath.Join(t.TempDir(), size)
+		if where := os.Getenv("WAYPOST_AUDIT_DIR"); where != "" {
+			dir = filepath.Join(where, "waypost-audit-"+size)
+		}
 		began := time.Now()
 		now := writeLedgers(t, dir, n)
 		t.Logf("%d tickets written in %v", n, time.Since(began).Round(time.Second))
