@@ -255,8 +255,8 @@ func (l *logRun) evidence(ctx context.Context, id string) ([]byte, error) {
 }
 
 // showTime is how long a member has to show the evidence of what it accuses
-// others of, in seconds: a receipt's minute, a look, and publication.
-const showTime = 5 * 60
+// others of, in seconds: a receipt's minute, some looks, and publication.
+const showTime = 10 * 60
 
 // shownBy reports whether the ledger has been read far enough that whatever its
 // owner wanted to show about an event at that time is there.
