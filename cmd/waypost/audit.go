@@ -13,6 +13,7 @@ import (
 // auditCommand is what can be shown from the published ledgers.
 type auditCommand struct {
 	Reconcile reconcileCommand `cmd:"" help:"Reconcile the ledgers of all members with each other, and name who has to answer for what does not add up."`
+	Verify    verifyCommand    `cmd:"" help:"Verify ledgers from nothing, or a proof about an entry offline."`
 	Evidence  evidenceCommand  `cmd:"" help:"Verify offline that a member broke what it had signed."`
 }
 
