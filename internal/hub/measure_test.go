@@ -23,8 +23,8 @@ func TestMeasure(t *testing.T) {
 	}
 	for _, line := range []string{
 		`waypost_mailbox_messages{member="CA"} 2`, fmt.Sprintf(`waypost_mailbox_bytes{member="CA"} %d`, bytes),
-		fmt.Sprintf(`waypost_quota_used{member="AZ",class="mail"} %d`, bytes), `waypost_quota_alarm_percent{member="AZ",class="mail"} 0`,
-		`waypost_quota_limit{member="AZ",class="mail"} 4.294967296e+09`, `waypost_calls_total{call="Hub/Send",member="AZ",code="ok"} 1`,
+		fmt.Sprintf(`waypost_quota_used{class="mail",member="AZ"} %d`, bytes), `waypost_quota_alarm_percent{class="mail",member="AZ"} 0`,
+		`waypost_quota_limit{class="mail",member="AZ"} 4.294967296e+09`, `waypost_calls_total{call="Hub/Send",code="ok",member="AZ"} 1`,
 	} {
 		if !strings.Contains(w.Body.String(), line+"\n") {
 			t.Errorf("no line %s in\n%s", line, w.Body)

@@ -31,8 +31,8 @@ func configure(t *testing.T, folder string, change func(*Config)) {
 func TestMetrics(t *testing.T) {
 	dir := create(t)
 	for folder, want := range map[string]string{
-		"hub":         `waypost_quota_limit{member="CA",class="tickets"} 10`,
-		"keyholder-1": `waypost_quota_limit{member="CA",class="tickets"} 10`,
+		"hub":         `waypost_quota_limit{class="tickets",member="CA"} 10`,
+		"keyholder-1": `waypost_quota_limit{class="tickets",member="CA"} 10`,
 		"gateway-CA":  "waypost_checks_owed 0",
 	} {
 		path := filepath.Join(dir, folder)

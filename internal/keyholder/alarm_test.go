@@ -85,9 +85,9 @@ func TestMetrics(t *testing.T) {
 	r.metrics.Handler(slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	text := w.Body.String()
 	for _, line := range []string{
-		`waypost_quota_used{member="AZ",class="tickets"} 3`, `waypost_quota_limit{member="AZ",class="tickets"} 3`, `waypost_quota_alarm_percent{member="AZ",class="tickets"} 100`,
-		`waypost_quota_used{member="AZ",class="operators"} 2`, `waypost_quota_used{member="NV",class="tickets"} 0`, `waypost_quota_alarm_percent{member="NV",class="tickets"} 0`,
-		`waypost_calls_total{call="KeyHolder/Evaluate",member="AZ",code="ok"} 4`, `waypost_calls_total{call="KeyHolder/Evaluate",member="AZ",code="quota_exceeded"} 1`,
+		`waypost_quota_used{class="tickets",member="AZ"} 3`, `waypost_quota_limit{class="tickets",member="AZ"} 3`, `waypost_quota_alarm_percent{class="tickets",member="AZ"} 100`,
+		`waypost_quota_used{class="operators",member="AZ"} 2`, `waypost_quota_used{class="tickets",member="NV"} 0`, `waypost_quota_alarm_percent{class="tickets",member="NV"} 0`,
+		`waypost_calls_total{call="KeyHolder/Evaluate",code="ok",member="AZ"} 4`, `waypost_calls_total{call="KeyHolder/Evaluate",code="quota_exceeded",member="AZ"} 1`,
 	} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("no line %s", line)

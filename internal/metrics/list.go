@@ -36,8 +36,9 @@ const (
 	ReadErrors      = "waypost_metric_read_errors_total"
 )
 
-// All is every metric there is, in the order in which they are served. A role
-// serves those that it knows. docs/operations/metrics.md explains them.
+// All is every metric there is. A role serves those that it knows, and none of
+// the Go runtime or the process: what a role serves is what stands here.
+// docs/operations/metrics.md explains them.
 var All = []Metric{
 	{Calls, Counter, []string{"call", "member", "code"}, "Calls answered, by the caller and the code of the answer (ok for success)."},
 	{CallSeconds, Histogram, []string{"call"}, "How long a call took here, in seconds; long polls included."},

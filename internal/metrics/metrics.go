@@ -1,9 +1,8 @@
 // Package metrics counts what a role does, for those who watch over it, and
-// serves it in Prometheus' text format on a listener of its own. list.go has
-// all there is.
+// serves it to Prometheus on a listener of its own. list.go has all there is.
 //
-// The format is written here: the official client brings seven modules for what
-// is one page of text, into processes that hold a share of the key.
+// The official client keeps the numbers and writes the format. What is ours is
+// the list, and that nothing personal can become a label.
 package metrics
 
 import (
@@ -11,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/waypost/waypost/internal/rpc"
 )
@@ -22,24 +23,38 @@ type Value struct {
 }
 
 // A Set is the metrics of one role. A nil Set takes everything and keeps
-// nothing. It is safe for concurrent use.
+// nothing. It is safe for concurrent use. A name that is not in the list, or
+// labels other than its own, are a mistake in the program: it panics.
 type Set struct {
-	mu       sync.Mutex
-	counters map[string]map[string]*series // by metric, then by label values
-	gauges   map[string]func(context.Context) ([]Value, error)
+	counters   map[string]*prometheus.CounterVec // by metric, like the others
+	histograms map[string]*prometheus.HistogramVec
+
+	mu     sync.Mutex
+	kept   map[string]map[string]bool // label values of counters and histograms, joined
+	gauges map[string]gauge
 }
 
-// series is one line, or of a histogram several.
-type series struct {
-	labels  []string
-	count   uint64
-	sum     float64
-	buckets []uint64 // not cumulative; those beyond the last bound are in count alone
+type gauge struct {
+	Metric
+	read func(context.Context) ([]Value, error)
 }
 
 // New returns an empty set.
 func New() *Set {
-	return &Set{counters: make(map[string]map[string]*series), gauges: make(map[string]func(context.Context) ([]Value, error))}
+	s := &Set{
+		counters: make(map[string]*prometheus.CounterVec), histograms: make(map[string]*prometheus.HistogramVec),
+		kept: make(map[string]map[string]bool), gauges: make(map[string]gauge),
+	}
+	for _, m := range All {
+		s.kept[m.Name] = make(map[string]bool)
+		switch m.Kind {
+		case Counter:
+			s.counters[m.Name] = prometheus.NewCounterVec(prometheus.CounterOpts{Name: m.Name, Help: m.Help}, m.Labels)
+		case Histogram:
+			s.histograms[m.Name] = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: m.Name, Help: m.Help, Buckets: bounds}, m.Labels)
+		}
+	}
+	return s
 }
 
 // Call counts a finished call: it is an rpc.Observer.
@@ -55,19 +70,8 @@ func (s *Set) Call(c rpc.Call) {
 	if member == "" {
 		member = "none"
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.at(Calls, call, member, code).count++
-	seconds := s.at(CallSeconds, call)
-	if seconds.buckets == nil {
-		seconds.buckets = make([]uint64, len(bounds))
-	}
-	took := c.Took.Seconds()
-	seconds.count++
-	seconds.sum += took
-	if i, _ := slices.BinarySearch(bounds, took); i < len(bounds) {
-		seconds.buckets[i]++
-	}
+	s.Count(Calls, call, member, code)
+	s.histograms[CallSeconds].WithLabelValues(s.labels(CallSeconds, call)...).Observe(c.Took.Seconds())
 }
 
 // Count adds one to a counter of the list.
@@ -75,9 +79,7 @@ func (s *Set) Count(name string, labels ...string) {
 	if s == nil {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.at(name, labels...).count++
+	s.counters[name].WithLabelValues(s.labels(name, labels...)...).Inc()
 }
 
 // Gauge has read called each time the gauge of the list is served.
@@ -85,9 +87,13 @@ func (s *Set) Gauge(name string, read func(context.Context) ([]Value, error)) {
 	if s == nil {
 		return
 	}
+	i := slices.IndexFunc(All, func(m Metric) bool { return m.Name == name && m.Kind == Gauge })
+	if i < 0 {
+		panic("metrics: the list has no gauge " + name)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.gauges[name] = read
+	s.gauges[name] = gauge{All[i], read}
 }
 
 const (
@@ -96,26 +102,19 @@ const (
 	other     = "other"
 )
 
-// at returns the series with these labels. A value that could not be one of the
-// list's, and all beyond what is kept, is counted under "other".
-func (s *Set) at(name string, labels ...string) *series {
-	all := s.counters[name]
-	if all == nil {
-		all = make(map[string]*series)
-		s.counters[name] = all
+// labels returns the values under which to count. A value that could not be one
+// of the list's, and all beyond what is kept, is counted under "other".
+func (s *Set) labels(metric string, values ...string) []string {
+	values = cleaned(values)
+	key := strings.Join(values, "\x00")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := s.kept[metric]
+	if !kept[key] && len(kept) >= maxSeries {
+		return slices.Repeat([]string{other}, len(values))
 	}
-	if one := all[strings.Join(labels, "\x00")]; one != nil {
-		return one
-	}
-	kept := cleaned(labels)
-	if len(all) >= maxSeries {
-		kept = slices.Repeat([]string{other}, len(labels))
-	}
-	key := strings.Join(kept, "\x00")
-	if all[key] == nil {
-		all[key] = &series{labels: kept}
-	}
-	return all[key]
+	kept[key] = true
+	return values
 }
 
 // cleaned replaces what is no name: whatever it is, it is not repeated.

@@ -6,15 +6,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/metrics"
@@ -23,8 +27,8 @@ import (
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// scrape reads what the set serves and checks it against the text format: each
-// metric announced once and of the list, each line well-formed.
+// scrape reads what the set serves with the client's own parser: the values, by
+// name and sorted labels. All of it is of the list.
 func scrape(t *testing.T, set *metrics.Set) map[string]float64 {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -32,36 +36,31 @@ func scrape(t *testing.T, set *metrics.Set) map[string]float64 {
 	if w.Code != http.StatusOK || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain; version=0.0.4") {
 		t.Fatalf("%d %s", w.Code, w.Header().Get("Content-Type"))
 	}
-	return parse(t, w.Body.String())
+	values := make(map[string]float64)
+	decoder := expfmt.SampleDecoder{Dec: expfmt.NewDecoder(w.Body, expfmt.ResponseFormat(w.Header())), Opts: &expfmt.DecodeOptions{}}
+	for {
+		var samples model.Vector
+		if err := decoder.Decode(&samples); errors.Is(err, io.EOF) {
+			return values
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		for _, sample := range samples {
+			line := sample.Metric.String()
+			if _, twice := values[line]; twice || !listed(string(sample.Metric[model.MetricNameLabel])) {
+				t.Errorf("%s stands twice, or is not in the list", line)
+			}
+			values[line] = float64(sample.Value)
+		}
+	}
 }
 
-var valueLine = regexp.MustCompile(`^([a-z_]+)(\{[a-z]+="[A-Za-z0-9_/.+-]+"(,[a-z]+="[A-Za-z0-9_/.+-]+")*\})? (-?[0-9.e+-]+)$`)
-
-func parse(t *testing.T, text string) map[string]float64 {
-	t.Helper()
-	values, announced, current := make(map[string]float64), make(map[string]bool), ""
-	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	for i := 0; i < len(lines) && text != ""; i++ {
-		if name, ok := strings.CutPrefix(lines[i], "# HELP "); ok {
-			current, _, _ = strings.Cut(name, " ")
-			if announced[current] || !strings.HasPrefix(lines[i+1], "# TYPE "+current+" ") {
-				t.Errorf("%s is announced twice or has no type", current)
-			}
-			announced[current] = true
-			i++
-			continue
-		}
-		m := valueLine.FindStringSubmatch(lines[i])
-		if m == nil || !strings.HasPrefix(m[1], current) {
-			t.Fatalf("line %d is not of the text format: %s", i+1, lines[i])
-		}
-		v, err := strconv.ParseFloat(m[4], 64)
-		if _, twice := values[m[1]+m[2]]; err != nil || twice {
-			t.Errorf("%s stands twice, or has no number", lines[i])
-		}
-		values[m[1]+m[2]] = v
+// listed says whether lines of this name can come from a metric of the list.
+func listed(name string) bool {
+	for _, end := range []string{"_bucket", "_sum", "_count"} {
+		name = strings.TrimSuffix(name, end)
 	}
-	return values
+	return slices.ContainsFunc(metrics.All, func(m metrics.Metric) bool { return m.Name == name })
 }
 
 func TestCalls(t *testing.T) {
@@ -77,15 +76,15 @@ func TestCalls(t *testing.T) {
 	set.Call(rpc.Call{Procedure: "/waypost.v1.Hub/Search", Code: waypost.Unauthenticated})
 	got := scrape(t, set)
 	for line, want := range map[string]float64{
-		`waypost_calls_total{call="Hub/Search",member="CA",code="ok"}`:                3,
-		`waypost_calls_total{call="Hub/Search",member="CA",code="quota_exceeded"}`:    1,
-		`waypost_calls_total{call="Hub/Search",member="none",code="unauthenticated"}`: 1,
-		`waypost_call_seconds_bucket{call="Hub/Search",le="0.0025"}`:                  3, // a bound belongs to its bucket
-		`waypost_call_seconds_bucket{call="Hub/Search",le="0.01"}`:                    3,
-		`waypost_call_seconds_bucket{call="Hub/Search",le="0.025"}`:                   4,
-		`waypost_call_seconds_bucket{call="Hub/Search",le="30"}`:                      4,
-		`waypost_call_seconds_bucket{call="Hub/Search",le="+Inf"}`:                    5,
-		`waypost_call_seconds_count{call="Hub/Search"}`:                               5,
+		`waypost_calls_total{call="Hub/Search", code="ok", member="CA"}`:                3,
+		`waypost_calls_total{call="Hub/Search", code="quota_exceeded", member="CA"}`:    1,
+		`waypost_calls_total{call="Hub/Search", code="unauthenticated", member="none"}`: 1,
+		`waypost_call_seconds_bucket{call="Hub/Search", le="0.0025"}`:                   3, // a bound belongs to its bucket
+		`waypost_call_seconds_bucket{call="Hub/Search", le="0.01"}`:                     3,
+		`waypost_call_seconds_bucket{call="Hub/Search", le="0.025"}`:                    4,
+		`waypost_call_seconds_bucket{call="Hub/Search", le="30"}`:                       4,
+		`waypost_call_seconds_bucket{call="Hub/Search", le="+Inf"}`:                     5,
+		`waypost_call_seconds_count{call="Hub/Search"}`:                                 5,
 	} {
 		if v, ok := got[line]; !ok || v != want {
 			t.Errorf("%s is %v, want %v", line, v, want)
@@ -103,12 +102,74 @@ func TestGauges(t *testing.T) {
 	n := 0.0
 	set.Gauge(metrics.JournalEntries, func(context.Context) ([]metrics.Value, error) { n++; return []metrics.Value{{Value: n}}, nil })
 	set.Gauge(metrics.QuotaUsed, func(context.Context) ([]metrics.Value, error) { return nil, errors.New("disk 7 is gone") })
+	set.Gauge(metrics.QuotaLimit, func(context.Context) ([]metrics.Value, error) {
+		return []metrics.Value{{Labels: []string{"CA"}}}, nil // no class
+	})
 	set.Count(metrics.Checks, "match")
 	for i := 1.0; i <= 2; i++ {
 		got := scrape(t, set)
-		if got["waypost_journal_entries"] != i || got[`waypost_metric_read_errors_total{metric="waypost_quota_used"}`] != i || got[`waypost_checks_total{outcome="match"}`] != 1 {
-			t.Errorf("%v", got)
+		want := map[string]float64{
+			`waypost_journal_entries`: i, `waypost_checks_total{outcome="match"}`: 1,
+			`waypost_metric_read_errors_total{metric="waypost_quota_used"}`: i, `waypost_metric_read_errors_total{metric="waypost_quota_limit"}`: i,
 		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+}
+
+// Gauges ask databases: a fifth scrape at a time is turned away. Each has an
+// end, whoever waits for it.
+func TestScrapesAtATime(t *testing.T) {
+	set := metrics.New()
+	reading, end := make(chan bool), make(chan struct{})
+	set.Gauge(metrics.JournalEntries, func(ctx context.Context) ([]metrics.Value, error) {
+		_, ends := ctx.Deadline()
+		reading <- ends
+		<-end
+		return []metrics.Value{{}}, nil
+	})
+	handler := set.Handler(quiet)
+	get := func() int {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		return w.Code
+	}
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if code := get(); code != http.StatusOK {
+				t.Errorf("%d", code)
+			}
+		})
+		if !<-reading {
+			t.Error("a gauge may be read for ever")
+		}
+	}
+	if code := get(); code != http.StatusServiceUnavailable {
+		t.Errorf("the fifth: %d", code)
+	}
+	close(end)
+	all.Wait()
+}
+
+// What is not in the list is found by the first test that comes by.
+func TestNotInTheList(t *testing.T) {
+	set := metrics.New()
+	for name, use := range map[string]func(){
+		"counter": func() { set.Count("waypost_other_total") },
+		"kind":    func() { set.Count(metrics.ChecksOwed) },
+		"labels":  func() { set.Count(metrics.Checks) },
+		"gauge":   func() { set.Gauge("waypost_other", nil) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: taken", name)
+				}
+			}()
+			use()
+		}()
 	}
 }
 
@@ -156,7 +217,7 @@ func TestConcurrent(t *testing.T) {
 		all.Go(func() { scrape(t, set) })
 	}
 	all.Wait()
-	if got := scrape(t, set)[`waypost_calls_total{call="Hub/Search",member="CA",code="ok"}`]; got != 2000 {
+	if got := scrape(t, set)[`waypost_calls_total{call="Hub/Search", code="ok", member="CA"}`]; got != 2000 {
 		t.Errorf("%v calls", got)
 	}
 }
@@ -230,8 +291,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("docs/operations/metrics.md has another list than the program:\n%s", want.String())
 	}
 	for _, name := range regexp.MustCompile(`waypost_[a-z_]+`).FindAllString(string(page), -1) {
-		name = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_sum"), "_count")
-		if !seen[name] {
+		if !listed(name) {
 			t.Errorf("the page names %s, which there is not", name)
 		}
 	}

@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,16 +8,13 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/waypost/waypost"
 )
-
-// contentType is that of Prometheus' text format.
-const contentType = "text/plain; version=0.0.4; charset=utf-8"
 
 // readTime is how long all gauges together may take to be read.
 const readTime = 5 * time.Second
@@ -56,88 +52,68 @@ func (s *Set) Serve(ctx context.Context, listener net.Listener, log *slog.Logger
 	return nil
 }
 
-// Handler serves GET /metrics. A gauge that cannot be read is left out, counted
-// and logged.
+// Handler serves GET /metrics, to four at a time. A gauge that cannot be read is
+// left out, counted and logged.
 func (s *Set) Handler(log *slog.Logger) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collector{s, log})
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), readTime)
-		defer cancel()
-		w.Header().Set("Content-Type", contentType)
-		_, _ = w.Write(s.text(ctx, log)) // who asked has left
-	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		MaxRequestsInFlight: 4, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}))
 	return mux
 }
 
-func (s *Set) text(ctx context.Context, log *slog.Logger) []byte {
-	read := s.readGauges(ctx, log)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var b bytes.Buffer
+// collector shows a set to a registry of the client's.
+type collector struct {
+	*Set
+	log *slog.Logger
+}
+
+// Describe announces the whole list: the registry then refuses what is not of
+// it.
+func (c collector) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range All {
-		values, counters := read[m.Name], s.counters[m.Name]
-		if len(values) == 0 && len(counters) == 0 {
-			continue
-		}
-		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", m.Name, m.Help, m.Name, m.Kind)
-		for _, v := range values {
-			line(&b, m.Name, m.Labels, cleaned(v.Labels), v.Value)
-		}
-		for _, key := range slices.Sorted(maps.Keys(counters)) {
-			counters[key].write(&b, m)
-		}
+		out <- prometheus.NewDesc(m.Name, m.Help, m.Labels, nil)
 	}
-	return b.Bytes()
 }
 
-// readGauges calls the functions of the gauges, without the lock: they ask
-// databases.
-func (s *Set) readGauges(ctx context.Context, log *slog.Logger) map[string][]Value {
-	s.mu.Lock()
-	gauges := maps.Clone(s.gauges)
-	s.mu.Unlock()
-	all := make(map[string][]Value, len(gauges))
-	for name, read := range gauges {
-		values, err := read(ctx)
+// Collect reads the gauges first: those that fail are counted.
+func (c collector) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), readTime)
+	defer cancel()
+	c.mu.Lock()
+	gauges := maps.Clone(c.gauges)
+	c.mu.Unlock() // gauges ask databases
+	for name, g := range gauges {
+		values, err := g.get(ctx)
 		if err != nil {
-			s.Count(ReadErrors, name)
-			log.Warn("a metric cannot be read", "metric", name, "cause", err)
+			c.Count(ReadErrors, name)
+			c.log.Warn("a metric cannot be read", "metric", name, "cause", err)
 			continue
 		}
-		all[name] = values
+		values.Collect(out)
 	}
-	return all
+	for _, counter := range c.counters {
+		counter.Collect(out)
+	}
+	for _, histogram := range c.histograms {
+		histogram.Collect(out)
+	}
 }
 
-func (one *series) write(b *bytes.Buffer, m Metric) {
-	if m.Kind != Histogram {
-		line(b, m.Name, m.Labels, one.labels, float64(one.count))
-		return
+// get reads the gauge. Of values with the same labels, the last one counts.
+func (g gauge) get(ctx context.Context) (*prometheus.GaugeVec, error) {
+	values, err := g.read(ctx)
+	if err != nil {
+		return nil, err
 	}
-	names := append(slices.Clone(m.Labels), "le")
-	upTo := uint64(0)
-	for i, bound := range bounds {
-		upTo += one.buckets[i]
-		line(b, m.Name+"_bucket", names, append(slices.Clone(one.labels), number(bound)), float64(upTo))
-	}
-	line(b, m.Name+"_bucket", names, append(slices.Clone(one.labels), "+Inf"), float64(one.count))
-	line(b, m.Name+"_sum", m.Labels, one.labels, one.sum)
-	line(b, m.Name+"_count", m.Labels, one.labels, float64(one.count))
-}
-
-// line writes one value. Label values need no escaping: cleaned saw them.
-func line(b *bytes.Buffer, name string, names, values []string, value float64) {
-	var labels []string
-	for i, n := range names {
-		if i < len(values) {
-			labels = append(labels, n+`="`+values[i]+`"`)
+	vec := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: g.Name, Help: g.Help}, g.Labels)
+	for _, v := range values {
+		if len(v.Labels) != len(g.Labels) {
+			return nil, fmt.Errorf("a value has %d labels, not %d", len(v.Labels), len(g.Labels))
 		}
+		vec.WithLabelValues(cleaned(v.Labels)...).Set(v.Value)
 	}
-	b.WriteString(name)
-	if len(labels) > 0 {
-		b.WriteString("{" + strings.Join(labels, ",") + "}")
-	}
-	b.WriteString(" " + number(value) + "\n")
+	return vec, nil
 }
-
-func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
