@@ -57,7 +57,7 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(started) != 1+holders+len(states) {
+	if len(started) != 2+holders+len(states) {
 		t.Errorf("%d processes", len(started))
 	}
 	allEnded(t, started)
@@ -88,7 +88,7 @@ func interrupted(t *testing.T, dir string) {
 	if _, err := Run(ctx, c); !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted, and the error is %v", err)
 	}
-	if len(started) != 1+holders+len(states) {
+	if len(started) != 2+holders+len(states) {
 		t.Errorf("%d processes", len(started))
 	}
 	allEnded(t, started)
@@ -129,7 +129,7 @@ func checkFigures(t *testing.T, r Report) {
 	}
 	want := r.ThroughputShare
 	if full.CPU != nil {
-		want = r.ArithmeticCPU / (full.CPU["hub"] + full.CPU["keyholders"] + full.CPU["gateways"])
+		want = r.ArithmeticCPU / (full.CPU["witness"] + full.CPU["hub"] + full.CPU["keyholders"] + full.CPU["gateways"])
 	}
 	if full.CPU != nil && (len(full.CPU) != 4 || full.RolesCPU() <= 0) { // the generator's may be less than a step of the clock
 		t.Errorf("processor time %v", full.CPU)

@@ -161,7 +161,7 @@ func (t *tail) String() string {
 }
 
 // roles are the kinds of process, in the order in which they start.
-var roles = []string{"hub", "keyholders", "gateways"}
+var roles = []string{"witness", "hub", "keyholders", "gateways"}
 
 // processes are the running roles by kind.
 type processes map[string][]*process
@@ -173,7 +173,7 @@ func startAll(ctx context.Context, c Config, dir string) (processes, error) {
 			return nil, err
 		}
 	}
-	names := map[string][]string{"hub": {"hub"}}
+	names := map[string][]string{"witness": {"witness-1"}, "hub": {"hub"}}
 	for i := range holders {
 		names["keyholders"] = append(names["keyholders"], fmt.Sprintf("keyholder-%d", i+1))
 	}

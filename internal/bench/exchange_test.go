@@ -41,7 +41,7 @@ func TestStartAndStop(t *testing.T) {
 	if err := all.stop(); err != nil {
 		t.Error(err)
 	}
-	if len(started) != 1+holders+len(states) {
+	if len(started) != 2+holders+len(states) {
 		t.Errorf("%d processes", len(started))
 	}
 	allEnded(t, started)
@@ -56,8 +56,8 @@ func TestRoleCannotStart(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "keyholder-3 has ended") || !strings.Contains(err.Error(), "no share of the key") {
 		t.Errorf("%v", err)
 	}
-	if len(started) != 4 {
-		t.Errorf("%d processes were started, want the hub and three key holders", len(started))
+	if len(started) != 5 {
+		t.Errorf("%d processes were started, want the witness, the hub and three key holders", len(started))
 	}
 	allEnded(t, started)
 }

@@ -73,9 +73,9 @@ func (r *CheckReport) writeText(out io.Writer) error {
 	if len(r.Phases) > 0 && r.Phases[0].CPU == nil {
 		fmt.Fprintln(out, "Not measured: this system has no /proc.")
 	} else {
-		fmt.Fprintln(w, "phase\thub\tkey holders\tgateways\tall roles\tload generator\tcores busy with other things\t")
+		fmt.Fprintln(w, "phase\twitness\thub\tkey holders\tgateways\tall roles\tload generator\tcores busy with other things\t")
 		for _, p := range r.Phases {
-			fmt.Fprintf(w, "%s\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t\n", p.Name, p.CPU["hub"], p.CPU["keyholders"], p.CPU["gateways"], p.RolesCPU(), p.CPU[generator], p.Others)
+			fmt.Fprintf(w, "%s\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t\n", p.Name, p.CPU["witness"], p.CPU["hub"], p.CPU["keyholders"], p.CPU["gateways"], p.RolesCPU(), p.CPU[generator], p.Others)
 		}
 		if err := w.Flush(); err != nil {
 			return err
