@@ -38,11 +38,28 @@ func (s *Server) keepHouse(ctx context.Context) {
 
 // keepPromises makes owed checks again, and those that a crash cut off.
 func (s *Server) keepPromises(ctx context.Context) {
+	begun, resumed := s.Now(), false
 	for pause(ctx, houseEvery) {
-		if err := s.repayAll(ctx); err != nil && ctx.Err() == nil {
+		var err error
+		if !resumed {
+			err = s.resume(ctx, begun)
+			resumed = err == nil
+		}
+		if err = errors.Join(err, s.repayAll(ctx)); err != nil && ctx.Err() == nil {
 			s.Log.Warn("owed checks could not be made; they stay owed", "cause", err)
 		}
 	}
+}
+
+// resume makes due at once what the process before has left open or owed: it
+// is not at work on anything any more, and whatever kept it from others may be
+// over.
+func (s *Server) resume(ctx context.Context, begun time.Time) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE inquiry SET due = $1 WHERE due > $1 AND created < $1 AND state IN ($2, $3)`,
+			begun.Unix(), inquiryOpen, inquiryOwed)
+		return err
+	})
 }
 
 // repayAll makes the checks that are due. The first shows whether the exchange
