@@ -54,8 +54,17 @@ func (c roleCommand) Run(s *session, command *kong.Context) (err error) {
 		return err
 	}
 	fmt.Fprintf(s.out, "%s is ready on https://%s\n", role.Folder.Config.Name, role.Folder.Config.Listen)
-	return errors.Join(role.Run(ctx), role.Close())
+	err = role.Run(ctx)
+	if role.Witnesses() {
+		time.Sleep(linger)
+	}
+	return errors.Join(err, role.Close())
 }
+
+// linger is for how long a witness still answers after it was told to stop:
+// whoever is told at the same time, as with a whole machine or exchange, needs
+// it for the last entries of a ledger.
+const linger = 3 * time.Second
 
 // profile writes what the process does with the processor to a file until
 // finish is called.

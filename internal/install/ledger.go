@@ -166,6 +166,11 @@ func (c *copyAtHub) Put(ctx context.Context, origin string, objects []publisher.
 	return err
 }
 
+// Witnesses reports whether the role cosigns the ledgers of others.
+func (r *Role) Witnesses() bool {
+	return r.Folder.Config.Role == Witness || r.Folder.Config.Role == roster.KeyHolder
+}
+
 // openDoor serves what anybody may read until the role is closed: the log, the
 // rosters, and at a key holder the witness. It outlives the role's work, so that
 // members who stop together can still cosign for each other.
