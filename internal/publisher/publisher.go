@@ -88,6 +88,7 @@ type Publisher struct {
 
 	watchers   map[string]*watcher
 	collection *collection
+	quiet      bool        // what is confirmed now is not shown
 	confirmed  *collection // the one whose checkpoint is shown
 	blocked    error       // why nothing more is signed
 }
@@ -234,6 +235,11 @@ func (p *Publisher) publish(ctx context.Context) error {
 	if p.signed.N == 0 || p.edge.size < p.signed.N {
 		return nil // nothing yet, or still making lost tiles again
 	}
+	// A cosignature says that nothing older than it is missing: the rest of what
+	// is committed comes first.
+	if p.blocked == nil && p.edge.size < p.journal {
+		return nil
+	}
 	if err := p.tend(ctx); err != nil {
 		return err
 	}
@@ -248,6 +254,8 @@ func (p *Publisher) greet(ctx context.Context) error {
 		return nil
 	}
 	p.greeted = true
+	p.quiet = p.journal > p.signed.N // what they say of it is not for readers: there is more
+	defer func() { p.quiet = false }()
 	if err := p.confirm(ctx); errors.Is(err, errOutrun) {
 		return err
 	}

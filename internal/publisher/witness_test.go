@@ -2,6 +2,8 @@ package publisher
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -142,4 +144,32 @@ func TestFalseWitness(t *testing.T) {
 			t.Errorf("of the stranger it is said %q", why)
 		}
 	}
+}
+
+// TestCompleteWhenCosigned: after a restart with much to catch up, no reader
+// sees a fresh cosignature on a tree that lacks what was committed long before.
+func TestCompleteWhenCosigned(t *testing.T) {
+	r := newRig(t)
+	r.source.append(300)
+	r.flush(r.open())
+	r.clock.add(time.Hour)
+	r.source.append(2 * batchLeaves)
+	seen := 0
+	look := func(string) error {
+		signed, err := os.ReadFile(filepath.Join(r.folder(), "checkpoint"))
+		must(t, err)
+		c, err := r.policy().Verify(signed)
+		must(t, err)
+		if seen++; c.Cosigned.Equal(r.clock.now()) && c.N < 300+2*batchLeaves {
+			t.Errorf("%d entries are shown as all there were at %s", c.N, c.Cosigned)
+		}
+		return nil
+	}
+	r.fault = look
+	p := r.open()
+	r.flush(p)
+	if c := r.check(); c.N != 300+2*batchLeaves || seen < 10 {
+		t.Errorf("%d entries are published; looked %d times", c.N, seen)
+	}
+	must(t, look(""))
 }
