@@ -40,6 +40,7 @@ var rooms = []string{
 	"internal/bench",
 	"internal/demo",
 	"cmd",
+	"spec",
 	"internal/lint",
 }
 
