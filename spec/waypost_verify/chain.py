@@ -1,0 +1,111 @@
+"""May one version follow another: "Chain" in spec/roster.md."""
+
+from . import times
+from .refused import require
+
+DELAY = 72 * 3600
+
+
+def in_force(member, at):
+    return member is not None and "removed" not in member and since(member) <= at
+
+
+def since(member):
+    return times.parse(member["from"]) if "from" in member else 0
+
+
+def follows(old, new):
+    """Refuses unless new may follow old, whose version and hash it continues."""
+    a, b, begins = old.value, new.value, new.begins
+    require(a["environment"] == b["environment"], "the environment cannot change")
+    require(begins >= old.begins, f"version {new.version} begins before version {old.version}")
+    for name in ("revoked_before", "epoch"):
+        require(b[name] >= a[name], f"{name} cannot fall")
+    require(b["epoch"] > a["epoch"] or b["group_key"] == a["group_key"], "the group key changes only with the epoch")
+    for name, m in new.members.items():
+        before = old.members.get(name)
+        if before is None:
+            continue
+        require(m["role"] == before["role"], f"{name} cannot change its role")
+        if in_force(before, begins) and in_force(m, begins):
+            require(since(m) == since(before), f"the time from which {name} is a member cannot change")
+    for at in sorted(t for t in {begins} | moments(old) | moments(new) if begins <= t < begins + DELAY):
+        grants_no_more(old, new, at)
+
+
+def moments(roster):
+    """When something changes by the clock; between two of them nothing does."""
+    v = roster.value
+    named = [m["from"] for m in v["members"] if "from" in m] + [m["rise"]["from"] for m in v["members"] if "rise" in m]
+    named += [g[x] for g in v.get("grants", []) for x in ("from", "until")] + [a["from"] for a in v.get("announced", [])]
+    return {times.parse(n) for n in named}
+
+
+def due(roster, at):
+    """What the roster has, and has announced for a time that has come."""
+    return [roster.value] + [n for n in roster.value.get("announced", []) if times.parse(n["from"]) <= at]
+
+
+def allows(member, at):
+    """Quota and capabilities of a member at a time."""
+    rise, quota, able = member.get("rise"), member.get("quota", {}), set(member.get("capabilities", []))
+    if rise and times.parse(rise["from"]) <= at:
+        quota, able = rise.get("quota", quota), able | set(rise.get("capabilities", []))
+    return quota, able
+
+
+def grants_no_more(old, new, at):
+    """Refuses what new grants at the time and old does not."""
+    def require_public(condition, what):
+        require(condition, f"version {new.version} {what} within 72 hours")
+
+    for name, m in new.members.items():
+        if not in_force(m, at):
+            continue
+        before = old.members.get(name)
+        require_public(in_force(before, at), f"adds {name}")
+        require_public(keys_known(old, m, name, at), f"replaces a key of {name}")
+        (quota, able), (had_quota, had_able) = allows(m, at), allows(before, at)
+        require_public(able <= had_able, f"gives {name} a capability")
+        require_public(all(n <= had_quota.get(what, 0) for what, n in quota.items()), f"raises a quota of {name}")
+    for g in new.value.get("grants", []):
+        if runs(g, at) and in_force(new.members[g["member"]], at):
+            same = [h for h in old.value.get("grants", []) if runs(h, at) and in_force(old.members[h["member"]], at)
+                    and all(h[x] == g[x] for x in ("member", "class", "from")) and h["extra"] >= g["extra"]]
+            require_public(same, f"grants {g['member']} more")
+    for content in due(new, at):
+        content_known(due(old, at), content, require_public)
+        for keys in content.get("keys", []):
+            require_public(keys_known(old, keys, keys["member"], at), f"announces keys of {keys['member']}")
+    require_public("witness_policy" not in old.value or "witness_policy" in new.value, "drops the witness policy")
+
+
+def runs(grant, at):
+    return times.parse(grant["from"]) <= at < times.parse(grant["until"])
+
+
+def keys_known(roster, keys, name, at):
+    """Whether the roster has or announces each of these keys of the member."""
+    known = [roster.members[name]] if name in roster.members else []
+    known += [k for n in due(roster, at)[1:] for k in n.get("keys", []) if k["member"] == name]
+    return all(keys.get(what) is None or any(k.get(what) == keys[what] for k in known)
+               for what in ("identity", "log_key", "witness_key"))
+
+
+def content_known(known, content, require_public):
+    """Whether what the old version has or announces covers this content."""
+    for what in ("purposes", "auditors"):
+        have = {x for k in known for x in k.get(what, [])}
+        require_public(set(content.get(what, [])) <= have, f"adds to the {what}")
+    threshold = content.get("threshold")
+    require_public(threshold is None or any(threshold >= k["threshold"] for k in known if "threshold" in k), "lowers the threshold")
+    group = content.get("group_key")
+    require_public(group is None or any(k.get("group_key") == group for k in known), "replaces the group key")
+    if "witness_policy" not in known[0]:
+        return  # nobody relied on witnesses
+    wanted = content.get("witness_policy")
+    require_public(wanted is None or any(
+        all(wanted[x] >= k["witness_policy"][x] for x in ("holders", "outside")) for k in known if "witness_policy" in k),
+        "lowers the witness policy")
+    have = {w["key"] for k in known for w in k.get("witnesses", [])}
+    require_public({w["key"] for w in content.get("witnesses", [])} <= have, "adds an outside witness")

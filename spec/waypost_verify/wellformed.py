@@ -1,0 +1,129 @@
+"""What the fields of one roster must be together: "Well formed" in spec/roster.md."""
+
+import re
+import urllib.parse
+
+from . import note, times
+from .encoding import base64_bytes
+from .refused import require
+
+DAY = 86400
+
+
+def check(roster):
+    v = roster.value
+    begins, ends = times.parse(v["not_before"]), times.parse(v["not_after"])
+    require(begins < ends <= begins + 7 * DAY, "a roster is valid for at most seven days")
+    require((v["version"] == 1) == (not any(base64_bytes(v["previous"], "previous"))),
+            "version 1, and no other, has no previous roster")
+    require(v["revoked_before"] <= v["version"], "revoked_before lies above its own version")
+    members = v["members"]
+    require([m["role"] for m in members].count("hub") == 1, "there is exactly one hub")
+    for m in members:
+        require(m["protocol"]["min"] <= m["protocol"]["max"], f"the protocol range of {m['name']} is empty")
+        require(len(m["operator"].encode()) <= 200 and not any(c < " " or c == "\x7f" for c in m["operator"]),
+                f"the operator of {m['name']} is not one line")
+        gateway(m) if m["role"] == "gateway" else server(m)
+    holders(roster, begins)
+    witnesses(roster)
+    moments(roster, begins)
+    grants(roster)
+    unique(roster)
+
+
+def gateway(m):
+    require(re.fullmatch("[A-Z]{2}", m.get("jurisdiction", "")) and m["jurisdiction"] == m["name"],
+            "a gateway is named after its jurisdiction")
+    require(not m.keys() & {"url", "public", "removed", "witness_key", "index", "public_share"},
+            f"{m['name']} has a field that is not a gateway's")
+    require("participation" in m, f"{m['name']} does not say how it takes part")
+    rise = m.get("rise", {})
+    able, more = m.get("capabilities", []), rise.get("capabilities", [])
+    require(not set(able) & set(more), f"{m['name']} is given twice what it has")
+    require(m["participation"] != "inquiry_only" or "publish" not in able + more, f"{m['name']} cannot publish")
+    if rise:
+        now, then = m.get("quota", {}), rise.get("quota", m.get("quota", {}))
+        gains = [then.get(n, 0) - now.get(n, 0) for n in (now | then)]
+        require(all(g >= 0 for g in gains) and (more or any(gains)), f"the rise of {m['name']} raises nothing, or lowers")
+
+
+def server(m):
+    require(not m.keys() & {"jurisdiction", "participation", "capabilities", "quota", "rise"},
+            f"{m['name']} has a field of a gateway")
+    holder = m["role"] == "keyholder"
+    require(("index" in m) == ("public_share" in m) == holder and (holder or "witness_key" not in m),
+            "a key holder, and nobody else, has a share")
+    require(bare(m.get("url", "")) and bare(m.get("public", m["url"] + "0")) and m.get("public") != m["url"],
+            f"a URL of {m['name']} is not https://host:port")
+
+
+def bare(url):
+    return len(url) <= 300 and re.fullmatch(r"https://(\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+):[0-9]{1,5}", url) is not None
+
+
+def holders(roster, begins):
+    found = roster.holders()
+    require([h["index"] for h in found] == list(range(1, len(found) + 1)), "the shares are not numbered 1 to n")
+    require(1 <= roster.threshold <= len(found) <= 32, "the threshold is 1 to the number of key holders")
+    require(any("removed" not in h and times.parse(h.get("from", roster.not_before)) <= begins for h in found),
+            "no key holder is in force when the roster begins")
+
+
+def witnesses(roster):
+    v = roster.value
+    require(("witnesses" in v) == ("witness_policy" in v), "witnesses and witness policy come together")
+    for w in v.get("witnesses", []) + [w for a in v.get("announced", []) for w in a.get("witnesses", [])]:
+        witness_url(w["url"])
+    if wanted := v.get("witness_policy"):
+        inside = sum("witness_key" in h for h in roster.holders())
+        require(wanted["outside"] <= len(v["witnesses"]) and wanted["holders"] <= max(0, inside - 1),
+                "the witness policy asks for more than there are")
+
+
+def witness_url(url):
+    u = urllib.parse.urlsplit(url)
+    local = u.scheme == "http" and (u.hostname in ("localhost", "::1") or (u.hostname or "").startswith("127."))
+    require(len(url) <= 300 and u.hostname and (u.scheme == "https" or local) and "@" not in u.netloc
+            and "?" not in url and "#" not in url, "the URL of a witness is not https://host/...")
+
+
+def moments(roster, begins):
+    v = roster.value
+    named = [m.get("from") for m in v["members"]] + [m.get("rise", {}).get("from") for m in v["members"]]
+    named += [g[x] for g in v.get("grants", []) for x in ("from", "until")] + [a["from"] for a in v.get("announced", [])]
+    named = {n for n in named if n}
+    require(len(named) <= 64, "a roster changes by the clock at no more than 64 times")
+    require(all(times.parse(n) <= begins + 400 * DAY for n in named), "a time lies more than 400 days ahead")
+
+
+def grants(roster):
+    seen = {}
+    for g in roster.value.get("grants", []):
+        start, end = times.parse(g["from"]), times.parse(g["until"])
+        require(roster.members.get(g["member"], {}).get("role") == "gateway", "a grant is for a gateway")
+        require(start < end <= start + 92 * DAY, "a grant runs for at most 92 days")
+        others = seen.setdefault((g["member"], g["class"]), [])
+        require(all(end <= a or b <= start for a, b in others), f"two grants to {g['member']} overlap")
+        others.append((start, end))
+
+
+def unique(roster):
+    v, taken = roster.value, set()
+
+    def take(what, value):
+        require(value is None or (what, value) not in taken, f"a {what} is used twice")
+        taken.add((what, value))
+
+    for m in v["members"]:
+        take("name", m["name"].lower())
+        take("certificate key", m["cert_key"])
+        for n in ("url", "public"):
+            take("URL", m.get(n))
+        for n in ("identity", "log_key", "witness_key"):
+            take("key", roster.key(m["name"], n))
+    for w in v.get("witnesses", []):
+        key = note.parse_key(w["key"], note.COSIGNATURE)
+        take("witness", key.name)
+        take("key", key.public)
+    for key in roster.governance.keys:
+        take("key", key.public)
