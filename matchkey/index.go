@@ -8,23 +8,21 @@ import "github.com/waypost/waypost"
 // an absent SSN are derived under it, so that nobody else can compute them.
 // Index panics if it is shorter, for then decoys could be told from keys.
 func Index(p waypost.Person, secret []byte) [Slots]Slot {
-	r := newReader(Normalize(p), secret)
+	n := Normalize(p)
+	r := newReader(n, n.personal(secret))
 	base := r.base()
 	var out [Slots]Slot
 	for i, c := range r.name(base) {
 		out[i] = c.slot()
 	}
-	for i, c := range r.ssn(base, secret) {
+	for i, c := range r.ssn(base) {
 		out[NameSlots+i] = c.slot()
 	}
 	return out
 }
 
-func newReader(n Normal, secret []byte) *reader {
-	if len(secret) < secretSize {
-		panic("matchkey: the decoy secret must be 32 bytes")
-	}
-	return &reader{n: n, born: newDate(n.Born)}
+func newReader(n Normal, personal key) *reader {
+	return &reader{n: n, born: newDate(n.Born), personal: personal}
 }
 
 // base is the reading that is indexed: first given name, first surname.

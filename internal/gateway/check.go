@@ -22,6 +22,7 @@ type Counter struct {
 	Purpose  waypost.Purpose
 	Case     string           // the state's own reference for this application
 	Cites    waypost.TicketID // an earlier check that this one corrects or repeats, or zero
+	canary   bool             // the applicant is a synthetic person of another state
 }
 
 // How long a clerk waits. What comes later completes the check.
@@ -42,6 +43,7 @@ func (s *Server) Check(ctx context.Context, who Applicant, why Counter) (waypost
 	if err != nil {
 		return waypost.Answer{}, err
 	}
+	s.looks.note(why, s.Now())
 	s.watch.begin(q.ticket.ID)
 	defer s.watch.end(q.ticket.ID)
 

@@ -18,23 +18,23 @@ import (
 	"github.com/waypost/waypost/internal/store"
 )
 
-// Operators are the certificates that may use a gateway's counter door: the
-// SHA-256 of their public keys, and whose they are.
+// Operators are certificates that may use a gateway's counter door: the SHA-256
+// of their public keys, and whose they are.
 type Operators map[[32]byte]string
 
-// counterDoor is the door of a gateway towards its own state's counters and
-// loaders. It listens on an address of the state's own network.
+// counterDoor is the door of a gateway towards its own state's counters, loaders
+// and auditors. It listens on an address of the state's own network.
 type counterDoor struct {
-	server    *Server
-	operators Operators
+	server              *Server
+	operators, auditors Operators
 }
 
 type operatorKey struct{}
 
-// ServeCounter serves the Counter calls to the operators until the context
-// ends.
-func (s *Server) ServeCounter(ctx context.Context, listener net.Listener, cert tls.Certificate, operators Operators) error {
-	door := counterDoor{s, operators}
+// ServeCounter serves the Counter calls until the context ends: those of
+// auditors to the state's auditors, the others to its operators.
+func (s *Server) ServeCounter(ctx context.Context, listener net.Listener, cert tls.Certificate, operators, auditors Operators) error {
+	door := counterDoor{s, operators, auditors}
 	server := connect.NewServer(rpc.ErrorsToWire(s.Log), rpc.Observe(s.Metrics.Call), door.requireOperator)
 	waypostv1connect.RegisterCounterHandler(server, door)
 	config := &tls.Config{
@@ -74,9 +74,13 @@ func (d counterDoor) requireOperator(next connect.ServerFunc) connect.ServerFunc
 		if !ok || info.TLS() == nil {
 			return waypost.Errorf(waypost.Unauthenticated, "this port speaks TLS with client certificates only")
 		}
-		operator, ok := d.operators[pinOf(*info.TLS())]
+		known, what := d.operators, "operator"
+		if auditing[spec.Procedure] {
+			known, what = d.auditors, "auditor"
+		}
+		operator, ok := known[pinOf(*info.TLS())]
 		if !ok {
-			return waypost.Errorf(waypost.Unauthenticated, "this certificate does not belong to an operator of %s", d.server.config.State)
+			return waypost.Errorf(waypost.Unauthenticated, "this certificate does not belong to an %s of %s", what, d.server.config.State)
 		}
 		return next(context.WithValue(ctx, operatorKey{}, operator), spec, stream)
 	}
@@ -165,6 +169,7 @@ func (d counterDoor) Load(ctx context.Context, req *waypostv1.LoadRequest) (*way
 	if err != nil {
 		return nil, err
 	}
+	d.server.loader.Store(operatorOf(ctx))
 	res.Published = uint32(published)
 	for _, r := range rejected {
 		res.Rejected = append(res.Rejected, &waypostv1.Rejected{Index: uint32(index[r.Index]), Reason: r.Reason})

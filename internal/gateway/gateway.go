@@ -16,6 +16,8 @@
 //	applicant.go what may be said about a person, and how it travels
 //	people.go    a state system of its own, in SQLite
 //	counter.go   the door towards the state's own counters
+//	open.go      what its auditors are shown there
+//	canary.go    synthetic people that states look for
 package gateway
 
 import (
@@ -25,6 +27,7 @@ import (
 	"crypto/sha256"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -126,6 +129,8 @@ type Server struct {
 	watch       *watch
 	loading     *inFlight
 	recipients  sync.Map // member name -> *seal.PublicKey
+	looks       looks
+	loader      atomic.Value // string: the operator who loaded last
 }
 
 // New checks that state and roster agree. The gateway works once Run does.
@@ -160,7 +165,7 @@ func (s *Server) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var tasks sync.WaitGroup
-	for _, task := range []func(context.Context){s.keepKeys, s.deliver, s.collect, s.keepHouse, s.keepPromises} {
+	for _, task := range []func(context.Context){s.keepKeys, s.deliver, s.collect, s.keepHouse, s.keepPromises, s.keepCanaries} {
 		tasks.Go(func() { task(ctx) })
 	}
 	tasks.Wait()

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -58,7 +57,8 @@ func (s *Server) onNotice(ctx context.Context, m seal.Message) error {
 		return malformed(m)
 	}
 	said := sha256.Sum256(m.Statement)
-	body, err := journal.Body(journal.Field{Name: "soi", Value: string(asking)}, journal.Field{Name: "notice", Value: hex.EncodeToString(said[:])})
+	body, err := journal.Body(journal.Field{Name: "soi", Value: string(asking)}, journal.Field{Name: "notice", Value: hex.EncodeToString(said[:])},
+		s.subject(notice.Handle, m.Ticket))
 	if err != nil {
 		return err
 	}
@@ -93,9 +93,9 @@ func (s *Server) onFirstLeg(ctx context.Context, m seal.Message) error {
 	if err != nil {
 		return s.refuse(ctx, m, waypost.MessageFirstAnswer, &waypostv1.FirstAnswer{Reference: leg.Reference, Refused: err.Error()}, err)
 	}
-	state, kind, more := declined, "decline", []journal.Field{{Name: "leg", Value: "1"}}
+	state, kind, more := declined, "decline", []journal.Field{s.subject(row.handle, ticket.ID), {Name: "leg", Value: "1"}}
 	if goOn {
-		state, kind, more = continued, "continue", nil
+		state, kind, more = continued, "continue", more[:1]
 	}
 	answer, err := s.reply(ctx, m, waypost.MessageFirstAnswer, &waypostv1.FirstAnswer{Reference: leg.Reference, Continue: goOn})
 	if err != nil {
@@ -215,7 +215,7 @@ func (s *Server) onSecondLeg(ctx context.Context, m seal.Message) error {
 	}
 	row, ticket, who, err := s.examine(ctx, m, &leg)
 	if waypost.CodeOf(err) == waypost.Misuse {
-		return s.reportMisuse(ctx, m, ticket, &leg, err)
+		return s.reportMisuse(ctx, m, ticket, row, &leg, err)
 	}
 	var record waypost.Record
 	if err == nil {
@@ -225,7 +225,7 @@ func (s *Server) onSecondLeg(ctx context.Context, m seal.Message) error {
 		return s.refuse(ctx, m, waypost.MessageSecondAnswer, &waypostv1.SecondAnswer{Reference: leg.Reference, Refused: err.Error()}, err)
 	}
 	if record.Protected {
-		return s.withhold(ctx, m, ticket, leg.Reference)
+		return s.withhold(ctx, m, ticket, row, leg.Reference)
 	}
 	told := s.disclosure(ticket, row, who, record)
 	answer, err := s.reply(ctx, m, waypost.MessageSecondAnswer, &waypostv1.SecondAnswer{
@@ -246,7 +246,7 @@ func (s *Server) onSecondLeg(ctx context.Context, m seal.Message) error {
 			return false, err
 		}
 		return true, s.log(tx, ticket, kind, journal.Field{Name: "leg", Value: "2"}, journal.Field{Name: "outcome", Value: string(told.Outcome)},
-			journal.Field{Name: "policy", Value: s.Policy.Version()}, journal.Field{Name: "subject", Value: Subject(s.Secret, row.handle, ticket.ID)})
+			journal.Field{Name: "policy", Value: s.Policy.Version()}, s.subject(row.handle, ticket.ID))
 	}, answer)
 }
 
@@ -316,19 +316,9 @@ func (s *Server) disclosure(t waypost.SignedTicket, row noticeRow, who Applicant
 	})
 }
 
-// Subject is what an entry about one of a state's records says instead of naming
-// it. Who has the gateway's secret finds the entries about a record; nobody else
-// can tell that two entries are about one.
-func Subject(secret [32]byte, handle []byte, ticket waypost.TicketID) string {
-	m := hmac.New(sha256.New, derive(secret, "subjects"))
-	m.Write(handle)
-	m.Write(ticket[:])
-	return hex.EncodeToString(m.Sum(nil))
-}
-
 // withhold leaves a question about a protected person to the special unit. Who
 // asks cannot tell this from a state that is slow.
-func (s *Server) withhold(ctx context.Context, m seal.Message, t waypost.SignedTicket, reference []byte) error {
+func (s *Server) withhold(ctx context.Context, m seal.Message, t waypost.SignedTicket, row noticeRow, reference []byte) error {
 	s.Log.Warn("a question waits for the special unit", "ticket", t.ID, "asking", m.Sender)
 	return s.once(ctx, m, func(tx *store.Tx) (bool, error) {
 		changed, err := one(tx.Exec(`UPDATE notice SET state = $1, question = $2 WHERE ticket = $3 AND reference = $4 AND state = $5`,
@@ -336,13 +326,13 @@ func (s *Server) withhold(ctx context.Context, m seal.Message, t waypost.SignedT
 		if err != nil || !changed {
 			return false, err
 		}
-		return true, s.log(tx, t, "withheld")
+		return true, s.log(tx, t, "withheld", s.subject(row.handle, t.ID))
 	})
 }
 
 // reportMisuse logs a ticket that was for somebody else, refuses it and closes
 // the question.
-func (s *Server) reportMisuse(ctx context.Context, m seal.Message, t waypost.SignedTicket, leg *waypostv1.SecondLeg, cause error) error {
+func (s *Server) reportMisuse(ctx context.Context, m seal.Message, t waypost.SignedTicket, row noticeRow, leg *waypostv1.SecondLeg, cause error) error {
 	s.Log.Warn("misuse: a ticket was for another person than the one named", "asking", m.Sender, "ticket", t.ID)
 	answer, err := s.reply(ctx, m, waypost.MessageSecondAnswer, &waypostv1.SecondAnswer{Reference: leg.Reference, Refused: cause.Error()})
 	if err != nil {
@@ -354,7 +344,7 @@ func (s *Server) reportMisuse(ctx context.Context, m seal.Message, t waypost.Sig
 		if err != nil || !changed {
 			return false, err
 		}
-		return true, s.log(tx, t, "misuse")
+		return true, s.log(tx, t, "misuse", s.subject(row.handle, t.ID))
 	}, answer)
 }
 

@@ -34,6 +34,20 @@ func (p *People) Record(ctx context.Context, id string) (waypost.Record, error) 
 	return r, err
 }
 
+// Find returns the ids of the records with exactly these names, whatever their
+// case, and this date of birth. It reads the whole table: it is for auditors.
+func (p *People) Find(ctx context.Context, family, given string, born waypost.Date) (ids []string, err error) {
+	err = p.db.Read(ctx, func(tx *store.Tx) error {
+		ids = nil
+		return tx.Query(`SELECT id FROM person WHERE born = $1 AND lower(family) = lower($2) AND lower(given) = lower($3) ORDER BY id LIMIT 100`,
+			[]any{born.String(), family, given}, func(scan func(dest ...any) error) error {
+				ids = append(ids, "")
+				return scan(&ids[len(ids)-1])
+			})
+	})
+	return ids, err
+}
+
 // Put stores records, replacing those with the same id.
 func (p *People) Put(ctx context.Context, records []waypost.Record) error {
 	return p.db.Write(ctx, func(tx *store.Tx) error {

@@ -289,7 +289,7 @@ func (b *builder) holder(index int, o *toprf.Outcome) error {
 
 func (b *builder) gateway(state waypost.Jurisdiction) error {
 	folder := FolderOf(b.dir, string(state))
-	for _, file := range []string{"counter", filepath.Join(operatorsFolder, firstOperator)} {
+	for _, file := range []string{"counter", filepath.Join(operatorsFolder, firstOperator), filepath.Join(auditorsFolder, firstAuditor)} {
 		if _, err := certificate(folder, file, string(state)+" "+filepath.Base(file)); err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@
 //	keyring            a gateway's message keys
 //	counter.crt counter.key  a gateway's door for its own counters
 //	operators/NAME.crt  who may use that door, named after the file
+//	auditors/NAME.crt   who may have tickets opened and canaries planted there
 //	*.db               SQLite databases
 package install
 

@@ -361,7 +361,7 @@ func TestOperators(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	operators, err := f.operators()
+	operators, err := f.operators(operatorsFolder)
 	if err != nil || len(operators) != 2 {
 		t.Fatalf("%v, %v", operators, err)
 	}

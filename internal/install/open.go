@@ -333,7 +333,14 @@ func (r *Role) openGateway(ctx context.Context, listener net.Listener, now func(
 	if err != nil {
 		return err
 	}
-	operators, err := f.operators()
+	operators, err := f.operators(operatorsFolder)
+	if err != nil {
+		return err
+	}
+	if len(operators) == 0 {
+		return waypost.Errorf(waypost.NotFound, "%s holds no operator's certificate: nobody could use the counter door", f.path(operatorsFolder))
+	}
+	auditors, err := f.operators(auditorsFolder)
 	if err != nil {
 		return err
 	}
@@ -344,7 +351,7 @@ func (r *Role) openGateway(ctx context.Context, listener net.Listener, now func(
 		defer serving.Wait()
 		var counterErr error
 		serving.Go(func() {
-			counterErr = r.Gateway.ServeCounter(ctx, listener, counterCert, operators)
+			counterErr = r.Gateway.ServeCounter(ctx, listener, counterCert, operators, auditors)
 			stop()
 		})
 		err := r.Gateway.Run(ctx)
@@ -383,17 +390,16 @@ func (f *Folder) saveKeyring(ring *seal.Keyring) error {
 const (
 	operatorsFolder = "operators"
 	firstOperator   = "clerk-1"
+	auditorsFolder  = "auditors"
+	firstAuditor    = "auditor-1"
 )
 
-// operators are the certificates in operators/*.crt; each operator is named
+// operators are the certificates NAME.crt in a folder; each operator is named
 // after the file.
-func (f *Folder) operators() (gateway.Operators, error) {
-	files, err := filepath.Glob(f.path(filepath.Join(operatorsFolder, "*.crt")))
+func (f *Folder) operators(folder string) (gateway.Operators, error) {
+	files, err := filepath.Glob(f.path(filepath.Join(folder, "*.crt")))
 	if err != nil {
 		return nil, err
-	}
-	if len(files) == 0 {
-		return nil, waypost.Errorf(waypost.NotFound, "%s holds no operator's certificate: nobody could use the counter door", f.path(operatorsFolder))
 	}
 	operators := make(gateway.Operators, len(files))
 	for _, file := range files {
@@ -422,11 +428,21 @@ func (f *Folder) operators() (gateway.Operators, error) {
 // DialCounter returns a client of the counter door of the gateway in the
 // folder, as the operator that Create made, and the door's URL.
 func DialCounter(dir string) (waypostv1connect.CounterClient, string, error) {
+	return dialCounter(dir, filepath.Join(operatorsFolder, firstOperator))
+}
+
+// DialAuditor is DialCounter as the auditor that Create made: for the calls of
+// auditors, and no others.
+func DialAuditor(dir string) (waypostv1connect.CounterClient, string, error) {
+	return dialCounter(dir, filepath.Join(auditorsFolder, firstAuditor))
+}
+
+func dialCounter(dir, certificate string) (waypostv1connect.CounterClient, string, error) {
 	f := &Folder{Dir: dir}
 	if err := readJSON(f.path("config.json"), &f.Config); err != nil {
 		return nil, "", err
 	}
-	operator, err := loadCertificate(f.path(filepath.Join(operatorsFolder, firstOperator)))
+	operator, err := loadCertificate(f.path(certificate))
 	if err != nil {
 		return nil, "", err
 	}

@@ -786,6 +786,493 @@ func (x *StatusResponse) GetWaitingToSend() uint64 {
 	return 0
 }
 
+type OpenTicketRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ticket        string                 `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"` // 64 hex digits
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenTicketRequest) Reset() {
+	*x = OpenTicketRequest{}
+	mi := &file_waypost_v1_counter_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenTicketRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenTicketRequest) ProtoMessage() {}
+
+func (x *OpenTicketRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_counter_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenTicketRequest.ProtoReflect.Descriptor instead.
+func (*OpenTicketRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_counter_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *OpenTicketRequest) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
+// Opening is a check as the gateway made it.
+type Opening struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Ticket         []byte                 `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"`     // signed
+	Elements       []byte                 `protobuf:"bytes,2,opt,name=elements,proto3" json:"elements,omitempty"` // 32 bytes each, in the order of the ticket
+	Seed           []byte                 `protobuf:"bytes,3,opt,name=seed,proto3" json:"seed,omitempty"`         // 32 bytes: the order of the probes, and each blind
+	Applicant      *Applicant             `protobuf:"bytes,4,opt,name=applicant,proto3" json:"applicant,omitempty"`
+	Ssn5           string                 `protobuf:"bytes,5,opt,name=ssn5,proto3" json:"ssn5,omitempty"`
+	PersonalSecret []byte                 `protobuf:"bytes,6,opt,name=personal_secret,json=personalSecret,proto3" json:"personal_secret,omitempty"` // 32 bytes: what pads and decoys of part two were derived under
+	CaseReference  string                 `protobuf:"bytes,7,opt,name=case_reference,json=caseReference,proto3" json:"case_reference,omitempty"`
+	CaseSalt       []byte                 `protobuf:"bytes,8,opt,name=case_salt,json=caseSalt,proto3" json:"case_salt,omitempty"` // 32 bytes
+	Operator       string                 `protobuf:"bytes,9,opt,name=operator,proto3" json:"operator,omitempty"`                 // the state's own user id
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Opening) Reset() {
+	*x = Opening{}
+	mi := &file_waypost_v1_counter_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Opening) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Opening) ProtoMessage() {}
+
+func (x *Opening) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_counter_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Opening.ProtoReflect.Descriptor instead.
+func (*Opening) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_counter_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Opening) GetTicket() []byte {
+	if x != nil {
+		return x.Ticket
+	}
+	return nil
+}
+
+func (x *Opening) GetElements() []byte {
+	if x != nil {
+		return x.Elements
+	}
+	return nil
+}
+
+func (x *Opening) GetSeed() []byte {
+	if x != nil {
+		return x.Seed
+	}
+	return nil
+}
+
+func (x *Opening) GetApplicant() *Applicant {
+	if x != nil {
+		return x.Applicant
+	}
+	return nil
+}
+
+func (x *Opening) GetSsn5() string {
+	if x != nil {
+		return x.Ssn5
+	}
+	return ""
+}
+
+func (x *Opening) GetPersonalSecret() []byte {
+	if x != nil {
+		return x.PersonalSecret
+	}
+	return nil
+}
+
+func (x *Opening) GetCaseReference() string {
+	if x != nil {
+		return x.CaseReference
+	}
+	return ""
+}
+
+func (x *Opening) GetCaseSalt() []byte {
+	if x != nil {
+		return x.CaseSalt
+	}
+	return nil
+}
+
+func (x *Opening) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
+}
+
+// FindRecordsRequest names a record by its id, or a person by family name, given
+// name and date of birth.
+type FindRecordsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Person        *Applicant             `protobuf:"bytes,2,opt,name=person,proto3" json:"person,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindRecordsRequest) Reset() {
+	*x = FindRecordsRequest{}
+	mi := &file_waypost_v1_counter_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindRecordsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindRecordsRequest) ProtoMessage() {}
+
+func (x *FindRecordsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_counter_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindRecordsRequest.ProtoReflect.Descriptor instead.
+func (*FindRecordsRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_counter_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *FindRecordsRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *FindRecordsRequest) GetPerson() *Applicant {
+	if x != nil {
+		return x.Person
+	}
+	return nil
+}
+
+type FindRecordsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Records       []*RecordKey           `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindRecordsResponse) Reset() {
+	*x = FindRecordsResponse{}
+	mi := &file_waypost_v1_counter_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindRecordsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindRecordsResponse) ProtoMessage() {}
+
+func (x *FindRecordsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_counter_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindRecordsResponse.ProtoReflect.Descriptor instead.
+func (*FindRecordsResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_counter_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *FindRecordsResponse) GetRecords() []*RecordKey {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+type RecordKey struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"` // 32 bytes: with it the entries about this record are found
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordKey) Reset() {
+	*x = RecordKey{}
+	mi := &file_waypost_v1_counter_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordKey) ProtoMessage() {}
+
+func (x *RecordKey) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_counter_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordKey.ProtoReflect.Descriptor instead.
+func (*RecordKey) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_counter_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RecordKey) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RecordKey) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+type PlantCanaryRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Record        *Record                `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	LookedForBy   string                 `protobuf:"bytes,2,opt,name=looked_for_by,json=lookedForBy,proto3" json:"looked_for_by,omitempty"` // the state that is to look for it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlantCanaryRequest) Reset() {
+	*x = PlantCanaryRequest{}
+	mi := &file_waypost_v1_counter_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlantCanaryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlantCanaryRequest) ProtoMessage() {}
+
+func (x *PlantCanaryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_counter_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlantCanaryRequest.ProtoReflect.Descriptor instead.
+func (*PlantCanaryRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_counter_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *PlantCanaryRequest) GetRecord() *Record {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+func (x *PlantCanaryRequest) GetLookedForBy() string {
+	if x != nil {
+		return x.LookedForBy
+	}
+	return ""
+}
+
+type PlantCanaryResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlantCanaryResponse) Reset() {
+	*x = PlantCanaryResponse{}
+	mi := &file_waypost_v1_counter_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlantCanaryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlantCanaryResponse) ProtoMessage() {}
+
+func (x *PlantCanaryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_counter_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlantCanaryResponse.ProtoReflect.Descriptor instead.
+func (*PlantCanaryResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_counter_proto_rawDescGZIP(), []int{18}
+}
+
+type AddCanaryRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"` // the state that has planted it
+	Applicant     *Applicant             `protobuf:"bytes,2,opt,name=applicant,proto3" json:"applicant,omitempty"`
+	Ssn5          string                 `protobuf:"bytes,3,opt,name=ssn5,proto3" json:"ssn5,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddCanaryRequest) Reset() {
+	*x = AddCanaryRequest{}
+	mi := &file_waypost_v1_counter_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddCanaryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddCanaryRequest) ProtoMessage() {}
+
+func (x *AddCanaryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_counter_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddCanaryRequest.ProtoReflect.Descriptor instead.
+func (*AddCanaryRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_counter_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *AddCanaryRequest) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *AddCanaryRequest) GetApplicant() *Applicant {
+	if x != nil {
+		return x.Applicant
+	}
+	return nil
+}
+
+func (x *AddCanaryRequest) GetSsn5() string {
+	if x != nil {
+		return x.Ssn5
+	}
+	return ""
+}
+
+type AddCanaryResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddCanaryResponse) Reset() {
+	*x = AddCanaryResponse{}
+	mi := &file_waypost_v1_counter_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddCanaryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddCanaryResponse) ProtoMessage() {}
+
+func (x *AddCanaryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_counter_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddCanaryResponse.ProtoReflect.Descriptor instead.
+func (*AddCanaryResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_counter_proto_rawDescGZIP(), []int{20}
+}
+
 var File_waypost_v1_counter_proto protoreflect.FileDescriptor
 
 const file_waypost_v1_counter_proto_rawDesc = "" +
@@ -850,12 +1337,46 @@ const file_waypost_v1_counter_proto_rawDesc = "" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12\x18\n" +
 	"\arecords\x18\x02 \x01(\x04R\arecords\x12\x1c\n" +
 	"\tpublished\x18\x03 \x01(\x04R\tpublished\x12&\n" +
-	"\x0fwaiting_to_send\x18\x04 \x01(\x04R\rwaitingToSend2\x83\x02\n" +
+	"\x0fwaiting_to_send\x18\x04 \x01(\x04R\rwaitingToSend\"+\n" +
+	"\x11OpenTicketRequest\x12\x16\n" +
+	"\x06ticket\x18\x01 \x01(\tR\x06ticket\"\xa3\x02\n" +
+	"\aOpening\x12\x16\n" +
+	"\x06ticket\x18\x01 \x01(\fR\x06ticket\x12\x1a\n" +
+	"\belements\x18\x02 \x01(\fR\belements\x12\x12\n" +
+	"\x04seed\x18\x03 \x01(\fR\x04seed\x123\n" +
+	"\tapplicant\x18\x04 \x01(\v2\x15.waypost.v1.ApplicantR\tapplicant\x12\x12\n" +
+	"\x04ssn5\x18\x05 \x01(\tR\x04ssn5\x12'\n" +
+	"\x0fpersonal_secret\x18\x06 \x01(\fR\x0epersonalSecret\x12%\n" +
+	"\x0ecase_reference\x18\a \x01(\tR\rcaseReference\x12\x1b\n" +
+	"\tcase_salt\x18\b \x01(\fR\bcaseSalt\x12\x1a\n" +
+	"\boperator\x18\t \x01(\tR\boperator\"S\n" +
+	"\x12FindRecordsRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
+	"\x06person\x18\x02 \x01(\v2\x15.waypost.v1.ApplicantR\x06person\"F\n" +
+	"\x13FindRecordsResponse\x12/\n" +
+	"\arecords\x18\x01 \x03(\v2\x15.waypost.v1.RecordKeyR\arecords\"-\n" +
+	"\tRecordKey\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\"d\n" +
+	"\x12PlantCanaryRequest\x12*\n" +
+	"\x06record\x18\x01 \x01(\v2\x12.waypost.v1.RecordR\x06record\x12\"\n" +
+	"\rlooked_for_by\x18\x02 \x01(\tR\vlookedForBy\"\x15\n" +
+	"\x13PlantCanaryResponse\"q\n" +
+	"\x10AddCanaryRequest\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\tR\x05owner\x123\n" +
+	"\tapplicant\x18\x02 \x01(\v2\x15.waypost.v1.ApplicantR\tapplicant\x12\x12\n" +
+	"\x04ssn5\x18\x03 \x01(\tR\x04ssn5\"\x13\n" +
+	"\x11AddCanaryResponse2\xaf\x04\n" +
 	"\aCounter\x12:\n" +
 	"\x05Check\x12\x18.waypost.v1.CheckRequest\x1a\x17.waypost.v1.CheckAnswer\x12@\n" +
 	"\bGetCheck\x12\x1b.waypost.v1.GetCheckRequest\x1a\x17.waypost.v1.CheckAnswer\x129\n" +
 	"\x04Load\x12\x17.waypost.v1.LoadRequest\x1a\x18.waypost.v1.LoadResponse\x12?\n" +
-	"\x06Status\x12\x19.waypost.v1.StatusRequest\x1a\x1a.waypost.v1.StatusResponseB5Z3github.com/waypost/waypost/api/waypost/v1;waypostv1b\x06proto3"
+	"\x06Status\x12\x19.waypost.v1.StatusRequest\x1a\x1a.waypost.v1.StatusResponse\x12@\n" +
+	"\n" +
+	"OpenTicket\x12\x1d.waypost.v1.OpenTicketRequest\x1a\x13.waypost.v1.Opening\x12N\n" +
+	"\vFindRecords\x12\x1e.waypost.v1.FindRecordsRequest\x1a\x1f.waypost.v1.FindRecordsResponse\x12N\n" +
+	"\vPlantCanary\x12\x1e.waypost.v1.PlantCanaryRequest\x1a\x1f.waypost.v1.PlantCanaryResponse\x12H\n" +
+	"\tAddCanary\x12\x1c.waypost.v1.AddCanaryRequest\x1a\x1d.waypost.v1.AddCanaryResponseB5Z3github.com/waypost/waypost/api/waypost/v1;waypostv1b\x06proto3"
 
 var (
 	file_waypost_v1_counter_proto_rawDescOnce sync.Once
@@ -869,43 +1390,65 @@ func file_waypost_v1_counter_proto_rawDescGZIP() []byte {
 	return file_waypost_v1_counter_proto_rawDescData
 }
 
-var file_waypost_v1_counter_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_waypost_v1_counter_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_waypost_v1_counter_proto_goTypes = []any{
-	(*CheckRequest)(nil),    // 0: waypost.v1.CheckRequest
-	(*GetCheckRequest)(nil), // 1: waypost.v1.GetCheckRequest
-	(*CheckAnswer)(nil),     // 2: waypost.v1.CheckAnswer
-	(*CandidateAnswer)(nil), // 3: waypost.v1.CandidateAnswer
-	(*OwnRecord)(nil),       // 4: waypost.v1.OwnRecord
-	(*Coverage)(nil),        // 5: waypost.v1.Coverage
-	(*LoadRequest)(nil),     // 6: waypost.v1.LoadRequest
-	(*Record)(nil),          // 7: waypost.v1.Record
-	(*LoadResponse)(nil),    // 8: waypost.v1.LoadResponse
-	(*Rejected)(nil),        // 9: waypost.v1.Rejected
-	(*StatusRequest)(nil),   // 10: waypost.v1.StatusRequest
-	(*StatusResponse)(nil),  // 11: waypost.v1.StatusResponse
-	(*Applicant)(nil),       // 12: waypost.v1.Applicant
+	(*CheckRequest)(nil),        // 0: waypost.v1.CheckRequest
+	(*GetCheckRequest)(nil),     // 1: waypost.v1.GetCheckRequest
+	(*CheckAnswer)(nil),         // 2: waypost.v1.CheckAnswer
+	(*CandidateAnswer)(nil),     // 3: waypost.v1.CandidateAnswer
+	(*OwnRecord)(nil),           // 4: waypost.v1.OwnRecord
+	(*Coverage)(nil),            // 5: waypost.v1.Coverage
+	(*LoadRequest)(nil),         // 6: waypost.v1.LoadRequest
+	(*Record)(nil),              // 7: waypost.v1.Record
+	(*LoadResponse)(nil),        // 8: waypost.v1.LoadResponse
+	(*Rejected)(nil),            // 9: waypost.v1.Rejected
+	(*StatusRequest)(nil),       // 10: waypost.v1.StatusRequest
+	(*StatusResponse)(nil),      // 11: waypost.v1.StatusResponse
+	(*OpenTicketRequest)(nil),   // 12: waypost.v1.OpenTicketRequest
+	(*Opening)(nil),             // 13: waypost.v1.Opening
+	(*FindRecordsRequest)(nil),  // 14: waypost.v1.FindRecordsRequest
+	(*FindRecordsResponse)(nil), // 15: waypost.v1.FindRecordsResponse
+	(*RecordKey)(nil),           // 16: waypost.v1.RecordKey
+	(*PlantCanaryRequest)(nil),  // 17: waypost.v1.PlantCanaryRequest
+	(*PlantCanaryResponse)(nil), // 18: waypost.v1.PlantCanaryResponse
+	(*AddCanaryRequest)(nil),    // 19: waypost.v1.AddCanaryRequest
+	(*AddCanaryResponse)(nil),   // 20: waypost.v1.AddCanaryResponse
+	(*Applicant)(nil),           // 21: waypost.v1.Applicant
 }
 var file_waypost_v1_counter_proto_depIdxs = []int32{
-	12, // 0: waypost.v1.CheckRequest.applicant:type_name -> waypost.v1.Applicant
+	21, // 0: waypost.v1.CheckRequest.applicant:type_name -> waypost.v1.Applicant
 	3,  // 1: waypost.v1.CheckAnswer.candidates:type_name -> waypost.v1.CandidateAnswer
 	5,  // 2: waypost.v1.CheckAnswer.coverage:type_name -> waypost.v1.Coverage
 	4,  // 3: waypost.v1.CheckAnswer.own_records:type_name -> waypost.v1.OwnRecord
 	7,  // 4: waypost.v1.LoadRequest.records:type_name -> waypost.v1.Record
-	12, // 5: waypost.v1.Record.person:type_name -> waypost.v1.Applicant
+	21, // 5: waypost.v1.Record.person:type_name -> waypost.v1.Applicant
 	9,  // 6: waypost.v1.LoadResponse.rejected:type_name -> waypost.v1.Rejected
-	0,  // 7: waypost.v1.Counter.Check:input_type -> waypost.v1.CheckRequest
-	1,  // 8: waypost.v1.Counter.GetCheck:input_type -> waypost.v1.GetCheckRequest
-	6,  // 9: waypost.v1.Counter.Load:input_type -> waypost.v1.LoadRequest
-	10, // 10: waypost.v1.Counter.Status:input_type -> waypost.v1.StatusRequest
-	2,  // 11: waypost.v1.Counter.Check:output_type -> waypost.v1.CheckAnswer
-	2,  // 12: waypost.v1.Counter.GetCheck:output_type -> waypost.v1.CheckAnswer
-	8,  // 13: waypost.v1.Counter.Load:output_type -> waypost.v1.LoadResponse
-	11, // 14: waypost.v1.Counter.Status:output_type -> waypost.v1.StatusResponse
-	11, // [11:15] is the sub-list for method output_type
-	7,  // [7:11] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	21, // 7: waypost.v1.Opening.applicant:type_name -> waypost.v1.Applicant
+	21, // 8: waypost.v1.FindRecordsRequest.person:type_name -> waypost.v1.Applicant
+	16, // 9: waypost.v1.FindRecordsResponse.records:type_name -> waypost.v1.RecordKey
+	7,  // 10: waypost.v1.PlantCanaryRequest.record:type_name -> waypost.v1.Record
+	21, // 11: waypost.v1.AddCanaryRequest.applicant:type_name -> waypost.v1.Applicant
+	0,  // 12: waypost.v1.Counter.Check:input_type -> waypost.v1.CheckRequest
+	1,  // 13: waypost.v1.Counter.GetCheck:input_type -> waypost.v1.GetCheckRequest
+	6,  // 14: waypost.v1.Counter.Load:input_type -> waypost.v1.LoadRequest
+	10, // 15: waypost.v1.Counter.Status:input_type -> waypost.v1.StatusRequest
+	12, // 16: waypost.v1.Counter.OpenTicket:input_type -> waypost.v1.OpenTicketRequest
+	14, // 17: waypost.v1.Counter.FindRecords:input_type -> waypost.v1.FindRecordsRequest
+	17, // 18: waypost.v1.Counter.PlantCanary:input_type -> waypost.v1.PlantCanaryRequest
+	19, // 19: waypost.v1.Counter.AddCanary:input_type -> waypost.v1.AddCanaryRequest
+	2,  // 20: waypost.v1.Counter.Check:output_type -> waypost.v1.CheckAnswer
+	2,  // 21: waypost.v1.Counter.GetCheck:output_type -> waypost.v1.CheckAnswer
+	8,  // 22: waypost.v1.Counter.Load:output_type -> waypost.v1.LoadResponse
+	11, // 23: waypost.v1.Counter.Status:output_type -> waypost.v1.StatusResponse
+	13, // 24: waypost.v1.Counter.OpenTicket:output_type -> waypost.v1.Opening
+	15, // 25: waypost.v1.Counter.FindRecords:output_type -> waypost.v1.FindRecordsResponse
+	18, // 26: waypost.v1.Counter.PlantCanary:output_type -> waypost.v1.PlantCanaryResponse
+	20, // 27: waypost.v1.Counter.AddCanary:output_type -> waypost.v1.AddCanaryResponse
+	20, // [20:28] is the sub-list for method output_type
+	12, // [12:20] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_waypost_v1_counter_proto_init() }
@@ -920,7 +1463,7 @@ func file_waypost_v1_counter_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_waypost_v1_counter_proto_rawDesc), len(file_waypost_v1_counter_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -35,6 +35,14 @@ const (
 	CounterLoadProcedure = "/waypost.v1.Counter/Load"
 	// CounterStatusProcedure is the procedure name of the Counter's Status RPC.
 	CounterStatusProcedure = "/waypost.v1.Counter/Status"
+	// CounterOpenTicketProcedure is the procedure name of the Counter's OpenTicket RPC.
+	CounterOpenTicketProcedure = "/waypost.v1.Counter/OpenTicket"
+	// CounterFindRecordsProcedure is the procedure name of the Counter's FindRecords RPC.
+	CounterFindRecordsProcedure = "/waypost.v1.Counter/FindRecords"
+	// CounterPlantCanaryProcedure is the procedure name of the Counter's PlantCanary RPC.
+	CounterPlantCanaryProcedure = "/waypost.v1.Counter/PlantCanary"
+	// CounterAddCanaryProcedure is the procedure name of the Counter's AddCanary RPC.
+	CounterAddCanaryProcedure = "/waypost.v1.Counter/AddCanary"
 )
 
 var (
@@ -66,6 +74,34 @@ var (
 			Procedure:  CounterStatusProcedure,
 		}
 	})
+	counterOpenTicketSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_counter_proto.Services().ByName("Counter").Methods().ByName("OpenTicket"),
+			Procedure:  CounterOpenTicketProcedure,
+		}
+	})
+	counterFindRecordsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_counter_proto.Services().ByName("Counter").Methods().ByName("FindRecords"),
+			Procedure:  CounterFindRecordsProcedure,
+		}
+	})
+	counterPlantCanarySpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_counter_proto.Services().ByName("Counter").Methods().ByName("PlantCanary"),
+			Procedure:  CounterPlantCanaryProcedure,
+		}
+	})
+	counterAddCanarySpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_counter_proto.Services().ByName("Counter").Methods().ByName("AddCanary"),
+			Procedure:  CounterAddCanaryProcedure,
+		}
+	})
 )
 
 // CounterClient is a client for the waypost.v1.Counter service.
@@ -78,6 +114,14 @@ type CounterClient interface {
 	Load(context.Context, *v1.LoadRequest) (*v1.LoadResponse, error)
 	// Status says what this gateway is and how it stands.
 	Status(context.Context, *v1.StatusRequest) (*v1.StatusResponse, error)
+	// OpenTicket shows for whom and why one ticket of this state was.
+	OpenTicket(context.Context, *v1.OpenTicketRequest) (*v1.Opening, error)
+	// FindRecords returns what finds the ledger's entries about a record.
+	FindRecords(context.Context, *v1.FindRecordsRequest) (*v1.FindRecordsResponse, error)
+	// PlantCanary publishes a synthetic person, whom another state looks for.
+	PlantCanary(context.Context, *v1.PlantCanaryRequest) (*v1.PlantCanaryResponse, error)
+	// AddCanary has this state look for a synthetic person of another state.
+	AddCanary(context.Context, *v1.AddCanaryRequest) (*v1.AddCanaryResponse, error)
 }
 
 // NewCounterClient constructs a client for the waypost.v1.Counter service. Multiple service clients
@@ -96,6 +140,14 @@ type CounterHandler interface {
 	Load(context.Context, *v1.LoadRequest) (*v1.LoadResponse, error)
 	// Status says what this gateway is and how it stands.
 	Status(context.Context, *v1.StatusRequest) (*v1.StatusResponse, error)
+	// OpenTicket shows for whom and why one ticket of this state was.
+	OpenTicket(context.Context, *v1.OpenTicketRequest) (*v1.Opening, error)
+	// FindRecords returns what finds the ledger's entries about a record.
+	FindRecords(context.Context, *v1.FindRecordsRequest) (*v1.FindRecordsResponse, error)
+	// PlantCanary publishes a synthetic person, whom another state looks for.
+	PlantCanary(context.Context, *v1.PlantCanaryRequest) (*v1.PlantCanaryResponse, error)
+	// AddCanary has this state look for a synthetic person of another state.
+	AddCanary(context.Context, *v1.AddCanaryRequest) (*v1.AddCanaryResponse, error)
 }
 
 // RegisterCounterHandler registers svc as the waypost.v1.Counter implementation on server.
@@ -106,6 +158,10 @@ func RegisterCounterHandler(server *connect.Server, svc CounterHandler) {
 		connect.Method{Spec: counterGetCheckSpec(), Handler: adapter.getCheck},
 		connect.Method{Spec: counterLoadSpec(), Handler: adapter.load},
 		connect.Method{Spec: counterStatusSpec(), Handler: adapter.status},
+		connect.Method{Spec: counterOpenTicketSpec(), Handler: adapter.openTicket},
+		connect.Method{Spec: counterFindRecordsSpec(), Handler: adapter.findRecords},
+		connect.Method{Spec: counterPlantCanarySpec(), Handler: adapter.plantCanary},
+		connect.Method{Spec: counterAddCanarySpec(), Handler: adapter.addCanary},
 	)
 }
 
@@ -126,6 +182,22 @@ func (UnimplementedCounterHandler) Load(context.Context, *v1.LoadRequest) (*v1.L
 
 func (UnimplementedCounterHandler) Status(context.Context, *v1.StatusRequest) (*v1.StatusResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Counter.Status is not implemented")
+}
+
+func (UnimplementedCounterHandler) OpenTicket(context.Context, *v1.OpenTicketRequest) (*v1.Opening, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Counter.OpenTicket is not implemented")
+}
+
+func (UnimplementedCounterHandler) FindRecords(context.Context, *v1.FindRecordsRequest) (*v1.FindRecordsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Counter.FindRecords is not implemented")
+}
+
+func (UnimplementedCounterHandler) PlantCanary(context.Context, *v1.PlantCanaryRequest) (*v1.PlantCanaryResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Counter.PlantCanary is not implemented")
+}
+
+func (UnimplementedCounterHandler) AddCanary(context.Context, *v1.AddCanaryRequest) (*v1.AddCanaryResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Counter.AddCanary is not implemented")
 }
 
 type counterClient struct {
@@ -159,6 +231,38 @@ func (c *counterClient) Load(ctx context.Context, req *v1.LoadRequest) (*v1.Load
 func (c *counterClient) Status(ctx context.Context, req *v1.StatusRequest) (*v1.StatusResponse, error) {
 	var res v1.StatusResponse
 	if err := c.client.CallUnary(ctx, counterStatusSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *counterClient) OpenTicket(ctx context.Context, req *v1.OpenTicketRequest) (*v1.Opening, error) {
+	var res v1.Opening
+	if err := c.client.CallUnary(ctx, counterOpenTicketSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *counterClient) FindRecords(ctx context.Context, req *v1.FindRecordsRequest) (*v1.FindRecordsResponse, error) {
+	var res v1.FindRecordsResponse
+	if err := c.client.CallUnary(ctx, counterFindRecordsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *counterClient) PlantCanary(ctx context.Context, req *v1.PlantCanaryRequest) (*v1.PlantCanaryResponse, error) {
+	var res v1.PlantCanaryResponse
+	if err := c.client.CallUnary(ctx, counterPlantCanarySpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *counterClient) AddCanary(ctx context.Context, req *v1.AddCanaryRequest) (*v1.AddCanaryResponse, error) {
+	var res v1.AddCanaryResponse
+	if err := c.client.CallUnary(ctx, counterAddCanarySpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -208,6 +312,54 @@ func (h counterHandler) status(ctx context.Context, _ connect.Spec, stream conne
 		return err
 	}
 	res, err := h.svc.Status(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h counterHandler) openTicket(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.OpenTicketRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.OpenTicket(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h counterHandler) findRecords(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.FindRecordsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.FindRecords(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h counterHandler) plantCanary(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.PlantCanaryRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.PlantCanary(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h counterHandler) addCanary(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.AddCanaryRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.AddCanary(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -111,3 +111,24 @@ CREATE TABLE outbox (
     at     BIGINT NOT NULL
 ) /* sqlite: STRICT */;
 CREATE INDEX outbox_at ON outbox (at);
+
+-- A synthetic person of this state, and which state looks for it.
+CREATE TABLE planted (
+    id    TEXT   NOT NULL PRIMARY KEY,
+    state TEXT   NOT NULL,
+    at    BIGINT NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+
+-- A synthetic person of another state, for whom this state looks now and then by
+-- an ordinary check. ticket is the check that is under way, else empty; misses
+-- counts those that did not find it since it was found; due is when to look at
+-- it again.
+CREATE TABLE canary (
+    id        BYTEA   NOT NULL PRIMARY KEY,
+    owner     TEXT    NOT NULL,
+    applicant BYTEA   NOT NULL,
+    ticket    BYTEA   NOT NULL,
+    misses    INTEGER NOT NULL,
+    due       BIGINT  NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX canary_due ON canary (due);

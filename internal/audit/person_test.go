@@ -1,0 +1,214 @@
+package audit
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
+	"github.com/waypost/waypost/internal/cluster"
+	"github.com/waypost/waypost/internal/gateway"
+	"github.com/waypost/waypost/internal/install"
+)
+
+// real is an exchange of real roles on this machine.
+type real struct {
+	*cluster.Cluster
+	t   *testing.T
+	dir string
+}
+
+func openReal(t *testing.T) real {
+	dir := t.TempDir()
+	c, err := cluster.Open(t.Context(), cluster.Config{Dir: dir, States: []waypost.Jurisdiction{"AZ", "CA", "NV"}, Holders: 3, Threshold: 2,
+		Log: slog.New(slog.DiscardHandler)})
+	must(t, err)
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return real{c, t, dir}
+}
+
+func (r real) folder(state waypost.Jurisdiction) string {
+	return install.FolderOf(r.dir, string(state))
+}
+
+// auditor is a client of the state's door.
+func (r real) auditor(state waypost.Jurisdiction) waypostv1connect.CounterClient {
+	client, _, err := install.DialAuditor(r.folder(state))
+	must(r.t, err)
+	return client
+}
+
+func (r real) load(state waypost.Jurisdiction, people ...waypost.Person) {
+	var records []waypost.Record
+	for i, p := range people {
+		records = append(records, waypost.Record{ID: fmt.Sprintf("%s-%s-%d", state, p.Family, i), Person: p, CardNumber: "K1", Kind: waypost.Licence, Status: waypost.Valid})
+	}
+	_, rejected, err := r.Gateway(state).Load(r.t.Context(), "loader", records)
+	if err != nil || len(rejected) > 0 {
+		r.t.Fatal(rejected, err)
+	}
+}
+
+var atCounter = gateway.Counter{Operator: "clerk-1", Class: waypost.Attended, Purpose: waypost.IssueRealID, Case: "CASE-1"}
+
+func (r real) check(state waypost.Jurisdiction, p waypost.Person) waypost.Answer {
+	a, err := r.Gateway(state).Check(r.t.Context(), gateway.Applicant{Person: p}, atCounter)
+	must(r.t, err)
+	return a
+}
+
+func (r real) publish() { must(r.t, r.Publish(r.t.Context())) }
+
+var (
+	desmond = waypost.Person{Family: "Achterberg", Given: "Desmond", Born: waypost.Date{Year: 1984, Month: 3, Day: 17}, Sex: "M", SSN5: "52096"}
+	ottilie = waypost.Person{Family: "Quillfeather", Given: "Ottilie", Born: waypost.Date{Year: 1971, Month: 8, Day: 2}, Sex: "F", SSN5: "31841"}
+	barnaby = waypost.Person{Family: "Vanterpool", Given: "Barnaby", Born: waypost.Date{Year: 1990, Month: 11, Day: 23}, Sex: "M"}
+)
+
+// TestPerson: a person is told every look at their records and nobody else's,
+// each with a proof that others can verify.
+func TestPerson(t *testing.T) {
+	r := openReal(t)
+	r.load("CA", desmond, ottilie)
+	first := r.check("AZ", desmond)
+	second := r.check("NV", desmond)
+	r.check("AZ", ottilie)
+	// Another surname: found by the SSN, compared in clear.
+	renamed := desmond
+	renamed.Family = "Featherstonehaugh"
+	third := r.check("NV", renamed)
+	r.publish()
+
+	o, err := FromGateway(r.folder("CA"))
+	must(t, err)
+	res, err := r.auditor("CA").FindRecords(t.Context(), &waypostv1.FindRecordsRequest{
+		Person: &waypostv1.Applicant{Family: "ACHTERBERG", Given: "desmond", Born: "1984-03-17"}})
+	must(t, err)
+	if len(res.Records) != 1 {
+		t.Fatalf("%d records", len(res.Records))
+	}
+	key := RecordKey{res.Records[0].Id, [32]byte(res.Records[0].Key)}
+	found, proofs, err := Person(ctx, o, []RecordKey{key})
+	must(t, err)
+	var got []string
+	entries := 0
+	for _, l := range found.Looks {
+		got = append(got, l.Asked+" "+l.Ticket[:16]+" "+l.Purpose+" "+l.Ended)
+		entries += len(l.Entries)
+		if l.Record != key.ID || l.Outcome == "" || l.Policy == "" || l.Class != "attended" || len(l.Entries) != 3 || l.Entries[0].Kind != "notified" {
+			t.Errorf("%+v", l)
+		}
+	}
+	want := []string{
+		"AZ " + first.Ticket.String() + " issue_real_id was told: match",
+		"NV " + second.Ticket.String() + " issue_real_id was told: match",
+		"NV " + third.Ticket.String() + " issue_real_id was told: match",
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) || len(proofs) != entries {
+		t.Errorf("%d proofs of %d entries:\n%s\nwant\n%s", len(proofs), entries, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	for _, p := range proofs {
+		if member, _, _, err := VerifyProof(o.Rosters, p); err != nil || member != "CA" {
+			t.Errorf("%s: %v", member, err)
+		}
+	}
+	var text strings.Builder
+	must(t, found.WriteText(&text))
+	if !strings.Contains(text.String(), "3 looks") {
+		t.Error(text.String())
+	}
+	// The key of one record says nothing about another.
+	other, err := r.auditor("CA").FindRecords(t.Context(), &waypostv1.FindRecordsRequest{Id: "CA-Quillfeather-1"})
+	must(t, err)
+	if found, _, err := Person(ctx, o, []RecordKey{{other.Records[0].Id, [32]byte(other.Records[0].Key)}}); err != nil || len(found.Looks) != 1 {
+		t.Errorf("%+v, %v", found, err)
+	}
+	// Who is not entitled reads nothing.
+	stranger, err := age.GenerateHybridIdentity()
+	must(t, err)
+	o.Identities = []age.Identity{stranger}
+	if found, proofs, err := Person(ctx, o, []RecordKey{key}); err != nil || len(found.Looks) != 0 || len(proofs) != 0 || found.Closed != found.Size {
+		t.Errorf("a stranger: %+v, %v", found, err)
+	}
+	r.doors(t, first.TicketHex)
+}
+
+// doors: auditors cannot work at the counter, nor clerks open tickets; and what
+// an auditor was shown stands in the ledger.
+func (r real) doors(t *testing.T, ticket string) {
+	clerk, _, err := install.DialCounter(r.folder("AZ"))
+	must(t, err)
+	auditor := r.auditor("AZ")
+	for what, call := range map[string]func() error{
+		"a clerk opens a ticket": func() error {
+			_, err := clerk.OpenTicket(ctx, &waypostv1.OpenTicketRequest{Ticket: ticket})
+			return err
+		},
+		"a clerk finds records": func() error {
+			_, err := clerk.FindRecords(ctx, &waypostv1.FindRecordsRequest{Id: "AZ-1"})
+			return err
+		},
+		"a clerk plants": func() error {
+			_, err := clerk.PlantCanary(ctx, &waypostv1.PlantCanaryRequest{})
+			return err
+		},
+		"a clerk adds": func() error {
+			_, err := clerk.AddCanary(ctx, &waypostv1.AddCanaryRequest{})
+			return err
+		},
+		"an auditor checks": func() error {
+			_, err := auditor.Check(ctx, gateway.CheckToProto(gateway.Applicant{Person: desmond}, waypost.Renew, "1"))
+			return err
+		},
+		"an auditor sees a check": func() error {
+			_, err := auditor.GetCheck(ctx, &waypostv1.GetCheckRequest{Ticket: ticket})
+			return err
+		},
+		"an auditor loads": func() error {
+			_, err := auditor.Load(ctx, &waypostv1.LoadRequest{})
+			return err
+		},
+	} {
+		if code := waypost.CodeOf(call()); code != waypost.Unauthenticated {
+			t.Errorf("%s: %q", what, code)
+		}
+	}
+	if _, err := auditor.FindRecords(ctx, &waypostv1.FindRecordsRequest{Id: "AZ-nobody"}); waypost.CodeOf(err) != waypost.NotFound {
+		t.Error(err)
+	}
+	opening, err := auditor.OpenTicket(ctx, &waypostv1.OpenTicketRequest{Ticket: ticket})
+	if err != nil || opening.CaseReference != "CASE-1" {
+		t.Errorf("%+v, %v", opening, err)
+	}
+	r.publish()
+	o, err := FromDir(r.dir)
+	must(t, err)
+	rep, err := Reconcile(ctx, o)
+	if err != nil || len(rep.Findings) != 0 || rep.Counters["opened"] != 4 {
+		t.Errorf("%+v, %v", rep, err)
+	}
+	logs, err := Verify(ctx, o, 10*time.Minute)
+	must(t, err)
+	for _, l := range logs {
+		if l.Problem != "" || l.Opened != l.Size {
+			t.Errorf("%+v", l)
+		}
+	}
+	if _, err := FromGateway(filepath.Join(r.dir, "hub")); err == nil {
+		t.Error("the hub is a gateway")
+	}
+}

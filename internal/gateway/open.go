@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
+	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/matchkey"
+)
+
+// auditing are the calls of the counter door that only auditors may make.
+var auditing = map[string]bool{
+	waypostv1connect.CounterOpenTicketProcedure:  true,
+	waypostv1connect.CounterFindRecordsProcedure: true,
+	waypostv1connect.CounterPlantCanaryProcedure: true,
+	waypostv1connect.CounterAddCanaryProcedure:   true,
+}
+
+// RecordKey is what finds the ledger's entries about one record: see [Subject].
+// It is worth nothing for any other record.
+func RecordKey(secret [32]byte, handle []byte) (key [32]byte) {
+	m := hmac.New(sha256.New, derive(secret, "subjects"))
+	m.Write(handle)
+	m.Sum(key[:0])
+	return key
+}
+
+// Subject is what an entry about one of a state's records says instead of naming
+// it: HMAC-SHA-256(record key, ticket id). Who has the key of the record finds
+// the entries about it; nobody else can tell that two entries are about one.
+func Subject(recordKey [32]byte, ticket [32]byte) string {
+	m := hmac.New(sha256.New, recordKey[:])
+	m.Write(ticket[:])
+	return hex.EncodeToString(m.Sum(nil))
+}
+
+// subject is the field that says which record an entry is about.
+func (s *Server) subject(handle []byte, ticket waypost.TicketID) journal.Field {
+	return journal.Field{Name: "subject", Value: Subject(RecordKey(s.Secret, handle), ticket)}
+}
+
+// OpenTicket shows for whom and why a ticket was, and writes down that it did.
+func (d counterDoor) OpenTicket(ctx context.Context, req *waypostv1.OpenTicketRequest) (*waypostv1.Opening, error) {
+	id, err := parseTicketID(req.Ticket)
+	if err != nil {
+		return nil, err
+	}
+	s := d.server
+	kept, err := s.inquiryOf(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	who, err := fromProto(kept.applicant.Applicant)
+	if err != nil {
+		return nil, err
+	}
+	who.SSN5 = kept.applicant.Ssn5
+	personal := matchkey.PersonalSecret(who.Person, s.decoySecret)
+	opening := &waypostv1.Opening{
+		Ticket: kept.ticket.Bytes(), Elements: kept.elements, Seed: kept.seed[:], Applicant: kept.applicant.Applicant, Ssn5: who.SSN5,
+		PersonalSecret: personal[:], CaseReference: kept.caseRef, Operator: kept.operator,
+	}
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.Row(`SELECT case_salt FROM inquiry WHERE ticket = $1`, id[:]).Scan(&opening.CaseSalt); err != nil {
+			return err
+		}
+		return s.log(tx, kept.ticket, "opened", journal.Field{Name: "auditor", Value: operatorOf(ctx)})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return opening, nil
+}
+
+// Finder is what a state system may offer besides: the ids of the records with
+// exactly this family name, given name and date of birth.
+type Finder interface {
+	Find(ctx context.Context, family, given string, born waypost.Date) (ids []string, err error)
+}
+
+// FindRecords returns the keys of records, and writes down that it did.
+func (d counterDoor) FindRecords(ctx context.Context, req *waypostv1.FindRecordsRequest) (*waypostv1.FindRecordsResponse, error) {
+	s := d.server
+	ids := []string{req.Id}
+	if req.Id == "" {
+		finder, ok := s.People.(Finder)
+		if !ok {
+			return nil, waypost.Errorf(waypost.InvalidArgument, "this state's own system cannot be searched by name from here: give the id of the record")
+		}
+		born, err := waypost.ParseDate(req.GetPerson().GetBorn())
+		if err != nil {
+			return nil, err
+		}
+		if ids, err = finder.Find(ctx, req.Person.Family, req.Person.Given, born); err != nil {
+			return nil, err
+		}
+	}
+	res := &waypostv1.FindRecordsResponse{}
+	body, err := journal.Body(journal.Field{Name: "auditor", Value: operatorOf(ctx)}, journal.Field{Name: "records", Value: strconv.Itoa(len(ids))})
+	if err != nil {
+		return nil, err
+	}
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		res.Records = nil
+		for _, id := range ids {
+			var handle []byte
+			err := tx.Row(`SELECT handle FROM record WHERE id = $1`, id).Scan(&handle)
+			if errors.Is(err, store.ErrNoRows) {
+				continue // it was never in the index, so nobody has asked about it
+			}
+			if err != nil {
+				return err
+			}
+			key := RecordKey(s.Secret, handle)
+			res.Records = append(res.Records, &waypostv1.RecordKey{Id: id, Key: key[:]})
+		}
+		_, err := s.Journal.Append(tx, journal.Entry{Kind: "opened", At: s.Now(), Body: body})
+		return err
+	})
+	if err == nil && len(res.Records) == 0 {
+		err = waypost.Errorf(waypost.NotFound, "no record of this state that is or was in the index is named so")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// ParseOpening decodes what OpenTicket returned, strictly as protobuf allows.
+func ParseOpening(raw []byte) (*waypostv1.Opening, Applicant, error) {
+	var o waypostv1.Opening
+	if err := proto.Unmarshal(raw, &o); err != nil {
+		return nil, Applicant{}, waypost.Errorf(waypost.InvalidArgument, "this is not an opening")
+	}
+	who, err := fromProto(o.Applicant)
+	who.SSN5 = o.Ssn5
+	return &o, who, err
+}
