@@ -52,6 +52,7 @@ type logRun struct {
 	past     kept // as it was when the run began
 	head     translog.Checkpoint
 	readable bool // its head is good
+	disputed bool // its head contradicts what others have seen, or nobody has witnessed it
 	lost     bool // it is not among the sources any more
 	broken   bool // and does not fit what was read
 
@@ -76,13 +77,17 @@ func (l *logRun) horizon() int64 {
 	return l.kept.Cosigned - settleTime
 }
 
+// ended reports whether the process has written its last entry. Of a log that
+// cannot be read now nobody knows whether it has gone on.
+func (l *logRun) ended() bool { return l.kept.Ended && (l.readable || l.source.Former) }
+
 // closedBy is horizon for the question whether something can still come: to a log
 // that has ended nothing comes while it is not started again.
 func (l *logRun) closedBy() int64 {
 	switch {
 	case l.lost || l.source.Former:
 		return 1 << 62
-	case l.kept.Ended:
+	case l.ended():
 		return max(l.horizon(), l.r.Now.Unix()-settleTime)
 	}
 	return l.horizon()

@@ -47,9 +47,6 @@ func (r *run) openLogs(ctx context.Context, before *state) error {
 		if err := l.fetch(ctx); err != nil {
 			return err
 		}
-		if l.readable {
-			r.total.Add(l.head.N - l.kept.Size)
-		}
 	}
 	for _, k := range before.Logs {
 		if n := r.names.log(k.Member + "/" + k.Instance); r.logs[n] == nil {
@@ -57,6 +54,14 @@ func (r *run) openLogs(ctx context.Context, before *state) error {
 		}
 	}
 	r.compare(ctx, sightings)
+	for _, l := range r.logs {
+		if l == nil || !l.readable {
+			continue
+		}
+		if l.readable = !l.disputed; l.readable {
+			r.total.Add(l.head.N - l.kept.Size)
+		}
+	}
 	return ctx.Err()
 }
 
@@ -112,6 +117,7 @@ func (l *logRun) fetch(ctx context.Context) error {
 	switch {
 	case errors.Is(err, translog.ErrUnwitnessed):
 		l.r.findf(Unwitnessed, name, evidence, "%v", err)
+		l.disputed = true
 	case err != nil:
 		l.r.findf(Damaged, name, evidence, "%v", err)
 		return nil
@@ -204,7 +210,8 @@ func (r *run) sightings(ctx context.Context) []sighting {
 func (r *run) hubName() string { return r.Rosters[len(r.Rosters)-1].Hub().Name }
 
 // compare holds what others have seen of a log against what it shows: both are
-// signed by the log, so a contradiction is its own.
+// signed by the log, so a contradiction is its own. What such a log says is then
+// worth nothing against others: it is not read on.
 func (r *run) compare(ctx context.Context, sightings []sighting) {
 	for _, s := range sightings {
 		l := r.logs[s.log]
@@ -219,10 +226,12 @@ func (r *run) compare(ctx context.Context, sightings []sighting) {
 		}
 		older, newer := seen, l.head
 		if older.N > newer.N { // a log that was read a moment earlier than it should
+			l.disputed = true
 			r.findf(Rollback, l.member.Name, evidence, "%s has seen %d entries of the ledger, which shows %d", s.by, seen.N, l.head.N)
 			continue
 		}
 		if err := translog.CheckConsistency(ctx, l.source.Reader, older, newer); errors.Is(err, translog.ErrFork) {
+			l.disputed = true
 			r.findf(Fork, l.member.Name, evidence, "the ledger shows %s another history than everybody else: %v", s.by, err)
 		}
 	}

@@ -69,24 +69,22 @@ func (d *dossier) refusals(owner uint16) (n int) {
 }
 
 // strangers: an outcome with more candidates of an owner than the hub delivered.
-// If the owner was notified of them, or has signed an answer, the hub has shown
-// candidates off the record; if not, the state of inquiry has made them up.
+// If the owner was notified of them, or the hub's receipt for the search is
+// broken, the hub has shown candidates off the record. If not, the state of
+// inquiry has to show them in a list under the hub's receipt: an answer signed
+// by the owner shows only that the two have spoken.
 func (d *dossier) strangers(outcome *record, owner uint16, n *legs, listed int) {
 	hub, ok := d.hub()
-	if !ok || !d.readPast(hub, outcome.at) {
+	if !ok || !d.readPast(hub, outcome.at) || !d.readPast(owner, outcome.at) {
 		return
 	}
-	signed := 0
-	for _, s := range d.statements(outcome, owner) {
-		if s.valid {
-			signed++
-		}
-	}
-	if n.notified >= listed || signed >= listed {
+	broken := slices.ContainsFunc(outcome.cited, func(p place) bool { return d.proven[p] })
+	if n.notified >= listed || broken {
 		d.findingf(UnloggedSearch, hub, []*record{outcome}, "%d candidates of %s were answered for, and the hub's ledger delivers %d", listed, d.names.nameOf(owner), n.delivered)
 		return
 	}
-	d.findingf(UnloggedSearch, d.memberAt(outcome.log), []*record{outcome}, "its outcome has %d candidates of %s, of which the hub delivered %d, and no signed answers for the others", listed, d.names.nameOf(owner), n.delivered)
+	d.findingf(UnloggedSearch, d.memberAt(outcome.log), []*record{outcome}, "its outcome has %d candidates of %s, of which the hub delivered %d and notified %s of %d",
+		listed, d.names.nameOf(owner), n.delivered, d.names.nameOf(owner), n.notified)
 }
 
 func (d *dossier) hub() (uint16, bool) {

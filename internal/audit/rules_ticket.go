@@ -316,10 +316,10 @@ func (d *dossier) readPast(member uint16, at int64) bool {
 		if at <= l.kept.DarkUntil || l.lost {
 			return false
 		}
-		if l.source.Former && l.horizon() < at && !l.kept.Ended {
+		if l.source.Former && l.horizon() < at && !l.ended() {
 			return false
 		}
-		if l.broken || l.kept.Size == 0 || l.horizon() < at && !l.kept.Ended {
+		if l.broken || l.kept.Size == 0 || l.horizon() < at && !l.ended() {
 			d.open = true
 			return false
 		}
@@ -357,7 +357,7 @@ func (d *dossier) lookAt(p place, at int64, which ...kind) standing {
 	switch {
 	case l == nil || l.lost || l.broken || p.index < l.kept.DarkBelow:
 		return unknown
-	case p.index < l.kept.Size || l.kept.Ended || l.horizon() >= at:
+	case p.index < l.kept.Size || l.ended() || l.horizon() >= at:
 		return other
 	case l.source.Former:
 		return unknown
@@ -388,8 +388,8 @@ func (d *dossier) accused(p place, claim *record, credible bool) (culprit uint16
 		return claimant, true
 	}
 	d.open = true
-	if l.kept.Ended && credible {
+	if l.ended() && credible {
 		return uint16(signer), true
 	}
-	return claimant, l.kept.Ended
+	return claimant, l.ended()
 }

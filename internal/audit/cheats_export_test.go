@@ -1,0 +1,4 @@
+package audit
+
+// TicketIn returns the signed ticket in a key holder's entry.
+var TicketIn = ticketIn
