@@ -31,6 +31,7 @@ type commands struct {
 	Witness    roleCommand       `cmd:"" help:"Run a witness of the ledgers, outside the key holders, from its folder."`
 	Roster     rosterCommand     `cmd:"" help:"Who may take part: draft, sign, verify, show and publish rosters."`
 	Audit      auditCommand      `cmd:"" help:"What the published ledgers show: reconcile."`
+	Canary     canaryCommand     `cmd:"" help:"Synthetic people that states hold of each other, so that a hub that hides a pointer is found out."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 
 	Verbose bool `short:"v" help:"Log to standard error what each role does. Logs never hold personal data."`

@@ -17,6 +17,8 @@ import (
 	"github.com/waypost/waypost/internal/cluster"
 	"github.com/waypost/waypost/internal/gateway"
 	"github.com/waypost/waypost/internal/install"
+	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/translog"
 )
 
 // real is an exchange of real roles on this machine.
@@ -211,4 +213,21 @@ func (r real) doors(t *testing.T, ticket string) {
 	if _, err := FromGateway(filepath.Join(r.dir, "hub")); err == nil {
 		t.Error("the hub is a gateway")
 	}
+}
+
+// entries are the bodies of the published entries of a kind.
+func (r real) entries(o Options, kind string) (all []map[string]string) {
+	for _, s := range o.Sources {
+		head, err := readHead(ctx, o.Rosters, s)
+		must(r.t, err)
+		must(r.t, eachOpened(ctx, journal.NewOpener(o.Identities...), roleIn(o.Rosters, s.Member), s.Reader, head, func(e opened) error {
+			if e.err == nil && e.entry.Kind == kind {
+				fields, err := translog.ParseBody(e.entry.Body)
+				must(r.t, err)
+				all = append(all, fields)
+			}
+			return nil
+		}))
+	}
+	return all
 }

@@ -454,6 +454,13 @@ func dialCounter(dir, certificate string) (waypostv1connect.CounterClient, strin
 	return gateway.DialCounter(url, operator, pin(counter)), url, nil
 }
 
+// NameOf returns the roster name of the member that a folder is for.
+func NameOf(dir string) (string, error) {
+	f := &Folder{Dir: dir}
+	err := readJSON(f.path("config.json"), &f.Config)
+	return f.Config.Name, err
+}
+
 // RoleOf returns the role that a folder is for.
 func RoleOf(dir string) (roster.Role, error) {
 	f := &Folder{Dir: dir}

@@ -1,0 +1,134 @@
+package audit
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/gateway"
+	"github.com/waypost/waypost/internal/store"
+)
+
+// TestCanary: a hub that hides the pointer of a synthetic person is found out
+// by the state that looks for it, and an honest one is not accused.
+func TestCanary(t *testing.T) {
+	r := openReal(t)
+	record := waypost.Record{ID: "CA-900001", Person: ottilie, CardNumber: "K900001", Kind: waypost.IDCard, Status: waypost.Valid}
+	ca, az := r.auditor("CA"), r.auditor("AZ")
+	if _, err := ca.PlantCanary(ctx, &waypostv1.PlantCanaryRequest{Record: gateway.RecordToProto(record), LookedForBy: "CA"}); waypost.CodeOf(err) != waypost.InvalidArgument {
+		t.Errorf("a state looks for itself: %v", err)
+	}
+	r.load("CA", barnaby)
+	taken := record
+	taken.ID = "CA-Vanterpool-0"
+	if _, err := ca.PlantCanary(ctx, &waypostv1.PlantCanaryRequest{Record: gateway.RecordToProto(taken), LookedForBy: "AZ"}); waypost.CodeOf(err) != waypost.AlreadyExists {
+		t.Errorf("a real record becomes a canary: %v", err)
+	}
+	for range 2 { // planting and adding again change nothing
+		if _, err := ca.PlantCanary(ctx, &waypostv1.PlantCanaryRequest{Record: gateway.RecordToProto(record), LookedForBy: "AZ"}); err != nil {
+			t.Fatal(err)
+		}
+		add := gateway.CheckToProto(gateway.Applicant{Person: ottilie}, "", "")
+		if _, err := az.AddCanary(ctx, &waypostv1.AddCanaryRequest{Owner: "CA", Applicant: add.Applicant, Ssn5: add.Ssn5}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := r.number("AZ", `SELECT count(*) FROM canary`); n != 1 {
+		t.Fatalf("%d canaries", n)
+	}
+	// Without real checks to hide among nobody looks.
+	r.due()
+	time.Sleep(1500 * time.Millisecond)
+	if n := r.number("AZ", `SELECT count(*) FROM inquiry`); n != 0 {
+		t.Errorf("%d checks were made before any real one", n)
+	}
+
+	r.check("AZ", barnaby)
+	r.due()
+	if found := r.said(1); found["yes"] != 1 || found["no"] != 0 {
+		t.Errorf("an honest hub: %v", found)
+	}
+	if n := r.number("AZ", `SELECT count(*) FROM inquiry WHERE operator = 'clerk-1' AND case_reference = 'canary'`); n != 1 {
+		t.Errorf("%d checks were made like real ones", n)
+	}
+	r.publish()
+	if rep := r.reconcile(); len(rep.Findings) != 0 || rep.Counters["canary"] != 1 {
+		t.Errorf("an honest hub: %+v", rep.Findings)
+	}
+
+	// The hub hides what it has: the pointer is not live any more.
+	must(t, r.Role("hub").DB.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE pointer SET state = 3`)
+		return err
+	}))
+	r.due()
+	r.wait("the first miss", func() bool { return r.number("AZ", `SELECT misses FROM canary`) == 1 })
+	if found := r.said(1); found["no"] != 0 {
+		t.Errorf("accused after one look: %v", found)
+	}
+	r.due()
+	if found := r.said(2); found["no"] != 1 {
+		t.Errorf("a hub that hides: %v", found)
+	}
+	// What rests on something being absent is said once the ledgers go on beyond it.
+	r.Clock.Advance(3 * time.Minute)
+	r.check("NV", desmond)
+	r.publish()
+	rep := r.reconcile()
+	hidden := 0
+	for _, f := range rep.Findings {
+		if f.Kind == HiddenPointer && f.Member == "hub" && strings.Contains(f.Words, "CA") {
+			hidden++
+		}
+	}
+	if hidden != 1 || len(rep.Findings) != 1 {
+		t.Errorf("%+v", rep.Findings)
+	}
+}
+
+// due makes Arizona's canaries due.
+func (r real) due() {
+	must(r.t, r.Role("AZ").DB.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE canary SET due = 0`)
+		return err
+	}))
+}
+
+func (r real) number(role, query string) (n int) {
+	must(r.t, r.Role(role).DB.Read(ctx, func(tx *store.Tx) error { return tx.Row(query).Scan(&n) }))
+	return n
+}
+
+func (r real) wait(what string, ok func() bool) {
+	r.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			r.t.Fatal("this did not happen in 20 s: ", what)
+		}
+	}
+}
+
+// said waits for so many canary entries of Arizona and counts what they say.
+func (r real) said(n int) map[string]int {
+	r.t.Helper()
+	found := make(map[string]int)
+	r.wait("canary entries", func() bool { return r.number("AZ", `SELECT count(*) FROM journal WHERE kind = 'canary'`) >= n })
+	r.publish()
+	o, err := FromGateway(r.folder("AZ"))
+	must(r.t, err)
+	for _, e := range r.entries(o, "canary") {
+		found[e["found"]]++
+	}
+	return found
+}
+
+func (r real) reconcile() *Report {
+	o, err := FromDir(r.dir)
+	must(r.t, err)
+	o.Now = r.Clock.Now()
+	rep, err := Reconcile(ctx, o)
+	must(r.t, err)
+	return rep
+}
