@@ -2,22 +2,16 @@ package install
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/waypost/waypost"
-	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/follow"
 	"github.com/waypost/waypost/internal/gateway"
 	"github.com/waypost/waypost/internal/hub"
@@ -150,87 +144,6 @@ func (r *Role) journal(ctx context.Context) (*journal.Journal, error) {
 		return nil, err
 	}
 	return journal.Open(ctx, r.DB, r.Folder.Config.Origin, readers...)
-}
-
-// followEvery is how often a running role looks for a new roster in its folder.
-const followEvery = time.Minute
-
-// Run serves until the context ends. Rosters that are put into the folder
-// meanwhile are taken up. At the end everything in the ledger is published, if
-// the witnesses can be reached; the public door stays open until Close.
-func (r *Role) Run(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	if r.Journal == nil {
-		return r.follow(ctx, stop)
-	}
-	if err := r.Journal.Started(context.WithoutCancel(ctx), version(), r.now()); err != nil {
-		return err
-	}
-	// The publisher goes on until the last entry is written.
-	publishing, stopPublishing := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopPublishing()
-	var tasks sync.WaitGroup
-	tasks.Go(func() { r.Publisher.Run(publishing) })
-	var watching sync.WaitGroup
-	watching.Go(func() { r.watchOthers(ctx) })
-	watching.Go(func() { r.keepLedger(ctx) })
-	watching.Go(func() { r.serveMetrics(ctx) })
-	err := r.follow(ctx, stop)
-	watching.Wait()
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWait)
-	defer cancel()
-	if stopErr := errors.Join(r.Journal.Stopped(last, version(), r.now()), r.Publisher.Flush(last)); stopErr != nil {
-		r.log.Warn("the last entries of the ledger could not be published; the next start does it", "cause", stopErr)
-	}
-	stopPublishing()
-	tasks.Wait()
-	return err
-}
-
-const (
-	// lastWait bounds what is done for the ledger when a role stops.
-	lastWait = 3 * time.Second
-	// ledgerEvery is how often a role looks whether a day or a retention is over.
-	ledgerEvery = time.Minute
-)
-
-func (r *Role) watchOthers(ctx context.Context) {
-	if err := r.Follower.Run(ctx); err != nil && ctx.Err() == nil {
-		r.log.Error("the ledgers of others are not watched any more", "cause", err)
-	}
-}
-
-// keepLedger counts each day and erases what is over.
-func (r *Role) keepLedger(ctx context.Context) {
-	tick := time.NewTicker(ledgerEvery)
-	defer tick.Stop()
-	for {
-		if err := r.tendLedger(ctx); err != nil && ctx.Err() == nil {
-			r.log.Error("the ledger could not be tended; it will be tried again", "cause", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-func (r *Role) tendLedger(ctx context.Context) error {
-	now := r.now()
-	_, err := r.Journal.Erase(ctx, journal.DefaultRetention(), now)
-	return errors.Join(err, r.Journal.Daily(ctx, now))
-}
-
-// follow runs the role's own work, and takes up rosters meanwhile.
-func (r *Role) follow(ctx context.Context, stop context.CancelFunc) error {
-	var following sync.WaitGroup
-	defer following.Wait()
-	following.Go(func() { r.followRosters(ctx) })
-	err := r.run(ctx)
-	stop()
-	return err
 }
 
 // openWitness opens a witness that stands alone.
@@ -385,85 +298,4 @@ func (f *Folder) saveKeyring(ring *seal.Keyring) error {
 		return err
 	}
 	return writeHex(f.path("keyring"), raw)
-}
-
-const (
-	operatorsFolder = "operators"
-	firstOperator   = "clerk-1"
-	auditorsFolder  = "auditors"
-	firstAuditor    = "auditor-1"
-)
-
-// operators are the certificates NAME.crt in a folder; each operator is named
-// after the file.
-func (f *Folder) operators(folder string) (gateway.Operators, error) {
-	files, err := filepath.Glob(f.path(filepath.Join(folder, "*.crt")))
-	if err != nil {
-		return nil, err
-	}
-	operators := make(gateway.Operators, len(files))
-	for _, file := range files {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		name := strings.TrimSuffix(filepath.Base(file), ".crt")
-		block, _ := pem.Decode(raw)
-		if block == nil || block.Type != "CERTIFICATE" {
-			return nil, waypost.Errorf(waypost.InvalidArgument, "%s is not a certificate in PEM", file)
-		}
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-		key := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
-		if other, twice := operators[key]; twice {
-			return nil, waypost.Errorf(waypost.InvalidArgument, "%s has the key of %s: each operator needs a key of their own", file, other)
-		}
-		operators[key] = name
-	}
-	return operators, nil
-}
-
-// DialCounter returns a client of the counter door of the gateway in the
-// folder, as the operator that Create made, and the door's URL.
-func DialCounter(dir string) (waypostv1connect.CounterClient, string, error) {
-	return dialCounter(dir, filepath.Join(operatorsFolder, firstOperator))
-}
-
-// DialAuditor is DialCounter as the auditor that Create made: for the calls of
-// auditors, and no others.
-func DialAuditor(dir string) (waypostv1connect.CounterClient, string, error) {
-	return dialCounter(dir, filepath.Join(auditorsFolder, firstAuditor))
-}
-
-func dialCounter(dir, certificate string) (waypostv1connect.CounterClient, string, error) {
-	f := &Folder{Dir: dir}
-	if err := readJSON(f.path("config.json"), &f.Config); err != nil {
-		return nil, "", err
-	}
-	operator, err := loadCertificate(f.path(certificate))
-	if err != nil {
-		return nil, "", err
-	}
-	counter, err := loadCertificate(f.path("counter"))
-	if err != nil {
-		return nil, "", err
-	}
-	url := "https://" + f.Config.Listen
-	return gateway.DialCounter(url, operator, pin(counter)), url, nil
-}
-
-// NameOf returns the roster name of the member that a folder is for.
-func NameOf(dir string) (string, error) {
-	f := &Folder{Dir: dir}
-	err := readJSON(f.path("config.json"), &f.Config)
-	return f.Config.Name, err
-}
-
-// RoleOf returns the role that a folder is for.
-func RoleOf(dir string) (roster.Role, error) {
-	f := &Folder{Dir: dir}
-	err := readJSON(f.path("config.json"), &f.Config)
-	return f.Config.Role, err
 }
