@@ -81,7 +81,7 @@ func (p *Publisher) extend(ctx context.Context) error {
 	}
 	// Batches end where tiles of two levels do, so that catching up writes
 	// almost no partial ones.
-	until := min(target, (p.edge.size/batchLeaves+1)*batchLeaves)
+	until := min(target, (p.edge.size/p.batch+1)*p.batch)
 	if until == p.edge.size {
 		return nil
 	}

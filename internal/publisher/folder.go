@@ -25,7 +25,7 @@ type Fault func(step string) error
 type folder struct {
 	root  string
 	fault Fault
-	known map[string]bool // folders that are there and will stay
+	known map[string]bool // folders that are there
 }
 
 func openFolder(root string, fault Fault) *folder {
@@ -141,6 +141,14 @@ func (b *batch) mkdir(p string) error {
 
 // commit gives the files their names, in the order of put.
 func (b *batch) commit() error {
+	err := b.rename()
+	if err != nil {
+		clear(b.known) // perhaps somebody has removed a folder
+	}
+	return err
+}
+
+func (b *batch) rename() error {
 	if err := b.group.Wait(); err != nil {
 		return err
 	}
@@ -167,8 +175,15 @@ func (b *batch) commit() error {
 	return nil
 }
 
-// abandon waits for what was begun; nothing gets its name.
-func (b *batch) abandon() error { return b.group.Wait() }
+// abandon removes what was begun; nothing gets its name.
+func (b *batch) abandon() error {
+	err := b.group.Wait()
+	clear(b.known)
+	for _, p := range b.paths {
+		err = errors.Join(err, b.remove(temporary(p)))
+	}
+	return err
+}
 
 // syncDir brings the names in a folder to disk, where the system can.
 func syncDir(name string) error {

@@ -10,7 +10,6 @@ import (
 
 	"filippo.io/torchwood"
 
-	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/translog"
 )
 
@@ -38,29 +37,27 @@ type kind struct {
 // kindOf returns what a path of a log stands for; ok only where it is an object
 // that spec/ledger.md names, spelled canonically.
 func kindOf(path string) (k kind, ok bool) {
-	if path == "checkpoint" {
-		return kind{top: path, max: 64 << 10}, true
+	limit, err := translog.CheckObject(path)
+	if err != nil {
+		return kind{}, false
 	}
 	top, _, _ := strings.Cut(path, "/")
+	k = kind{top: top, max: limit}
 	switch top {
 	case "tile":
 		t, err := torchwood.ParseTilePath(path)
-		if err != nil || t.L > 6 {
-			return kind{}, false
-		}
 		if t.L == -1 {
-			return kind{top: "entries", width: t.W, dir: entryShape.partialDir(t.N), max: t.W * entrySize}, true
+			k.top = "entries"
 		}
-		return kind{top: top, width: t.W, dir: hashShape(t.L).partialDir(t.N), max: t.W * hashSize}, true
+		k.width, k.dir = t.W, hashShape(t.L).partialDir(t.N)
+		return k, err == nil
 	case "sealed":
 		n, w, err := translog.ParseSealedPath(path)
-		return kind{top: top, width: w, dir: shape(translog.SealedPath).partialDir(n), max: w * (journal.MaxBody + 1024)}, err == nil
-	case "keys", "counters", "seen":
-		return kind{top: top, max: 64 << 10}, looseShape[top].MatchString(path)
-	case "evidence":
-		return kind{top: top, max: 1 << 20}, looseShape[top].MatchString(path)
+		k.width, k.dir = w, shape(translog.SealedPath).partialDir(n)
+		return k, err == nil
 	}
-	return kind{}, false
+	shape, loose := looseShape[top]
+	return k, !loose || shape.MatchString(path)
 }
 
 // lasting holds for what never changes: tiles, and keys.

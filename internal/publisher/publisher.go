@@ -70,6 +70,7 @@ type Publisher struct {
 	shown  atomic.Pointer[shownCheckpoint]
 	copies []*copier
 	inbox  inbox
+	batch  int64          // batchLeaves; fewer in tests
 	work   sync.WaitGroup // witnesses being asked
 
 	mu       sync.Mutex // held during a round, for all below
@@ -122,6 +123,7 @@ func New(config Config, deps Deps) (*Publisher, error) {
 		keys:     make(map[translog.KeyID]bool),
 		watchers: make(map[string]*watcher),
 		inbox:    inbox{bell: make(chan struct{}, 1)},
+		batch:    batchLeaves,
 	}
 	for _, u := range deps.Upload {
 		if !partShape.MatchString(u.Name()) {
@@ -244,22 +246,6 @@ func (p *Publisher) publish(ctx context.Context) error {
 		return err
 	}
 	return p.confirm(ctx)
-}
-
-// greet asks the witnesses about what was signed before this process, once and
-// before anything new is signed: database and folder may both have been copied
-// back from an older time, and then only the witnesses know.
-func (p *Publisher) greet(ctx context.Context) error {
-	if p.greeted || p.edge.size < p.signed.N || p.signed.N == 0 {
-		return nil
-	}
-	p.greeted = true
-	p.quiet = p.journal > p.signed.N // what they say of it is not for readers: there is more
-	defer func() { p.quiet = false }()
-	if err := p.confirm(ctx); errors.Is(err, errOutrun) {
-		return err
-	}
-	return nil // any other trouble meets the round itself
 }
 
 // report keeps the status, and logs where it has changed from good to bad or back.

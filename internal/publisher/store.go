@@ -24,6 +24,11 @@ const (
 	dayLimit = 4 << 30
 	// maxLogs is how many logs a member may have here.
 	maxLogs = 64
+	// maxObjects is how many files come with one request.
+	maxObjects = 512
+	// minPart is the smallest part of a file but for its last, in bytes: each is
+	// written with all before it.
+	minPart = 64 << 10
 	// smallest is what any file counts for: a small one takes a block all the same.
 	smallest = 4096
 )
@@ -108,15 +113,34 @@ func (s *Store) open(member, place, origin string) (*storedLog, error) {
 		return l, nil
 	}
 	f := openFolder(filepath.Join(s.dir, filepath.FromSlash(place)), nil)
-	if _, err := os.Lstat(f.root); err != nil {
-		others, err := os.ReadDir(filepath.Join(s.dir, member))
-		if err == nil && len(others) >= maxLogs {
-			return nil, waypost.Errorf(waypost.QuotaExceeded, "%s has %d logs here already: continue one of them", member, len(others))
-		}
+	begun, err := s.begun(member)
+	if err != nil {
+		return nil, waypost.Errorf(waypost.Unavailable, "the log cannot be stored now; try again").WithCause(err)
+	}
+	if !begun[place] && len(begun) >= maxLogs {
+		return nil, waypost.Errorf(waypost.QuotaExceeded, "%s has %d logs here already: continue one of them", member, len(begun))
 	}
 	l := &storedLog{folder: f, pruner: newPruner(f), origin: origin}
 	s.logs[place] = l
 	return l, nil
+}
+
+// begun are the places of a member's logs, with those that have no folder yet.
+func (s *Store) begun(member string) (map[string]bool, error) {
+	dirs, err := os.ReadDir(filepath.Join(s.dir, member))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	places := make(map[string]bool)
+	for _, d := range dirs {
+		places[member+"/"+d.Name()] = true
+	}
+	for place := range s.logs {
+		if strings.HasPrefix(place, member+"/") {
+			places[place] = true
+		}
+	}
+	return places, nil
 }
 
 // room is how much a member may still add today.
@@ -137,49 +161,68 @@ func (s *Store) charge(member string, bytes int64) {
 	s.used[member].bytes += bytes
 }
 
-// put stores objects and says by how much the folder has grown.
-func (l *storedLog) put(objects []Object, room int64) (grown int64, err error) {
-	b := l.batch()
-	var grows int64
+// put stores objects and says by how much the folder has grown. All are judged
+// before the first is written: what is refused takes no room.
+func (l *storedLog) put(objects []Object, room int64) (grows int64, err error) {
+	if len(objects) > maxObjects {
+		return 0, invalid("%d objects at once; at most %d", len(objects), maxObjects)
+	}
+	named := make(map[string]bool)
+	var taken []Object
 	for _, o := range objects {
-		n, err := l.putOne(b, o)
-		if grows += n; err == nil && grows > max(room, 0) {
-			err = waypost.Errorf(waypost.QuotaExceeded, "the logs of this member have grown enough today; go on after midnight UTC")
+		if named[o.Path] {
+			return 0, invalid("%.100q is there twice", o.Path)
 		}
+		named[o.Path] = true
+		content, n, err := l.judge(o)
 		if err != nil {
+			return 0, err
+		}
+		if content != nil {
+			taken = append(taken, Object{Path: o.Path, Content: content})
+		}
+		if grows += n; grows > max(room, 0) {
+			return 0, waypost.Errorf(waypost.QuotaExceeded, "the logs of this member have grown enough today; go on after midnight UTC")
+		}
+	}
+	b := l.batch()
+	for _, o := range taken {
+		if err := b.put(o.Path, o.Content); err != nil {
 			return 0, errors.Join(err, b.abandon())
 		}
 	}
 	return grows, b.commit()
 }
 
-func (l *storedLog) putOne(b *batch, o Object) (grows int64, err error) {
+// judge returns what is to be written of an object, nil where that is nothing,
+// and by how much the folder grows by it.
+func (l *storedLog) judge(o Object) (content []byte, grows int64, err error) {
 	k, ok := kindOf(o.Path)
 	if !ok || k.top == "checkpoint" {
-		return 0, invalid("%.100q is not the path of an object of a log", o.Path)
+		return nil, 0, invalid("%.100q is not the path of an object of a log", o.Path)
 	}
 	if size := max(len(o.Content), o.Size); size > k.max {
-		return 0, invalid("%s has %d bytes, at most %d are taken", o.Path, size, k.max)
+		return nil, 0, invalid("%s has %d bytes, at most %d are taken", o.Path, size, k.max)
 	}
 	if o.Size > 0 {
 		whole, err := l.join(o)
 		if err != nil || whole == nil {
-			return 0, err
+			return nil, 0, err
 		}
 		o.Content = whole
 	}
 	if err := k.check(o.Content); err != nil {
-		return 0, invalid("%s cannot be read: %v", o.Path, err)
+		return nil, 0, invalid("%s cannot be read: %v", o.Path, err)
 	}
 	old, err := l.read(o.Path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 0, err
+		return nil, 0, err
 	}
 	if old != nil && bytes.Equal(old, o.Content) {
-		return 0, nil
+		return nil, 0, nil
 	}
 	if old != nil && !k.mayReplace(old, o.Content) {
-		return 0, waypost.Errorf(waypost.AlreadyExists, "%s was stored before with other content, and does not change", o.Path)
+		return nil, 0, waypost.Errorf(waypost.AlreadyExists, "%s was stored before with other content, and does not change", o.Path)
 	}
 	if k.dir != "" {
 		l.pruner.dirs[k.dir] = true
@@ -188,7 +231,10 @@ func (l *storedLog) putOne(b *batch, o Object) (grows int64, err error) {
 	if old != nil {
 		grows -= int64(max(len(old), smallest))
 	}
-	return grows, b.put(o.Path, o.Content)
+	if o.Content == nil {
+		o.Content = []byte{}
+	}
+	return o.Content, grows, nil
 }
 
 // mayReplace: in a sealed bundle entries may become empty; what is outside the
@@ -217,9 +263,9 @@ func (k kind) mayReplace(old, content []byte) bool {
 
 // join collects the parts of a large file; nil until the last one is there.
 func (l *storedLog) join(o Object) (whole []byte, err error) {
-	end := o.Offset + len(o.Content)
-	if o.Offset < 0 || len(o.Content) == 0 || end > o.Size {
-		return nil, invalid("%s: bytes %d to %d of %d are not a part", o.Path, o.Offset, end, o.Size)
+	left := o.Size - o.Offset - len(o.Content)
+	if o.Offset < 0 || o.Offset > o.Size || left < 0 || len(o.Content) == 0 || left > 0 && len(o.Content) < minPart {
+		return nil, invalid("%s: %d bytes from byte %d on are not a part of %d", o.Path, len(o.Content), o.Offset, o.Size)
 	}
 	// One at a time, so that parts that never become whole take little room.
 	const name = ".parts"
@@ -227,16 +273,12 @@ func (l *storedLog) join(o Object) (whole []byte, err error) {
 		if err := os.MkdirAll(l.root, 0o755); err != nil {
 			return nil, err
 		}
-	} else if head, err := l.read(name); err != nil || len(head) != len(o.Path)+1+o.Offset || !bytes.HasPrefix(head, []byte(o.Path+"\n")) {
-		return nil, waypost.Errorf(waypost.NotFound, "%s: the parts before byte %d are not here; begin again", o.Path, o.Offset)
-	} else {
-		whole = head
-	}
-	if o.Offset == 0 {
 		whole = []byte(o.Path + "\n")
+	} else if whole, err = l.read(name); err != nil || len(whole) != len(o.Path)+1+o.Offset || !bytes.HasPrefix(whole, []byte(o.Path+"\n")) {
+		return nil, waypost.Errorf(waypost.NotFound, "%s: the parts before byte %d are not here; begin again", o.Path, o.Offset)
 	}
 	whole = append(whole, o.Content...)
-	if end < o.Size {
+	if left > 0 {
 		return nil, os.WriteFile(l.name(name), whole, 0o644)
 	}
 	return whole[len(o.Path)+1:], l.remove(name)
@@ -275,9 +317,10 @@ func (l *storedLog) accept(policy translog.Policy, signed []byte) error {
 }
 
 // holds checks that what the tree has beyond the stored one is here, and that
-// the tiles lead from the one to the other.
+// the tiles lead from the one to the other. Who signs the tree says how large it
+// is, so that the first object that is missing ends the search.
 func (l *storedLog) holds(stored, next tlog.Tree) error {
-	for _, t := range tlog.NewTiles(8, stored.N, next.N) {
+	for t := range newTiles(stored.N, next.N) {
 		shapes := []shape{hashShape(t.L)}
 		if t.L == 0 {
 			shapes = append(shapes, entryShape, translog.SealedPath)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -173,10 +174,27 @@ func (p *Publisher) count(ctx context.Context) error {
 	}
 }
 
+// restore begins a folder again that was taken away meanwhile.
+func (p *Publisher) restore(cause error) error {
+	signed, err := p.signedNote(p.signed, nil)
+	if err != nil {
+		return err
+	}
+	if err := p.folder.write("signed", signed); err != nil {
+		return err
+	}
+	p.rebuild(cause)
+	p.tended, p.confirmed = 0, nil
+	return p.saveProgress()
+}
+
 // scrub compares one more whole bundle with the journal in each round, from
 // the newest to the oldest and over again: an edited row is found though
 // nothing that is published comes from it any more.
 func (p *Publisher) scrub(ctx context.Context) error {
+	if _, err := os.Lstat(p.folder.name("signed")); p.signed.N > 0 && errors.Is(err, fs.ErrNotExist) {
+		return p.restore(err)
+	}
 	if p.scrubbed--; p.scrubbed < 0 {
 		p.scrubbed = p.edge.size/width - 1
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
 	"strconv"
@@ -117,6 +118,22 @@ type place struct {
 }
 
 func (o place) path() string { return o.shape(o.n, o.width) }
+
+// newTiles are the hash tiles that a tree has beyond an older one, or wider, the
+// lowest level first: [tlog.NewTiles] without the list of them.
+func newTiles(older, newer int64) iter.Seq[tlog.Tile] {
+	return func(yield func(tlog.Tile) bool) {
+		for level := 0; newer>>(torchwood.TileHeight*level) > 0; level++ {
+			from, to := older>>(torchwood.TileHeight*level), newer>>(torchwood.TileHeight*level)
+			for n := from / width; n*width < to && from < to; n++ {
+				t := tlog.Tile{H: torchwood.TileHeight, L: level, N: n, W: int(min(width, to-n*width))}
+				if !yield(t) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // rightmost are the partial objects of a tree of that size.
 func rightmost(size int64) (objects []place) {

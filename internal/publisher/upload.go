@@ -287,7 +287,7 @@ func (c *copier) bringErased(l *load, here journal.Mark) (journal.Mark, error) {
 // bringTree brings what a tree of size has beyond the one that is there: the
 // bundles first, then the tiles over them.
 func (c *copier) bringTree(l *load, size int64) error {
-	for _, t := range tlog.NewTiles(8, c.there.Size, size) {
+	for t := range newTiles(c.there.Size, size) {
 		if t.L == 0 {
 			entries, err := c.p.folder.cut(entryShape, t.N, t.W, entrySize)
 			if err != nil {
@@ -324,7 +324,7 @@ func (l *load) add(path string, content []byte) error {
 	if len(content) > maxRequest {
 		return l.addParts(path, content)
 	}
-	if l.bytes > 0 && l.bytes+len(content) > maxRequest {
+	if l.bytes > 0 && l.bytes+len(content) > maxRequest || len(l.objects) == maxObjects {
 		if err := l.send(nil); err != nil {
 			return err
 		}
