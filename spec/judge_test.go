@@ -66,6 +66,8 @@ type with struct {
 	Governance string      `json:"governance,omitempty"` // JSON
 	Old        string      `json:"old,omitempty"`        // the roster before
 	At         time.Time   `json:"at,omitzero"`
+	// Keys are data keys by their id, hex.
+	Keys map[string]string `json:"keys,omitempty"`
 }
 
 type policyJSON struct {

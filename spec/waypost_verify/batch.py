@@ -8,6 +8,7 @@ from . import ed25519, times, tree
 from .encoding import base64_bytes, parse_json
 from .evidence import parse_evidence
 from .ledger import entry_of, parse_body, parse_proof
+from .log import Log
 from .note import COSIGNATURE, ED25519, Group, Policy, open_checkpoint, parse_key
 from .refused import Refused, require
 from .roster import parse_governance, verify, verify_chain
@@ -61,13 +62,24 @@ def chain(data, w):
     verify_chain([w["old"].encode(), data], governance(w))
 
 
+def log(data, w):
+    """A log in a folder, under one roster."""
+    trusted = governance(w)
+    roster = verify(w["old"].encode(), trusted)
+    found = Log(data.decode(), roster, {k: bytes.fromhex(v) for k, v in w.get("keys", {}).items()})
+    require(len(found.opened) + found.erased == found.checkpoint.size, "an entry was not opened")
+    found.counters()
+    found.evidence(trusted)
+    found.seen([roster])
+
+
 def governance(w):
     return parse_governance(w["governance"].encode())
 
 
 CHECKS = {
     "ed25519": signature, "ticket": ticket, "receipt": signed(parse_receipt), "statement": signed(parse_statement),
-    "encryption_key": encryption_key, "chain": chain, "envelope": lambda data, w: parse_envelope(data),
+    "encryption_key": encryption_key, "chain": chain, "log": log, "envelope": lambda data, w: parse_envelope(data),
     "candidates": lambda data, w: parse_candidates(data), "body": lambda data, w: parse_body(data),
     "entry": lambda data, w: entry_of(parse_json(data, "the entry", 524288)), "proof": proof, "inclusion": inclusion,
     "consistency": consistency, "checkpoint": lambda data, w: open_checkpoint(data, policy_of(w["policy"])),

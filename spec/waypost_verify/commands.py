@@ -92,7 +92,7 @@ def ledgers(args):
     report.say(f"roster version {rosters[-1].version}, from {args.governance}", roster=rosters[-1].version)
     logs, folders = {}, sorted(p.parent for p in root.glob("*/log/*/*/checkpoint"))
     for folder in folders:
-        found = report.attempt(folder, Log, folder, rosters[-1])
+        found = report.attempt(folder, Log, folder, rosters[-1], None, True)
         if found:
             describe(report, folder, found, report.attempt(folder, found.counters))
             logs.setdefault(found.origin, []).append(found)

@@ -16,10 +16,12 @@ from .signed import owner_of
 class Log:
     """A log in a folder, verified against its checkpoint."""
 
-    def __init__(self, folder, roster, keys=None):
-        self.folder, self.roster, self.keys = pathlib.Path(folder), roster, keys or {}
+    def __init__(self, folder, roster, keys=None, named=False):
+        """Named: the folder is log/<member>/<instance>."""
+        self.folder, self.keys = pathlib.Path(folder), keys or {}
         raw = self.read("checkpoint", MAX_CHECKPOINT)
         self.member, self.origin = owner_of(raw), raw.split(b"\n")[0].decode()
+        require(not named or self.folder.parts[-2:] == tuple(self.origin.split("/")[-2:]), f"it holds {self.origin}")
         require(self.member in roster.members, f"{self.member} is not in roster version {roster.version}")
         self.role = roster.members[self.member]["role"]
         self.checkpoint = open_checkpoint(raw, roster.policy(self.member, self.origin))

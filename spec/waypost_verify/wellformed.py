@@ -1,7 +1,7 @@
 """What the fields of one roster must be together: "Well formed" in spec/roster.md."""
 
+import ipaddress
 import re
-import urllib.parse
 
 from . import note, times
 from .encoding import base64_bytes
@@ -57,8 +57,20 @@ def server(m):
             f"a URL of {m['name']} is not https://host:port")
 
 
+HOST = r"(?P<host>[A-Za-z0-9._~!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])"
+MEMBER_URL = re.compile(rf"https://{HOST}:[0-9]+\Z", re.ASCII)
+WITNESS_URL = re.compile(rf"(?P<scheme>https?)://{HOST}(:[0-9]*)?(/[A-Za-z0-9._~!$&'()*+,;=:@/-]*)?\Z", re.ASCII)
+
+
 def bare(url):
-    return len(url) <= 300 and re.fullmatch(r"https://(\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+):[0-9]{1,5}", url) is not None
+    return len(url) <= 300 and MEMBER_URL.match(url) is not None
+
+
+def loopback(host):
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def holders(roster, begins):
@@ -81,10 +93,8 @@ def witnesses(roster):
 
 
 def witness_url(url):
-    u = urllib.parse.urlsplit(url)
-    local = u.scheme == "http" and (u.hostname in ("localhost", "::1") or (u.hostname or "").startswith("127."))
-    require(len(url) <= 300 and u.hostname and (u.scheme == "https" or local) and "@" not in u.netloc
-            and "?" not in url and "#" not in url, "the URL of a witness is not https://host/...")
+    match = WITNESS_URL.match(url) if len(url) <= 300 else None
+    require(match and (match["scheme"] == "https" or loopback(match["host"])), "the URL of a witness is not https://host/...")
 
 
 def moments(roster, begins):
