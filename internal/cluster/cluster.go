@@ -35,6 +35,8 @@ type Config struct {
 	Holders   int          // zero means 5
 	Threshold int          // zero means 3
 	Quota     roster.Quota // zero means one that a demonstration never meets
+	// Witnesses are outside witnesses that others run.
+	Witnesses []roster.Witness
 	Log       *slog.Logger
 	// Faults, if set, is asked at every point of every commit of the role's
 	// database, and may fail it: see store.Fault.
@@ -184,7 +186,7 @@ func create(c Config) error {
 	if _, err := os.Stat(filepath.Join(c.Dir, "governance")); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	plan := install.Plan{States: c.States, Holders: c.Holders, Threshold: c.Threshold, Quota: c.Quota, Now: time.Now()}
+	plan := install.Plan{States: c.States, Holders: c.Holders, Threshold: c.Threshold, Quota: c.Quota, Witnesses: c.Witnesses, Now: time.Now()}
 	if plan.Holders == 0 {
 		plan.Holders, plan.Threshold = 5, 3
 	}

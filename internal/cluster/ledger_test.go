@@ -159,3 +159,13 @@ func saysRemoved(t *testing.T, opener *journal.Opener, j *journal.Journal) bool 
 	}
 	return false
 }
+
+// counter is a client of a state's counter door.
+func counter(t *testing.T, dir string, state waypost.Jurisdiction) waypostv1connect.CounterClient {
+	t.Helper()
+	c, _, err := cluster.Counter(dir, state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}

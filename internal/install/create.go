@@ -28,6 +28,9 @@ type Plan struct {
 	Holders   int // n
 	Threshold int // t
 	Quota     roster.Quota
+	// Witnesses are outside witnesses that others run; every checkpoint needs them
+	// besides the one that Create makes.
+	Witnesses []roster.Witness
 	Now       time.Time
 }
 
@@ -168,10 +171,10 @@ func (b *builder) build() error {
 		Threshold: b.plan.Threshold, GroupKey: group.Bytes(),
 		Purposes: []waypost.Purpose{waypost.IssueLicence, waypost.IssuePermit, waypost.IssueID, waypost.IssueRealID,
 			waypost.Renew, waypost.DuplicateResolution, waypost.PostConviction, waypost.MaintainPointer},
-		Members: b.members, Auditors: []string{auditor}, Witnesses: []roster.Witness{outside},
+		Members: b.members, Auditors: []string{auditor}, Witnesses: append([]roster.Witness{outside}, b.plan.Witnesses...),
 		// As many key holders as an evaluation needs besides the one whose log it is:
 		// what stands still with fewer stands still anyway.
-		WitnessPolicy: roster.WitnessPolicy{Holders: b.plan.Threshold - 1, Outside: 1},
+		WitnessPolicy: roster.WitnessPolicy{Holders: b.plan.Threshold - 1, Outside: 1 + len(b.plan.Witnesses)},
 	})
 }
 
