@@ -15,6 +15,8 @@ type auditCommand struct {
 	Reconcile reconcileCommand `cmd:"" help:"Reconcile the ledgers of all members with each other, and name who has to answer for what does not add up."`
 	Verify    verifyCommand    `cmd:"" help:"Verify ledgers from nothing, or a proof about an entry offline."`
 	Person    personCommand    `cmd:"" help:"All looks at one person's records, with proofs."`
+	Sample    sampleCommand    `cmd:"" help:"Draw checks to be opened, and check what states show about them."`
+	Open      openCommand      `cmd:"" help:"At a state: show its own auditor the checks that a sample drew."`
 	Evidence  evidenceCommand  `cmd:"" help:"Verify offline that a member broke what it had signed."`
 }
 

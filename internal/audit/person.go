@@ -126,7 +126,7 @@ func Person(ctx context.Context, o Options, records []RecordKey) (*Accounting, [
 	opener := journal.NewOpener(o.Identities...)
 	for i, s := range o.Sources {
 		p.source, p.head, p.found.State = s, heads[i], s.Member
-		if err := eachOpened(ctx, opener, roleIn(o.Rosters, s.Member), s.Reader, heads[i], func(e opened) error { return p.entry(ctx, e) }); err != nil {
+		if err := eachOpened(ctx, opener, roleIn(o.Rosters, s.Member), s.Reader, heads[i], 0, func(e opened) error { return p.entry(ctx, e) }); err != nil {
 			return nil, nil, fmt.Errorf("the ledger %s/%s: %w", s.Member, s.Instance, err)
 		}
 	}

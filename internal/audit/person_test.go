@@ -220,7 +220,7 @@ func (r real) entries(o Options, kind string) (all []map[string]string) {
 	for _, s := range o.Sources {
 		head, err := readHead(ctx, o.Rosters, s)
 		must(r.t, err)
-		must(r.t, eachOpened(ctx, journal.NewOpener(o.Identities...), roleIn(o.Rosters, s.Member), s.Reader, head, func(e opened) error {
+		must(r.t, eachOpened(ctx, journal.NewOpener(o.Identities...), roleIn(o.Rosters, s.Member), s.Reader, head, 0, func(e opened) error {
 			if e.err == nil && e.entry.Kind == kind {
 				fields, err := translog.ParseBody(e.entry.Body)
 				must(r.t, err)

@@ -104,7 +104,7 @@ func (v *verifier) whole(ctx context.Context, s Source, head translog.Checkpoint
 	}
 	ended := false
 	if len(v.Identities) > 0 {
-		err := eachOpened(ctx, v.opener, roleIn(v.Rosters, s.Member), s.Reader, head, func(o opened) error {
+		err := eachOpened(ctx, v.opener, roleIn(v.Rosters, s.Member), s.Reader, head, 0, func(o opened) error {
 			switch {
 			case o.err == nil:
 				l.Opened++
@@ -136,11 +136,11 @@ type opened struct {
 	err   error // wraps ErrErased, ErrNotEntitled or what is wrong
 }
 
-// eachOpened calls f with every leaf of a log in order, each verified against
-// head and opened as far as possible.
-func eachOpened(ctx context.Context, opener *journal.Opener, role roster.Role, r translog.Reader, head translog.Checkpoint, f func(opened) error) error {
+// eachOpened calls f with every leaf of a log from index from on, in order, each
+// verified against head and opened as far as possible.
+func eachOpened(ctx context.Context, opener *journal.Opener, role roster.Role, r translog.Reader, head translog.Checkpoint, from int64, f func(opened) error) error {
 	keys := func(ctx context.Context, id translog.KeyID) ([]byte, error) { return r.ReadEndpoint(ctx, id.Path()) }
-	for b, err := range translog.Bundles(ctx, r, head, 0) {
+	for b, err := range translog.Bundles(ctx, r, head, from) {
 		if err != nil {
 			return err
 		}

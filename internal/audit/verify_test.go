@@ -119,7 +119,7 @@ func TestVerifyProof(t *testing.T) {
 	head, err := readHead(ctx, o.Rosters, s)
 	must(t, err)
 	var p translog.Proof
-	must(t, eachOpened(ctx, journal.NewOpener(o.Identities...), roster.Hub, s.Reader, head, func(e opened) error {
+	must(t, eachOpened(ctx, journal.NewOpener(o.Identities...), roster.Hub, s.Reader, head, 0, func(e opened) error {
 		must(t, e.err)
 		p = translog.Proof{Origin: head.Origin, Index: e.index, Entry: e.entry, Checkpoint: head.Note}
 		return nil

@@ -8,14 +8,13 @@ import (
 	"errors"
 	"strconv"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/matchkey"
+	"github.com/waypost/waypost/toprf"
 )
 
 // auditing are the calls of the counter door that only auditors may make.
@@ -47,6 +46,18 @@ func Subject(recordKey [32]byte, ticket [32]byte) string {
 // subject is the field that says which record an entry is about.
 func (s *Server) subject(handle []byte, ticket waypost.TicketID) journal.Field {
 	return journal.Field{Name: "subject", Value: Subject(RecordKey(s.Secret, handle), ticket)}
+}
+
+// Blinded recomputes the 32 blinded elements of a check in the order of its
+// ticket, 32 bytes each: from the applicant, from the [matchkey.PersonalSecret]
+// of the state that asked, and from the seed of the ticket.
+func Blinded(who waypost.Person, personal, seed [32]byte) ([]byte, error) {
+	query := matchkey.QueryUnder(who, personal)
+	blinding, err := toprf.BlindAll(inOrder(query.Keys[:], probeOrder(seed)), seed)
+	if err != nil {
+		return nil, err
+	}
+	return toprf.EncodeElements(blinding.Elements()), nil
 }
 
 // OpenTicket shows for whom and why a ticket was, and writes down that it did.
@@ -136,13 +147,9 @@ func (d counterDoor) FindRecords(ctx context.Context, req *waypostv1.FindRecords
 	return res, nil
 }
 
-// ParseOpening decodes what OpenTicket returned, strictly as protobuf allows.
-func ParseOpening(raw []byte) (*waypostv1.Opening, Applicant, error) {
-	var o waypostv1.Opening
-	if err := proto.Unmarshal(raw, &o); err != nil {
-		return nil, Applicant{}, waypost.Errorf(waypost.InvalidArgument, "this is not an opening")
-	}
-	who, err := fromProto(o.Applicant)
-	who.SSN5 = o.Ssn5
-	return &o, who, err
+// OpenedApplicant is the applicant of an opening.
+func OpenedApplicant(o *waypostv1.Opening) (Applicant, error) {
+	who, err := fromProto(o.GetApplicant())
+	who.SSN5 = o.GetSsn5()
+	return who, err
 }
