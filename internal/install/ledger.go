@@ -202,11 +202,12 @@ func (r *Role) openDoor(now func() time.Time, log *slog.Logger) error {
 // serve serves HTTPS to anybody until the role is closed.
 func (r *Role) serve(listener net.Listener, handler http.Handler, log *slog.Logger) {
 	server := rpc.NewHTTPServer(handler, &tls.Config{Certificates: []tls.Certificate{r.Folder.Cert}, MinVersion: tls.VersionTLS13}, log)
-	server.ReadTimeout, server.WriteTimeout = 10*time.Second, 30*time.Second
+	server.ReadTimeout, server.WriteTimeout, server.IdleTimeout = 10*time.Second, 30*time.Second, 30*time.Second
+	server.HTTP2.MaxConcurrentStreams = 32 // whoever it is
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.ServeTLS(rpc.Limit(listener), "", ""); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("the public door has closed by itself", "cause", err)
 		}
 	}()

@@ -254,6 +254,28 @@ func TestDoor(t *testing.T) {
 	}
 }
 
+// TestSlowPublishers: those who begin to publish and do not go on keep nobody
+// out.
+func TestSlowPublishers(t *testing.T) {
+	one := sample(t)
+	h := newRole(t, one, &clock{at: start}).intake.Handler()
+	var slow sync.WaitGroup
+	defer slow.Wait()
+	for range 8 {
+		body, end := io.Pipe()
+		slow.Go(func() { h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/roster", body)) })
+		if _, err := end.Write([]byte("x")); err != nil { // read: the request is being handled
+			t.Fatal(err)
+		}
+		defer end.Close()
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("POST", "/roster", bytes.NewReader(signedBy(t, one, "gov.example/a", "gov.example/b"))))
+	if w.Code != http.StatusOK {
+		t.Errorf("status %d: %s", w.Code, w.Body)
+	}
+}
+
 // An officer's tool insists on the door's pinned key, and says what the door
 // says.
 func TestPublish(t *testing.T) {

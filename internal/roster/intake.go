@@ -114,17 +114,18 @@ func (in *Intake) Handler() http.Handler {
 	})
 	busy := make(chan struct{}, 2) // those who bring garbage do not take the machine
 	mux.HandleFunc("POST /roster", func(w http.ResponseWriter, r *http.Request) {
+		signed, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxNote))
+		if err != nil {
+			http.Error(w, "the roster is too large, or did not arrive", http.StatusBadRequest)
+			return
+		}
+		// Not before it is here: those who send slowly would keep others out.
 		select {
 		case busy <- struct{}{}:
 			defer func() { <-busy }()
 		default:
 			w.Header().Set("Retry-After", "1")
 			http.Error(w, "others are publishing: try again in a second", http.StatusServiceUnavailable)
-			return
-		}
-		signed, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxNote))
-		if err != nil {
-			http.Error(w, "the roster is too large, or did not arrive", http.StatusBadRequest)
 			return
 		}
 		if err := in.Publish(signed); err != nil {

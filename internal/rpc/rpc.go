@@ -126,24 +126,6 @@ func NewHTTPServer(handler http.Handler, config *tls.Config, log *slog.Logger) *
 	}
 }
 
-// Serve answers on the listener until the context ends, then lets running calls
-// finish for a moment.
-func Serve(ctx context.Context, server *http.Server, listener net.Listener) error {
-	failed := make(chan error, 1)
-	go func() { failed <- server.ServeTLS(listener, "", "") }()
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
-		_ = server.Close()
-	}
-	return nil
-}
-
 // Dial returns a client of one member. Nothing is connected until the first
 // call.
 func Dial(cert tls.Certificate, view *roster.View, member roster.Member) *connect.Client {

@@ -26,14 +26,6 @@ func (s *Server) Handler() http.Handler {
 }
 
 func (s *Server) serveAdd(w http.ResponseWriter, r *http.Request) {
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	default:
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "too many requests at once: try again in a second", http.StatusServiceUnavailable)
-		return
-	}
 	defer func() {
 		if recover() != nil {
 			s.Log.Error("panic in a request", "stack", string(debug.Stack()))
@@ -50,6 +42,15 @@ func (s *Server) serveAdd(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		http.Error(w, "the request did not arrive whole", http.StatusBadRequest)
+		return
+	}
+	// Not before the body is here: those who send slowly would keep others out.
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	default:
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many requests at once: try again in a second", http.StatusServiceUnavailable)
 		return
 	}
 	line, err := s.add(r.Context(), body)

@@ -3,6 +3,7 @@ package witness
 import (
 	"errors"
 	"fmt"
+	"path"
 	"sync"
 	"time"
 
@@ -100,19 +101,20 @@ func seen(tx *store.Tx) ([]Seen, error) {
 	return all, err
 }
 
-// A log publishes every few seconds. The limit is far above that and keeps one
-// whose process runs wild from the writer of a key holder; only growth counts,
-// which nobody but the log itself can sign.
+// A log publishes every few seconds. The limit is far above what all logs of a
+// member do, and keeps a member that runs wild, in one log or in as many as it
+// may have, from the writer of a key holder; only growth counts, which nobody
+// but the member itself can sign.
 const (
 	paceBurst  = 1000
 	paceSecond = 10
 )
 
-// pace is a token bucket for each log. Logs that are not witnessed never come
-// here, so that it has as many as the roster allows.
+// pace is a token bucket for each member. Logs that are not witnessed never
+// come here, so that there are as many as the roster has members.
 type pace struct {
-	mu   sync.Mutex
-	logs map[string]*bucket
+	mu      sync.Mutex
+	members map[string]*bucket // by origin without the instance
 }
 
 type bucket struct {
@@ -120,16 +122,17 @@ type bucket struct {
 	at   int64 // Unix seconds
 }
 
-func newPace() pace { return pace{logs: make(map[string]*bucket)} }
+func newPace() pace { return pace{members: make(map[string]*bucket)} }
 
-// allow takes one from the log's bucket, if there is one.
+// allow takes one from the bucket of the log's member, if there is one.
 func (p *pace) allow(origin string, now int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	b := p.logs[origin]
+	member := path.Dir(origin)
+	b := p.members[member]
 	if b == nil {
 		b = &bucket{left: paceBurst, at: now}
-		p.logs[origin] = b
+		p.members[member] = b
 	}
 	if passed := now - b.at; passed > 0 {
 		b.left = min(b.left+min(passed, paceBurst)*paceSecond, paceBurst)

@@ -87,7 +87,7 @@ var (
 	errUnknown   = errors.New("no log of that origin is witnessed here")
 	errUnsigned  = errors.New("the checkpoint is not signed by a key that its log has now")
 	errProof     = errors.New("the consistency proof does not verify")
-	errPace      = errors.New("this log grows too often: try again in a second")
+	errPace      = errors.New("the logs of this member grow too often: try again in a second")
 )
 
 // add is add-checkpoint: it returns the cosignature of the checkpoint in body,

@@ -3,9 +3,13 @@ package witness
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
+	"net/http/httptest"
+	"path"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -213,14 +217,17 @@ func TestForeignSignatures(t *testing.T) {
 	}
 }
 
-// TestPace: a log that runs wild is slowed down, alone, and recovers with time.
+// TestPace: a member that runs wild is slowed down in all of its logs, alone,
+// and recovers with time.
 func TestPace(t *testing.T) {
 	wild, calm := newLog(t, origin, 10), newLog(t, "waypost.test/NV/1", 10)
-	r := newRig(t, wild, calm)
+	another := newLog(t, path.Dir(origin)+"/999", 10)
+	r := newRig(t, wild, calm, another)
 	r.expect(http.StatusOK, wild.body(t, 0, 1))
-	r.pace.logs[origin].left = 1
+	r.pace.members[path.Dir(origin)].left = 1
 	r.expect(http.StatusOK, wild.body(t, 1, 2))
 	r.expect(http.StatusTooManyRequests, wild.body(t, 2, 3))
+	r.expect(http.StatusTooManyRequests, another.body(t, 0, 1))
 	r.clock.Add(-100)
 	r.expect(http.StatusTooManyRequests, wild.body(t, 2, 3))
 	r.expect(http.StatusOK, wild.body(t, 2, 2)) // no growth
@@ -243,6 +250,30 @@ func TestBusy(t *testing.T) {
 	}
 	<-r.slots
 	r.expect(http.StatusOK, log.body(t, 0, 2))
+}
+
+// TestSlowBodies: strangers who begin requests and do not end them keep nobody
+// out.
+func TestSlowBodies(t *testing.T) {
+	log := newLog(t, origin, 2)
+	r := newRig(t, log)
+	h := r.Handler()
+	var slow sync.WaitGroup
+	var pipes []*io.PipeWriter
+	for range maxRequests + 1 {
+		body, end := io.Pipe()
+		pipes = append(pipes, end)
+		slow.Go(func() {
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/add-checkpoint", body))
+		})
+		_, err := end.Write([]byte("old ")) // once this is read the request is being handled
+		must(t, err)
+	}
+	r.expect(http.StatusOK, log.body(t, 0, 2))
+	for _, end := range pipes {
+		must(t, end.Close())
+	}
+	slow.Wait()
 }
 
 // TestMethods: nothing is served but add-checkpoint.
