@@ -26,6 +26,7 @@ import (
 // TestLedgersOfACluster: the second verifier reads what a running exchange has
 // published, and finds what was altered in it afterwards.
 func TestLedgersOfACluster(t *testing.T) {
+	t.Parallel()
 	python(t)
 	dir := t.TempDir()
 	c, err := cluster.Open(t.Context(), cluster.Config{
@@ -161,6 +162,7 @@ func write(t testing.TB, dir, path string, content []byte) {
 
 // TestAlteredLogs: whatever is altered in a published log is found, in words.
 func TestAlteredLogs(t *testing.T) {
+	t.Parallel()
 	r := exchange(t)
 	signed, g := string(signText(t, textOf(t, r), officers[:2]...)), governanceJSON(t, r)
 	keys := map[string]string{dataKey.ID.String(): hex.EncodeToString(dataKey.Secret[:])}
@@ -221,7 +223,11 @@ func TestAlteredLogs(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), fmt.Sprint(i))
 		must(t, os.CopyFS(dir, os.DirFS(good)))
 		c.change(dir)
-		questions = append(questions, question{Name: c.name, Check: "log", Data: []byte(dir), With: with{Old: signed, Governance: g, Keys: keys}})
+		q := question{Name: c.name, Check: "log", Data: []byte(dir), With: with{Old: signed, Governance: g}}
+		if c.why == "" || strings.Contains(c.name, "sealed") {
+			q.With.Keys = keys
+		}
+		questions = append(questions, q)
 	}
 	for i, v := range judgeToo(t, questions) {
 		if c := changes[i]; v.OK != (c.why == "") || !strings.Contains(v.Why, c.why) {
@@ -233,6 +239,7 @@ func TestAlteredLogs(t *testing.T) {
 // TestForkedCopies: two copies of one log, each of which holds by itself and is
 // signed by everybody, contradict each other.
 func TestForkedCopies(t *testing.T) {
+	t.Parallel()
 	r, dir := exchange(t), t.TempDir()
 	write(t, dir, "hub/governance.json", []byte(governanceJSON(t, r)))
 	write(t, dir, "hub/roster/000001", signText(t, textOf(t, r), officers[:2]...))
@@ -277,6 +284,7 @@ func swapped(t testing.TB) func(dir string) {
 
 // TestCommands: receipts, evidence and proofs on the command line.
 func TestCommands(t *testing.T) {
+	t.Parallel()
 	r, dir := exchange(t), t.TempDir()
 	log := filepath.Join(dir, "log")
 	l := published(t, log, "")

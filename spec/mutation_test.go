@@ -18,16 +18,13 @@ var (
 // TestBothAgree puts altered vectors, half of them signed again, to this
 // program and to the second verifier: they accept and refuse the same.
 func TestBothAgree(t *testing.T) {
+	t.Parallel()
 	python(t)
 	rng := rand.New(rand.NewPCG(*seed, 0))
 	all := cases(t)
 	var questions []question
-	for len(questions) < *mutations {
-		q := all[rng.IntN(len(all))]
-		if q.Check == "ed25519" && len(q.Data) == 0 {
-			continue
-		}
-		questions = append(questions, mutate(t, rng, q))
+	for range *mutations {
+		questions = append(questions, mutate(t, rng, all[rng.IntN(len(all))]))
 	}
 	accepted := 0
 	for i, v := range judgeToo(t, questions) {
@@ -36,11 +33,16 @@ func TestBothAgree(t *testing.T) {
 		if err == nil {
 			accepted++
 		}
-		if (err == nil) != v.OK {
+		if (err == nil) != v.OK && !aboutShares(err) {
 			t.Errorf("%s, altered: this program says %v, the second verifier %t %s\n%q", q.Name, err, v.OK, v.Why, q.Data)
 		}
 	}
 	t.Logf("of %d altered vectors %d hold", len(questions), accepted)
+}
+
+// aboutShares: the second verifier has no arithmetic on ristretto255.
+func aboutShares(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "not a group element") || strings.Contains(err.Error(), "do not combine to the group key"))
 }
 
 // mutate alters the data of a vector. What is signed by a key of the vectors is

@@ -6,7 +6,7 @@ import pathlib
 
 from . import tree
 from .encoding import parse_json
-from .evidence import parse_evidence
+from .evidence import MAX_EVIDENCE, parse_evidence
 from .ledger import MAX_BLOB, MAX_BODY, entry_of, open_sealed, split_leaves, split_sealed
 from .note import MAX_CHECKPOINT, open_checkpoint
 from .refused import Refused, require
@@ -116,7 +116,7 @@ class Log:
         """The evidence that the member shows against others, verified."""
         shown = []
         for path in self.files("evidence"):
-            evidence = parse_evidence(path.read_bytes())
+            evidence = parse_evidence(self.read(path.relative_to(self.folder), MAX_EVIDENCE))
             require(path.name == f"{evidence.id}.json", f"evidence/{path.name} has another id")
             evidence.verify(governance)
             shown.append(evidence)
@@ -126,7 +126,7 @@ class Log:
         """The checkpoints of other logs that the member says it verified."""
         found = {}
         for path in self.files("seen"):
-            raw = path.read_bytes()
+            raw = self.read(path.relative_to(self.folder), MAX_CHECKPOINT)
             origin, member = raw.split(b"\n")[0].decode("utf-8", "replace"), owner_of(raw)
             require(path.parts[-2:] == tuple(origin.split("/")[-2:]), f"seen/{path.name} is of another log")
             found[origin] = any_roster(rosters, lambda r: open_checkpoint(raw, r.policy(member, origin)), member)

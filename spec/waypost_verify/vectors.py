@@ -14,18 +14,17 @@ def check(report, folder):
     """Adds to the report what each file says and does not hold."""
     for name, one in (("cases.json", cases), ("ledger.json", ledgers), ("signed.json", signatures), ("message.json", message)):
         vectors = json.loads((folder / name).read_text(encoding="utf-8"))
-        before = len(report.refused)
-        n = sum(1 for why in one(vectors) if attempt(report, name, why))
-        report.say(f"{name}: {n} checks", file=name, checks=n, refused=len(report.refused) - before)
+        checks = wrong = 0
+        for outcome in one(vectors):
+            checks += 1
+            if outcome:
+                wrong += 1
+                report.refuse(f"{name}: {outcome}")
+        report.say(f"{name}: {checks} checks", file=name, checks=checks, refused=wrong)
     rosters(report, folder)
 
 
-def attempt(report, name, outcome):
-    """An outcome is None, or why a vector does not hold."""
-    if outcome:
-        report.refuse(f"{name}: {outcome}")
-    return True
-
+# Each check yields None, or why a vector does not hold.
 
 def same(what, made, want):
     return None if made == want else f"{what} is another than the vector says"
