@@ -28,10 +28,15 @@ import (
 func (s *soak) kill(ctx context.Context, calm time.Duration) {
 	dice := rand.New(rand.NewPCG(s.seed, 2))
 	between := func(from, to time.Duration) time.Duration { return from + time.Duration(dice.Int64N(int64(to-from))) }
-	var deck []string // each role in turn, so that none is spared for long
+	// Each role in turn, so that none is spared for long, and the gateways twice:
+	// most of what can be cut off is theirs.
+	var deck []string
 	draw := func() string {
 		if len(deck) == 0 {
 			deck = s.roles.Names()
+			for _, state := range soakStates {
+				deck = append(deck, string(state))
+			}
 			dice.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
 		}
 		name := deck[0]
