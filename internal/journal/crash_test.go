@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	}
 	// Each check of a property makes dozens of durable writes. The command line
 	// can ask for more.
-	if err := flag.Set("rapid.checks", "30"); err != nil {
+	if err := flag.Set("rapid.checks", "12"); err != nil {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)
