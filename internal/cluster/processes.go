@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,14 +82,17 @@ func (p *Processes) Names() []string { return slices.Clone(p.names) }
 
 // Start starts a role that does not run, and waits until its door answers.
 func (p *Processes) Start(ctx context.Context, name string) error {
+	door, err := p.door(name)
+	if err != nil {
+		return err
+	}
 	started, address, err := p.spawn(name)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startWait)
 	defer cancel()
-	// No certificate is looked at: this asks only whether somebody is in.
-	knock := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}}
+	knock := tls.Dialer{Config: door}
 	for {
 		if conn, err := knock.DialContext(ctx, "tcp", address); err == nil {
 			return conn.Close()
@@ -101,6 +105,21 @@ func (p *Processes) Start(ctx context.Context, name string) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// door is what to expect at the door of a role: its own certificate.
+func (p *Processes) door(name string) (*tls.Config, error) {
+	file := "tls.crt"
+	if len(name) == 2 {
+		file = "counter.crt" // a gateway's only door
+	}
+	cert, err := os.ReadFile(filepath.Join(install.FolderOf(p.dir, name), file))
+	if err != nil {
+		return nil, err
+	}
+	only := x509.NewCertPool()
+	only.AppendCertsFromPEM(cert)
+	return &tls.Config{RootCAs: only, MinVersion: tls.VersionTLS13}, nil
 }
 
 // spawn starts the process of a role, and returns where its door will be.
@@ -247,5 +266,9 @@ func (p *process) died() error {
 	const shown = 2000
 	text, err := os.ReadFile(p.log)
 	text = text[max(0, len(text)-shown):]
-	return errors.Join(fmt.Errorf("%s has ended (%v): %s", p.name, p.err, strings.TrimSpace(string(text))), err)
+	how := p.err
+	if how == nil {
+		how = errors.New("exit status 0")
+	}
+	return errors.Join(fmt.Errorf("%s has ended (%w): %s", p.name, how, strings.TrimSpace(string(text))), err)
 }
