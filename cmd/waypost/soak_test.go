@@ -99,7 +99,7 @@ func TestSoak(t *testing.T) {
 	took := time.Since(start).Round(time.Second)
 	report := s.reconcile(t)
 	s.compare(t)
-	t.Logf("%d checks in %v; %d owed at first, %d made again by clerks; %d tickets, %d entries, %d open, %d findings",
+	t.Logf("%d checks in %v; %d owed at first, %d attempts repeated by clerks; %d tickets, %d entries, %d open, %d findings",
 		checks, took, s.owed.Load(), s.again.Load(), report.Tickets, report.Entries, report.Open, int64(len(report.Findings))+report.Omitted)
 	total := 0
 	for _, name := range slices.Sorted(maps.Keys(s.killed)) {
