@@ -128,7 +128,8 @@ func encrypted(content []byte, recipients []age.Recipient) ([]byte, error) {
 		return nil, err
 	}
 	_, err = w.Write(content)
-	return b.Bytes(), errors.Join(err, w.Close())
+	err = errors.Join(err, w.Close())
+	return b.Bytes(), err
 }
 
 // decrypted reads a file encrypted to one of the identities, of at most limit
