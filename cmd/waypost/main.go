@@ -50,6 +50,7 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	var c commands
 	parser, err := kong.New(&c, kong.Name("waypost"),
 		kong.Description("Waypost finds out, for one applicant at a time, whether a person already holds a card in another state.\n\nStart with: waypost demo --once"),

@@ -58,12 +58,14 @@ func (r *Role) watchOthers(ctx context.Context) {
 	}
 }
 
-// keepLedger counts each day and erases what is over.
+// keepLedger counts each day and erases what is over, once a day: a row with a
+// time in the future makes an erasure look at all that came after it.
 func (r *Role) keepLedger(ctx context.Context) {
 	tick := time.NewTicker(ledgerEvery)
 	defer tick.Stop()
+	var erased string // the day of the last erasure
 	for {
-		if err := r.tendLedger(ctx); err != nil && ctx.Err() == nil {
+		if err := r.tendLedger(ctx, &erased); err != nil && ctx.Err() == nil {
 			r.log.Error("the ledger could not be tended; it will be tried again", "cause", err)
 		}
 		select {
@@ -74,9 +76,13 @@ func (r *Role) keepLedger(ctx context.Context) {
 	}
 }
 
-func (r *Role) tendLedger(ctx context.Context) error {
+func (r *Role) tendLedger(ctx context.Context, erased *string) (err error) {
 	now := r.now()
-	_, err := r.Journal.Erase(ctx, journal.DefaultRetention(), now)
+	if today := now.UTC().Format(time.DateOnly); *erased != today {
+		if _, err = r.Journal.Erase(ctx, journal.DefaultRetention(), now); err == nil {
+			*erased = today
+		}
+	}
 	return errors.Join(err, r.Journal.Daily(ctx, now))
 }
 

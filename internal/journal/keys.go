@@ -45,8 +45,12 @@ func (j *Journal) SetRecipients(recipients ...age.Recipient) error {
 		return errors.New("journal: nobody could ever read this ledger: name a recipient to whom its entries are opened")
 	}
 	// One that cannot be wrapped for is found now, and not by the first entry.
-	if _, err := wrap(translog.NewDataKey(), recipients); err != nil {
+	wrapped, err := wrap(translog.NewDataKey(), recipients)
+	if err != nil {
 		return err
+	}
+	if len(wrapped) > maxWrapped {
+		return fmt.Errorf("journal: a key wrapped for %d readers has %d bytes, and readers take at most %d: name fewer", len(recipients), len(wrapped), maxWrapped)
 	}
 	k := &j.keys
 	k.mu.Lock()

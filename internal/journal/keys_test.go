@@ -213,6 +213,19 @@ func wrap31(to age.Recipient) ([]byte, error) {
 	return b.Bytes(), errors.Join(err, w.Close())
 }
 
+// TestTooManyReaders: a data key that readers would refuse is found at once.
+func TestTooManyReaders(t *testing.T) {
+	j := openJournal(t, openDB(t, t.TempDir()))
+	var readers []age.Recipient
+	for range 50 {
+		readers = append(readers, reader.Recipient())
+	}
+	must(t, j.SetRecipients(readers[:30]...))
+	if err := j.SetRecipients(readers...); err == nil {
+		t.Error("entries would be sealed so that no reader takes them")
+	}
+}
+
 func TestParseRecipients(t *testing.T) {
 	good := newReader(t).Recipient().String()
 	if r, err := ParseRecipients(good, good); err != nil || len(r) != 2 {
