@@ -14,7 +14,7 @@ import (
 // TestCanary: a hub that hides the pointer of a synthetic person is found out
 // by the state that looks for it, and an honest one is not accused.
 func TestCanary(t *testing.T) {
-	r := openReal(t)
+	r := openLive(t)
 	record := waypost.Record{ID: "CA-900001", Person: ottilie, CardNumber: "K900001", Kind: waypost.IDCard, Status: waypost.Valid}
 	ca, az := r.auditor("CA"), r.auditor("AZ")
 	if _, err := ca.PlantCanary(ctx, &waypostv1.PlantCanaryRequest{Record: gateway.RecordToProto(record), LookedForBy: "CA"}); waypost.CodeOf(err) != waypost.InvalidArgument {
@@ -89,19 +89,19 @@ func TestCanary(t *testing.T) {
 }
 
 // due makes Arizona's canaries due.
-func (r real) due() {
+func (r live) due() {
 	must(r.t, r.Role("AZ").DB.Write(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(`UPDATE canary SET due = 0`)
 		return err
 	}))
 }
 
-func (r real) number(role, query string) (n int) {
+func (r live) number(role, query string) (n int) {
 	must(r.t, r.Role(role).DB.Read(ctx, func(tx *store.Tx) error { return tx.Row(query).Scan(&n) }))
 	return n
 }
 
-func (r real) wait(what string, ok func() bool) {
+func (r live) wait(what string, ok func() bool) {
 	r.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -111,7 +111,7 @@ func (r real) wait(what string, ok func() bool) {
 }
 
 // said waits for so many canary entries of Arizona and counts what they say.
-func (r real) said(n int) map[string]int {
+func (r live) said(n int) map[string]int {
 	r.t.Helper()
 	found := make(map[string]int)
 	r.wait("canary entries", func() bool { return r.number("AZ", `SELECT count(*) FROM journal WHERE kind = 'canary'`) >= n })
@@ -124,7 +124,7 @@ func (r real) said(n int) map[string]int {
 	return found
 }
 
-func (r real) reconcile() *Report {
+func (r live) reconcile() *Report {
 	o, err := FromDir(r.dir)
 	must(r.t, err)
 	o.Now = r.Clock.Now()

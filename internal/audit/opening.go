@@ -120,7 +120,7 @@ func (o *Openings) Check(rosters []*roster.Roster, s *Sample, names bool) ([]Ver
 func (v *Verdict) judge(rosters []*roster.Roster, o *waypostv1.Opening, names bool) {
 	t, err := verifyTicket(rosters, v.State, o.Ticket)
 	if err != nil {
-		v.say(WrongTicket, "%v", err)
+		v.sayf(WrongTicket, "%v", err)
 		return
 	}
 	v.Purpose, v.Case, v.Operator = string(t.Purpose), o.CaseReference, o.Operator
@@ -130,32 +130,32 @@ func (v *Verdict) judge(rosters []*roster.Roster, o *waypostv1.Opening, names bo
 	}
 	switch {
 	case err != nil || len(o.Seed) != 32 || len(o.PersonalSecret) != 32 || len(o.CaseSalt) != 32:
-		v.say(NotOpened, "what the state shows is not complete")
+		v.sayf(NotOpened, "what the state shows is not complete")
 		return
 	case t.CoversProbes(o.Elements) != nil:
-		v.say(WrongTicket, "the probes shown are not the ones that the ticket was signed over")
+		v.sayf(WrongTicket, "the probes shown are not the ones that the ticket was signed over")
 		return
 	}
 	made, err := gateway.Blinded(who.Person, [32]byte(o.PersonalSecret), [32]byte(o.Seed))
 	if err != nil || len(made) != len(o.Elements) {
-		v.say(NotOpened, "the seed shown gives no probes")
+		v.sayf(NotOpened, "the seed shown gives no probes")
 		return
 	}
 	first := differing(made[:nameProbesBytes], o.Elements[:nameProbesBytes])
 	second := differing(made[nameProbesBytes:], o.Elements[nameProbesBytes:])
 	switch {
 	case first > 0:
-		v.say(OtherPerson, "%d of its %d name probes are not those of the applicant named", first, waypost.NameElements)
+		v.sayf(OtherPerson, "%d of its %d name probes are not those of the applicant named", first, waypost.NameElements)
 	case second > 0:
-		v.say(OtherSSN, "its name probes are those of the applicant named; %d of the %d others are neither from the SSN nor padding", second, waypost.SSNElements)
+		v.sayf(OtherSSN, "its name probes are those of the applicant named; %d of the %d others are neither from the SSN nor padding", second, waypost.SSNElements)
 	case waypost.CommitCase([32]byte(o.CaseSalt), o.CaseReference) != t.Case:
-		v.say(WrongCase, "it was for exactly the applicant named, and for another case than the one named")
+		v.sayf(WrongCase, "it was for exactly the applicant named, and for another case than the one named")
 	default:
-		v.say(ForThePerson, "it was for exactly the applicant named")
+		v.sayf(ForThePerson, "it was for exactly the applicant named")
 	}
 }
 
-func (v *Verdict) say(result, format string, args ...any) {
+func (v *Verdict) sayf(result, format string, args ...any) {
 	v.Result, v.Words = result, fmt.Sprintf(format, args...)
 }
 

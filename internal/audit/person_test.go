@@ -21,14 +21,14 @@ import (
 	"github.com/waypost/waypost/translog"
 )
 
-// real is an exchange of real roles on this machine.
-type real struct {
+// live is an exchange of real roles on this machine.
+type live struct {
 	*cluster.Cluster
 	t   *testing.T
 	dir string
 }
 
-func openReal(t *testing.T) real {
+func openLive(t *testing.T) live {
 	dir := t.TempDir()
 	c, err := cluster.Open(t.Context(), cluster.Config{Dir: dir, States: []waypost.Jurisdiction{"AZ", "CA", "NV"}, Holders: 3, Threshold: 2,
 		Log: slog.New(slog.DiscardHandler)})
@@ -38,21 +38,21 @@ func openReal(t *testing.T) real {
 			t.Error(err)
 		}
 	})
-	return real{c, t, dir}
+	return live{c, t, dir}
 }
 
-func (r real) folder(state waypost.Jurisdiction) string {
+func (r live) folder(state waypost.Jurisdiction) string {
 	return install.FolderOf(r.dir, string(state))
 }
 
 // auditor is a client of the state's door.
-func (r real) auditor(state waypost.Jurisdiction) waypostv1connect.CounterClient {
+func (r live) auditor(state waypost.Jurisdiction) waypostv1connect.CounterClient {
 	client, _, err := install.DialAuditor(r.folder(state))
 	must(r.t, err)
 	return client
 }
 
-func (r real) load(state waypost.Jurisdiction, people ...waypost.Person) {
+func (r live) load(state waypost.Jurisdiction, people ...waypost.Person) {
 	var records []waypost.Record
 	for i, p := range people {
 		records = append(records, waypost.Record{ID: fmt.Sprintf("%s-%s-%d", state, p.Family, i), Person: p, CardNumber: "K1", Kind: waypost.Licence, Status: waypost.Valid})
@@ -65,13 +65,13 @@ func (r real) load(state waypost.Jurisdiction, people ...waypost.Person) {
 
 var atCounter = gateway.Counter{Operator: "clerk-1", Class: waypost.Attended, Purpose: waypost.IssueRealID, Case: "CASE-1"}
 
-func (r real) check(state waypost.Jurisdiction, p waypost.Person) waypost.Answer {
+func (r live) check(state waypost.Jurisdiction, p waypost.Person) waypost.Answer {
 	a, err := r.Gateway(state).Check(r.t.Context(), gateway.Applicant{Person: p}, atCounter)
 	must(r.t, err)
 	return a
 }
 
-func (r real) publish() { must(r.t, r.Publish(r.t.Context())) }
+func (r live) publish() { must(r.t, r.Publish(r.t.Context())) }
 
 var (
 	desmond = waypost.Person{Family: "Achterberg", Given: "Desmond", Born: waypost.Date{Year: 1984, Month: 3, Day: 17}, Sex: "M", SSN5: "52096"}
@@ -82,7 +82,7 @@ var (
 // TestPerson: a person is told every look at their records and nobody else's,
 // each with a proof that others can verify.
 func TestPerson(t *testing.T) {
-	r := openReal(t)
+	r := openLive(t)
 	r.load("CA", desmond, ottilie)
 	first := r.check("AZ", desmond)
 	second := r.check("NV", desmond)
@@ -151,7 +151,7 @@ func TestPerson(t *testing.T) {
 
 // doors: auditors cannot work at the counter, nor clerks open tickets; and what
 // an auditor was shown stands in the ledger.
-func (r real) doors(t *testing.T, ticket string) {
+func (r live) doors(t *testing.T, ticket string) {
 	clerk, _, err := install.DialCounter(r.folder("AZ"))
 	must(t, err)
 	auditor := r.auditor("AZ")
@@ -216,7 +216,7 @@ func (r real) doors(t *testing.T, ticket string) {
 }
 
 // entries are the bodies of the published entries of a kind.
-func (r real) entries(o Options, kind string) (all []map[string]string) {
+func (r live) entries(o Options, kind string) (all []map[string]string) {
 	for _, s := range o.Sources {
 		head, err := readHead(ctx, o.Rosters, s)
 		must(r.t, err)

@@ -24,7 +24,7 @@ import (
 // TestSample: every check is drawn. The honest ones open; of a state whose
 // program was replaced, the tickets for several people and for nobody are named.
 func TestSample(t *testing.T) {
-	r := openReal(t)
+	r := openLive(t)
 	r.load("CA", desmond)
 	r.check("NV", desmond)
 	first := r.check("AZ", desmond)
@@ -73,7 +73,7 @@ func TestSample(t *testing.T) {
 
 // redraw: anybody draws the same by the same checkpoints; a sample that was
 // altered is refused.
-func (r real) redraw(o Options, s *Sample) {
+func (r live) redraw(o Options, s *Sample) {
 	t := r.t
 	r.check("AZ", barnaby)
 	r.publish()
@@ -107,7 +107,7 @@ func (r real) redraw(o Options, s *Sample) {
 }
 
 // lies: an opening that differs from what was done in anything is found out.
-func (r real) lies(o Options, s *Sample, first, second waypost.Answer) {
+func (r live) lies(o Options, s *Sample, first, second waypost.Answer) {
 	t := r.t
 	for what, c := range map[string]struct {
 		change func(*waypostv1.Opening)
@@ -148,7 +148,7 @@ func (r real) lies(o Options, s *Sample, first, second waypost.Answer) {
 }
 
 // open has a state open what was drawn of it, as waypost audit open does.
-func (r real) open(state string, s *Sample, o Options) []Verdict {
+func (r live) open(state string, s *Sample, o Options) []Verdict {
 	openings := NewOpenings(state, s)
 	for _, ticket := range s.Drawn[state] {
 		one, err := r.auditor(waypost.Jurisdiction(state)).OpenTicket(ctx, &waypostv1.OpenTicketRequest{Ticket: ticket})
@@ -179,7 +179,7 @@ type made struct {
 
 // rogue has a key holder evaluate 32 elements under a ticket of the state: of
 // one key each of 32 people, or of nobody.
-func (r real) rogue(state waypost.Jurisdiction, people bool) (m made) {
+func (r live) rogue(state waypost.Jurisdiction, people bool) (m made) {
 	_, _ = rand.Read(m.seed[:])
 	keys := make([][]byte, waypost.CheckElements)
 	for i := range keys {

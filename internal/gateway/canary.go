@@ -63,8 +63,8 @@ func (l *looks) like(now time.Time) (why Counter, ok bool) {
 	if l.n == 0 || now.Sub(l.last) > canaryBusy {
 		return Counter{}, false
 	}
-	real := l.some[int(fraction()*float64(min(l.n, len(l.some))))]
-	return Counter{Operator: real.Operator, Class: real.Class, Purpose: real.Purpose, Case: canaryCase, canary: true}, true
+	like := l.some[int(fraction()*float64(min(l.n, len(l.some))))]
+	return Counter{Operator: like.Operator, Class: like.Class, Purpose: like.Purpose, Case: canaryCase, canary: true}, true
 }
 
 // fraction draws from [0, 1).
