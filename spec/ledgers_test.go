@@ -206,7 +206,7 @@ func TestAlteredLogs(t *testing.T) {
 		{"its own witness", put("checkpoint", l.checkpoint(logSize, start, "keyholder-1", "keyholder-2", "outside.example")), "the checkpoint has 1 of 2 cosignatures of key holders"},
 		{"a sealed entry", alter("sealed/000", 4+40), "the data key does not open the entry"},
 		{"a sealed entry in another's place", swapped(t), "the data key does not open the entry"},
-		{"a sealed entry's length", alter("sealed/000", 2), "sealed/000 is cut short"},
+		{"a sealed entry's length", alter("sealed/000", 2), "sealed/000 has a blob of an impossible length"},
 		{"a data key less", func(dir string) { must(t, os.RemoveAll(filepath.Join(dir, "keys"))) }, "the data key 0102030405060708 of entry 0 is missing"},
 		{"a number of a day", func(dir string) {
 			b := read(t, dir, "counters/2026-03-01")

@@ -70,7 +70,7 @@ func testBlob(i int64) []byte {
 	if i%5 == 0 {
 		return nil
 	}
-	return append(make([]byte, overhead+minPlain), byte(i))
+	return append(make([]byte, overhead+padTo-1), byte(i))
 }
 
 func (l *testLog) write(t testing.TB, object string, data []byte) {

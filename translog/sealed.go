@@ -19,10 +19,14 @@ const sealedDomain = "waypost sealed entry v1"
 const (
 	keyIDSize = 8
 	overhead  = keyIDSize + chacha20poly1305.NonceSizeX + chacha20poly1305.Overhead
-	minPlain  = 4 + 1 + 8 + 8 + 32 + 32 + 32 + 4
-	maxPlain  = minPlain - 1 + 32 + MaxBody
+	maxEntry  = 4 + 32 + 8 + 8 + 32 + 32 + 32 + 4 + MaxBody
+	// padTo is what the size of a plaintext is a multiple of. Sealed entries lie
+	// in public: almost all are then of one size, whatever their kind, purpose
+	// and outcome, so that sizes say nothing about which of two logs belong
+	// together.
+	padTo = 1024
 	// MaxBlob is the largest sealed entry, in bytes.
-	MaxBlob = overhead + maxPlain
+	MaxBlob = overhead + (maxEntry+padTo-1)/padTo*padTo
 )
 
 var (
@@ -61,10 +65,11 @@ func NewDataKey() (k DataKey) {
 //
 //	blob  = key id[8] ‖ nonce[24] ‖ XChaCha20-Poly1305(secret, nonce, plain, aad)
 //	aad   = sealedDomain ‖ origin ‖ index[8] ‖ leaf[64]
-//	plain = kind ‖ ordinal[8] ‖ at[8] ‖ ticket[32] ‖ tau[32] ‖ salt[32] ‖ body
+//	plain = kind ‖ ordinal[8] ‖ at[8] ‖ ticket[32] ‖ tau[32] ‖ salt[32] ‖ body ‖ zeros
 //
-// where strings and the body are preceded by their length as 4 bytes. The nonce
-// is random; it is long enough for that.
+// where strings and the body are preceded by their length as 4 bytes, and zeros
+// fill up to the next multiple of 1024 bytes. The nonce is random; it is long
+// enough for that.
 func Seal(k DataKey, role, origin string, index int64, e Entry) (leaf, blob []byte, err error) {
 	var nonce [chacha20poly1305.NonceSizeX]byte
 	rand.Read(nonce[:])
@@ -79,7 +84,7 @@ func seal(k DataKey, nonce [chacha20poly1305.NonceSizeX]byte, role, origin strin
 		return nil, nil, err
 	}
 	leaf = e.Leaf(role, origin)
-	blob = make([]byte, 0, overhead+maxPlain-MaxBody+len(e.Body))
+	blob = make([]byte, 0, overhead+maxEntry-MaxBody+len(e.Body)+padTo)
 	blob = append(blob, k.ID[:]...)
 	blob = append(blob, nonce[:]...)
 	// Encrypted in place: the plaintext is where the ciphertext will be.
@@ -123,11 +128,13 @@ func SealedKey(blob []byte) (id KeyID, err error) {
 	switch n := len(blob); {
 	case n == 0:
 		return id, ErrErased
-	case n < overhead+minPlain || n > MaxBlob:
+	case !isBlobSize(n):
 		return id, fmt.Errorf("%w: %d bytes are no sealed entry", ErrSealed, n)
 	}
 	return KeyID(blob[:keyIDSize]), nil
 }
+
+func isBlobSize(n int) bool { return n > overhead && n <= MaxBlob && (n-overhead)%padTo == 0 }
 
 func (k DataKey) aead() cipher.AEAD {
 	aead, err := chacha20poly1305.NewX(k.Secret[:])
@@ -146,13 +153,18 @@ func sealedData(origin string, index int64, leaf []byte) []byte {
 }
 
 func (e Entry) appendPlain(b []byte) []byte {
+	start := len(b)
 	b = prefixed(b, e.Kind)
 	b = binary.BigEndian.AppendUint64(b, e.Ordinal)
 	b = binary.BigEndian.AppendUint64(b, uint64(e.At.Unix()))
 	b = append(b, e.Ticket[:]...)
 	b = append(b, e.Tau[:]...)
 	b = append(b, e.Salt[:]...)
-	return prefixed(b, e.Body)
+	b = prefixed(b, e.Body)
+	if n := (len(b) - start) % padTo; n > 0 {
+		b = append(b, make([]byte, padTo-n)...)
+	}
+	return b
 }
 
 func parsePlain(plain []byte) (e Entry, ok bool) {
@@ -166,7 +178,7 @@ func parsePlain(plain []byte) (e Entry, ok bool) {
 		s.CopyBytes(e.Tau[:]) &&
 		s.CopyBytes(e.Salt[:]) &&
 		readPrefixed(&s, &body) &&
-		s.Empty()
+		len(plain)%padTo == 0 && len(s) < padTo && len(bytes.Trim(s, "\x00")) == 0
 	e.Kind, e.At, e.Body = string(kind), time.Unix(int64(at), 0).UTC(), body
 	return e, ok && e.check() == nil
 }

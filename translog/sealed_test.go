@@ -3,6 +3,8 @@ package translog
 import (
 	"bytes"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -125,7 +127,7 @@ func TestSealRefuses(t *testing.T) {
 	}
 	good.Body = make([]byte, MaxBody)
 	leaf, blob, err := Seal(NewDataKey(), "hub", "o", 0, good)
-	if err != nil || len(leaf) != LeafSize || len(blob) != MaxBlob-32+len(good.Kind) {
+	if err != nil || len(leaf) != LeafSize || len(blob) != MaxBlob {
 		t.Error(len(blob), err)
 	}
 }
@@ -149,8 +151,36 @@ func TestParseSealed(t *testing.T) {
 	if _, err := ParseSealed(AppendSealed(nil, make([]byte, MaxBlob+1)), 1); err == nil {
 		t.Error("a blob that is too large")
 	}
-	if _, err := ParseSealed(AppendSealed(nil, make([]byte, overhead)), 1); err == nil {
-		t.Error("a blob that is too small")
+	for _, size := range []int{overhead, overhead + 1, overhead + padTo - 1, overhead + padTo + 1} {
+		if _, err := ParseSealed(AppendSealed(nil, make([]byte, size)), 1); err == nil {
+			t.Errorf("a blob of %d bytes", size)
+		}
+	}
+}
+
+// TestPadding: entries of all kinds are sealed to one size, and nothing but
+// zeros, and no more than needed, pads them.
+func TestPadding(t *testing.T) {
+	k, nonce := NewDataKey(), seq(0, 24)
+	e := vectorEntry("ask", 0, 1, false, `{"purpose":"renew"}`)
+	leaf, blob, err := Seal(k, "hub", "o", 0, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, body := range []string{`{}`, `{"purpose":"issue_real_id"}`, `{"x":"` + strings.Repeat("x", 800) + `"}`} {
+		if _, other, err := Seal(k, "hub", "o", 0, vectorEntry("search_first", 0, 1, false, body)); err != nil || len(other) != len(blob) {
+			t.Errorf("%d bytes for a body of %d (%v), %d for another", len(other), len(body), err, len(blob))
+		}
+	}
+	plain := e.appendPlain(nil)
+	for name, bad := range map[string][]byte{
+		"a byte that is not zero": append(plain[:len(plain)-1:len(plain)-1], 1), "a block too many": append(plain[:len(plain):len(plain)], make([]byte, padTo)...),
+		"no padding": bytes.TrimRight(plain, "\x00"), "a byte less": plain[:len(plain)-1],
+	} {
+		sealed := slices.Concat(k.ID[:], nonce, k.aead().Seal(nil, nonce, bad, sealedData("o", 0, leaf)))
+		if _, err := OpenSealed(k, "hub", "o", 0, leaf, sealed); !errors.Is(err, ErrSealed) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -80,7 +80,7 @@ func testRow(i int, variant string) journal.Row {
 	a := sha256.Sum256(fmt.Appendf(nil, "tag %d %s", i, variant))
 	b := sha256.Sum256(fmt.Appendf(nil, "commitment %d %s", i, variant))
 	key := translog.KeyID{byte(i / 1000)}
-	sealed := append(key[:], bytes.Repeat([]byte{byte(i)}, 200+i%50)...)
+	sealed := append(key[:], bytes.Repeat([]byte{byte(i)}, 40+1024)...)
 	return journal.Row{Seq: uint64(i), Leaf: append(a[:], b[:]...), Kind: "test", Sealed: sealed, Key: key}
 }
 

@@ -144,7 +144,7 @@ func TestLarge(t *testing.T) {
 	r.source.append(300)
 	for i := range 60 {
 		row := &r.source.rows[i]
-		row.Sealed = append(row.Key[:], bytes.Repeat([]byte{1}, journal.MaxBody)...)
+		row.Sealed = append(row.Key[:], bytes.Repeat([]byte{1}, 40+journal.MaxBody)...)
 	}
 	hub.cut = 4
 	p := r.open()

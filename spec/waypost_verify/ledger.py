@@ -15,8 +15,9 @@ MAX_BODY = 65536
 MAX_PROOF = 524288
 KIND = re.compile(r"[a-z0-9_]{1,32}\Z", re.ASCII)
 SEALED_DOMAIN = "waypost sealed entry v1"
-MIN_BLOB = 8 + 24 + 16 + 121   # key id, nonce, authenticator, an entry with an empty body
-MAX_BLOB = MIN_BLOB + 31 + MAX_BODY
+OVERHEAD = 8 + 24 + 16   # key id, nonce, authenticator
+PADDED = 1024            # the plaintext is a multiple of it
+MAX_BLOB = OVERHEAD + -(-(4 + 32 + 8 + 8 + 32 + 32 + 32 + 4 + MAX_BODY) // PADDED) * PADDED
 
 
 def tag(tau, role, origin, kind, ordinal):
@@ -79,10 +80,12 @@ def open_sealed(blob, key_id, secret, role, origin, index, leaf):
     """The entry behind a leaf, with the data key of that id."""
     require(blob[:8] == key_id, "the entry is under another data key")
     aad = prefixed(SEALED_DOMAIN, origin) + index.to_bytes(8, "big") + leaf
-    c = Cursor(chacha.open_box(secret, blob[8:32], blob[32:], aad), "the sealed entry")
+    plain = chacha.open_box(secret, blob[8:32], blob[32:], aad)
+    c = Cursor(plain, "the sealed entry")
     kind, ordinal, at = c.string(4), c.number(8), c.number(8)
     entry = Entry(kind, ordinal, at, c.take(32), c.take(32), c.take(32), c.take(c.number(4)))
-    c.end()
+    padding = plain[c.at:]
+    require(len(plain) % PADDED == 0 and len(padding) < PADDED and not any(padding), "the padding of the sealed entry is wrong")
     require(entry.leaf(role, origin) == leaf, "the sealed entry is not that of its leaf")
     return entry
 
@@ -133,7 +136,7 @@ def split_sealed(bundle, width, what):
     c, blobs = Cursor(bundle, what), []
     for _ in range(width):
         blob = c.take(c.number(4))
-        require(not blob or MIN_BLOB <= len(blob) <= MAX_BLOB, f"{what} has a blob of an impossible length")
+        require(not blob or OVERHEAD < len(blob) <= MAX_BLOB and (len(blob) - OVERHEAD) % PADDED == 0, f"{what} has a blob of an impossible length")
         blobs.append(blob)
     c.end()
     return blobs
