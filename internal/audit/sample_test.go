@@ -21,18 +21,20 @@ import (
 	"github.com/waypost/waypost/toprf"
 )
 
-// TestSample: every check is drawn. The honest ones open; of a state whose
-// program was replaced, the tickets for several people and for nobody are named.
-func TestSample(t *testing.T) {
-	r := openLive(t)
+// sample: every check is drawn. The honest ones open; of a state whose program
+// was replaced, the tickets for several people and for nobody are named.
+func (r live) sample() {
+	t := r.t
 	r.load("CA", desmond)
+	o, err := FromDir(r.dir)
+	must(t, err)
+	start, err := Draw(ctx, o, "1", nil)
+	must(t, err)
 	r.check("NV", desmond)
 	first := r.check("AZ", desmond)
 	second := r.check("AZ", ottilie)
 	r.publish()
-	o, err := FromDir(r.dir)
-	must(t, err)
-	before, err := Draw(ctx, o, "1", nil)
+	before, err := Draw(ctx, o, "1", start)
 	must(t, err)
 	if len(before.Drawn["AZ"]) != 2 || len(before.Drawn["NV"]) != 1 || before.Evaluations < 6 || len(before.Beacon) != 3 {
 		t.Fatalf("%+v", before)
