@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bufio"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) {
 	}
 	// Each check of a property makes dozens of durable writes. The command line
 	// can ask for more.
-	if err := flag.Set("rapid.checks", "12"); err != nil {
+	if err := errors.Join(flag.Set("rapid.checks", "12"), flag.Set("rapid.steps", "20")); err != nil {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)

@@ -1,13 +1,17 @@
 package publisher
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +19,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/journal"
 )
 
 // TestHugeTree: a member may have any first tree cosigned, since a witness sees
@@ -216,6 +221,122 @@ func TestOldDatabaseWithoutFolder(t *testing.T) {
 	r.flush(r.open())
 	if c := r.check(); c.N != 305 {
 		t.Errorf("%d entries after the folder was lost", c.N)
+	}
+}
+
+// shownTo records every tree under the log's signature that leaves a publisher.
+type shownTo struct {
+	*testWitness
+	seen func(signed []byte)
+}
+
+func (s shownTo) Cosign(ctx context.Context, old int64, proof tlog.TreeProof, checkpoint []byte) ([]byte, error) {
+	s.seen(checkpoint)
+	return s.testWitness.Cosign(ctx, old, proof, checkpoint)
+}
+
+// TestNeverForks: whatever is copied back of database and folder, whenever the
+// process starts anew and whichever witnesses are down, the trees that are
+// signed continue each other. One thing is left to the operator: to bring back an old
+// database without the folder and let it grow before the publisher starts.
+func TestNeverForks(t *testing.T) {
+	for seed := range uint64(4) {
+		rnd := rand.New(rand.NewPCG(seed, 7))
+		r := newRig(t)
+		var mu sync.Mutex
+		var leaves [][]byte // under the largest tree that was signed
+		record := func(signed []byte) {
+			tree, err := parseTree(signed, origin)
+			must(t, err)
+			rows, _ := r.source.Rows(ctx, 0, int(tree.N))
+			mu.Lock()
+			defer mu.Unlock()
+			for i, row := range rows {
+				if i == len(leaves) {
+					leaves = append(leaves, row.Leaf)
+				} else if !bytes.Equal(leaves[i], row.Leaf) {
+					t.Errorf("seed %d: of %d entries that are signed number %d is another than before", seed, tree.N, i)
+					return
+				}
+			}
+		}
+		open := func() *Publisher {
+			p := r.open()
+			p.Witnesses = func() (all []Witness) {
+				for _, w := range r.witnesses {
+					all = append(all, shownTo{w, record})
+				}
+				return all
+			}
+			return p
+		}
+		type backup struct {
+			dir  string
+			rows []journal.Row
+		}
+		var backups []backup
+		branch := 0 // of the journal; 0 as long as no older one was brought back
+		p := open()
+		for range 40 {
+			switch rnd.IntN(9) {
+			case 0, 1, 2:
+				for range 1 + rnd.IntN(300) {
+					variant := ""
+					if branch > 0 {
+						variant = fmt.Sprint(branch)
+					}
+					r.source.mu.Lock()
+					r.source.rows = append(r.source.rows, testRow(len(r.source.rows), variant))
+					r.source.mu.Unlock()
+				}
+				_ = p.Flush(ctx)
+			case 3:
+				p.work.Wait()
+				p = open()
+				_ = p.Flush(ctx)
+			case 4:
+				if _, err := os.Stat(filepath.Join(r.folder(), "signed")); err != nil {
+					continue
+				}
+				dir := t.TempDir()
+				must(t, os.CopyFS(dir, os.DirFS(r.dir)))
+				backups = append(backups, backup{dir, slices.Clone(r.source.rows)})
+			case 5: // both, the database alone, or the folder alone
+				if len(backups) == 0 {
+					continue
+				}
+				p.work.Wait()
+				b, what := backups[rnd.IntN(len(backups))], rnd.IntN(3)
+				if what != 2 {
+					r.source.rows, branch = slices.Clone(b.rows), branch+1
+				}
+				if what != 1 {
+					r.dir = t.TempDir()
+					must(t, os.CopyFS(r.dir, os.DirFS(b.dir)))
+				}
+				p = open()
+			case 6:
+				if branch > 0 {
+					continue
+				}
+				p.work.Wait()
+				r.dir = t.TempDir()
+				p = open()
+			default:
+				down := rnd.IntN(len(r.witnesses) + 1)
+				for i, w := range r.witnesses {
+					w.set(nil)
+					if i < down {
+						w.set(errors.New("it is asleep"))
+					}
+				}
+				_ = p.Flush(ctx)
+			}
+		}
+		p.work.Wait()
+		if len(leaves) == 0 {
+			t.Errorf("seed %d: nothing was signed", seed)
+		}
 	}
 }
 
