@@ -7,8 +7,12 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/translog"
 )
@@ -38,6 +42,7 @@ func (l *logRun) entry(ctx context.Context, index int64, leaf, blob []byte) erro
 	}
 	if len(blob) == 0 {
 		l.kept.Blank++
+		l.kept.BlankSince = max(l.kept.BlankSince, l.kept.Latest-dateSlack)
 	}
 	l.kept.Ended = ok && e.Kind == "stopped"
 	if !ok {
@@ -50,7 +55,7 @@ func (l *logRun) entry(ctx context.Context, index int64, leaf, blob []byte) erro
 		ticket: e.Ticket, kind: kindsOf[l.member.Role][e.Kind], log: l.number, index: index, at: e.At.Unix(), ordinal: e.Ordinal,
 		soi: noMember, owner: noMember,
 	}
-	f := fields{l: l, rec: &rec, entry: &e}
+	f := fields{l: l, rec: &rec, entry: &e, ticketFields: l.ticketFields[:0]}
 	if !eachField(e.Body, f.take) || !f.complete() {
 		l.damagedf(index, "its fields are not those of an entry %q", e.Kind)
 		l.kept.DarkBelow = index + 1
@@ -60,12 +65,18 @@ func (l *logRun) entry(ctx context.Context, index int64, leaf, blob []byte) erro
 	if rec.kind == kindNone {
 		return nil
 	}
-	sum := sha256.Sum256(e.Tau[:])
-	rec.tau = binary.BigEndian.Uint64(sum[:])
+	rec.tau, rec.about = digest(e.Tau[:]), f.about()
+	l.timely(&rec, &f)
 	if err := l.count(&rec, &f); err != nil {
 		return err
 	}
 	return l.r.keep(&rec, &l.scratch)
+}
+
+// digest is 64 bits of SHA-256.
+func digest(b []byte) uint64 {
+	sum := sha256.Sum256(b)
+	return binary.BigEndian.Uint64(sum[:])
 }
 
 // keep puts a record to those of its ticket.
@@ -82,9 +93,12 @@ type fields struct {
 	bad   bool
 
 	answers  uint64
+	minute   int64 // of the ticket, Unix seconds; 0 where the entry does not say
 	class    waypost.OperatorClass
 	operator [16]byte
 	more     map[string]string // of entries without a ticket
+
+	ticketFields []byte // each name and value with a zero behind it
 }
 
 // take is called with each field.
@@ -97,7 +111,13 @@ func (f *fields) take(name, value []byte) {
 		f.more[string(name)] = string(value)
 		return
 	}
+	if r.kind != kindEvaluate && r.kind != kindNotified && isTicketField(name) {
+		f.ticketFields = appendField(f.ticketFields, name, value)
+	}
 	switch string(name) {
+	case "minute":
+		at, err := time.Parse(journal.MinuteFormat, string(value))
+		f.minute, f.bad = at.Unix(), f.bad || err != nil
 	case "soi":
 		r.soi = f.l.r.names.memberOf(value)
 	case "kind":
@@ -131,6 +151,37 @@ func (f *fields) take(name, value []byte) {
 			f.answer(value)
 		}
 	}
+}
+
+// isTicketField reports whether the field says what the ticket says.
+func isTicketField(name []byte) bool {
+	switch string(name) {
+	case "soi", "kind", "purpose", "class", "operator", "case", "minute", "elements", "environment", "epoch", "roster", "cites":
+		return true
+	}
+	return false
+}
+
+// sortedFields are the ticket fields in the order of a body.
+func sortedFields(t waypost.Ticket) []journal.Field {
+	list := journal.TicketFields(t)
+	slices.SortFunc(list, func(a, b journal.Field) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// appendField adds one: neither a name nor a value has a zero in it.
+func appendField(b, name, value []byte) []byte {
+	b = append(append(b, name...), 0)
+	return append(append(b, value...), 0)
+}
+
+// about digests what the entry says of its ticket.
+func (f *fields) about() uint64 {
+	f.l.ticketFields = f.ticketFields // grown, for the next entry
+	if len(f.ticketFields) == 0 {
+		return 0
+	}
+	return digest(f.ticketFields)
 }
 
 // complete fills in what stands elsewhere, and reports whether the fields make
@@ -196,11 +247,12 @@ func (f *fields) places(value []byte) []place {
 			f.bad = true
 			return nil
 		}
-		p := place{noLog, int64(n)}
+		holder := holderOf(string(name))
+		p := place{noLog, int64(f.l.r.names.memberOf([]byte(holder)))}
 		if log, known := f.l.r.names.logs[string(name)]; known {
-			p.log = log
-		} else if f.l.r.former(holderOf(string(name))) {
-			p.log = goneLog
+			p = place{log, int64(n)}
+		} else if f.l.r.former(holder) {
+			p = place{goneLog, int64(n)}
 		}
 		list = append(list, p)
 	}
@@ -233,7 +285,11 @@ func (f *fields) ticket(value []byte) {
 		f.bad = true
 		return
 	}
+	for _, one := range sortedFields(t.Ticket) {
+		f.ticketFields = appendField(f.ticketFields, []byte(one.Name), []byte(one.Value))
+	}
 	r := f.rec
+	f.minute = t.IssuedAt.Unix()
 	r.soi, r.publish = f.l.r.names.memberOf([]byte(t.SOI)), t.Kind == waypost.KindPublish
 	r.elements, r.version = uint64(t.Elements), t.RosterVersion
 	f.class, f.operator = t.Class, [16]byte(t.Operator[:16])

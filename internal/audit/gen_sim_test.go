@@ -65,6 +65,9 @@ func (s *sim) in(seconds int64, do func()) {
 func (s *sim) run(until int64) {
 	for len(s.events) > 0 && s.events[0].at <= until {
 		e := heap.Pop(&s.events).(event)
+		if e.at/3600 != s.now/3600 {
+			s.daily(e.at)
+		}
 		s.now = e.at
 		e.do()
 	}

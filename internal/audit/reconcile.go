@@ -26,6 +26,9 @@ type Source struct {
 	// Copies are other places at which the same log is published, for example
 	// the hub's copy of a gateway's.
 	Copies []translog.Reader
+	// Door is the member at whose address the log is read, where that is not its
+	// own: what is missing may have been withheld there.
+	Door string
 	// Former is set where the member is one no more. Its log stays as it was left.
 	Former bool
 }
@@ -63,6 +66,10 @@ type run struct {
 	windows  *spill
 	findings findings
 	proven   map[place]bool // broken promises that evidence proves
+	ends     struct {       // by state of inquiry: checks with candidates, those of them without outcome
+		sync.Mutex
+		of map[uint16]*[2]int64
+	}
 
 	total, done atomic.Int64
 	progress    sync.Mutex
@@ -108,6 +115,7 @@ func Reconcile(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.judgeEnds()
 	windows, err := r.judgeQuotas(ctx)
 	if err != nil {
 		return nil, err

@@ -109,8 +109,11 @@ func FromWeb(ctx context.Context, governanceFile string, rosterFiles, identityFi
 			if n > 1 && !published(ctx, reader) {
 				break
 			}
-			o.Sources = append(o.Sources, Source{Member: m.Name, Instance: strconv.Itoa(n), Reader: reader,
-				Former: !current(o.Rosters, m.Name, o.Now)})
+			s := Source{Member: m.Name, Instance: strconv.Itoa(n), Reader: reader, Former: !current(o.Rosters, m.Name, o.Now)}
+			if at.Name != m.Name {
+				s.Door = at.Name
+			}
+			o.Sources = append(o.Sources, s)
 		}
 	}
 	return o, nil

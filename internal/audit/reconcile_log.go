@@ -28,17 +28,21 @@ type kept struct {
 	Note     []byte      `json:"note,omitempty"` // the checkpoint that was verified last
 	Cosigned int64       `json:"cosigned"`       // of that, Unix seconds; 0: never
 	Latest   int64       `json:"latest"`         // the latest time of an entry
+	Started  int64       `json:"started"`        // of the last entry "started"
+	Down     [][2]int64  `json:"down,omitempty"` // from when to when no process wrote, where that is long
 	Ended    bool        `json:"ended"`          // the last entry is "stopped"
 	Version  uint64      `json:"version"`        // of the roster that it runs under
 	Adopted  int64       `json:"adopted"`        // since when
 
 	DarkBelow    int64                       `json:"dark_below,omitempty"`    // past the last entry that could not be read: erased, or damaged
 	DarkUntil    int64                       `json:"dark_until,omitempty"`    // what it says happened before
+	BlankSince   int64                       `json:"blank_since,omitempty"`   // the newest erased entry is not older
 	Blank        int64                       `json:"blank,omitempty"`         // erased entries met
 	Declared     int64                       `json:"declared,omitempty"`      // erased entries that "erase" entries tell of
 	BlankBefore  int64                       `json:"blank_before,omitempty"`  // Blank at the end of the run before
 	Days         map[string]map[string]int64 `json:"days,omitempty"`          // entries of a day by kind, until "daily" has come
 	Accusations  []accusation                `json:"accusations,omitempty"`   // not shown yet
+	Daily        string                      `json:"daily,omitempty"`         // the last day that was counted
 	RosterWarned uint64                      `json:"roster_warned,omitempty"` // the version for which roster_missing was reported
 }
 
@@ -61,7 +65,9 @@ type logRun struct {
 	counters map[string]int64
 	counting windows
 	scratch  []byte
-	limits   limits
+
+	ticketFields []byte // scratch, see fields
+	limits       limits
 }
 
 // settleTime is how much later than an entry was committed its leaf must be in
@@ -131,7 +137,7 @@ func (l *logRun) scan(ctx context.Context) error {
 // giveUpf reports what is wrong with the log as a whole and goes back to what
 // was known of it before: the next run looks again.
 func (l *logRun) giveUpf(kind string, evidence map[string]string, format string, args ...any) {
-	l.r.findf(kind, l.member.Name, evidence, format, args...)
+	l.withheldf(kind, evidence, format, args...)
 	l.kept, l.broken = l.past, true
 }
 
@@ -221,7 +227,7 @@ func (l *logRun) open(ctx context.Context, index int64, leaf, blob []byte) (e tr
 }
 
 func (l *logRun) damagedf(index int64, format string, args ...any) {
-	l.r.findf(Damaged, l.member.Name, map[string]string{"place": l.place(index)}, "%s does not open: %s", l.place(index), fmt.Sprintf(format, args...))
+	l.withheldf(Damaged, map[string]string{"place": l.place(index)}, "%s does not open: %s", l.place(index), fmt.Sprintf(format, args...))
 }
 
 func (l *logRun) wrapped(ctx context.Context, id translog.KeyID) ([]byte, error) {

@@ -106,20 +106,20 @@ func (l *logRun) fetch(ctx context.Context) error {
 	case err != nil && l.source.Former:
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
-		l.r.findf(Missing, name, map[string]string{"log": l.kept.Member + "/" + l.kept.Instance}, "no ledger %s/%s is published", l.kept.Member, l.kept.Instance)
+		l.withheldf(Missing, map[string]string{"log": l.kept.Member + "/" + l.kept.Instance}, "no ledger %s/%s is published", l.kept.Member, l.kept.Instance)
 		return nil
 	case err != nil:
-		l.r.findf(Missing, name, map[string]string{"log": l.kept.Member + "/" + l.kept.Instance}, "the ledger %s/%s cannot be read: %v", l.kept.Member, l.kept.Instance, err)
+		l.withheldf(Missing, map[string]string{"log": l.kept.Member + "/" + l.kept.Instance}, "the ledger %s/%s cannot be read: %v", l.kept.Member, l.kept.Instance, err)
 		return nil
 	}
 	head, err := l.verify(note)
 	evidence := map[string]string{"log": head.Origin, "checkpoint": string(note)}
 	switch {
 	case errors.Is(err, translog.ErrUnwitnessed):
-		l.r.findf(Unwitnessed, name, evidence, "%v", err)
+		l.withheldf(Unwitnessed, evidence, "%v", err)
 		l.disputed = true
 	case err != nil:
-		l.r.findf(Damaged, name, evidence, "%v", err)
+		l.withheldf(Damaged, evidence, "%v", err)
 		return nil
 	}
 	old, remembered := l.remembered()
@@ -128,13 +128,23 @@ func (l *logRun) fetch(ctx context.Context) error {
 	case remembered && old.Origin != head.Origin:
 		l.r.findf(Fork, name, evidence, "the ledger was called %s and is called %s now", old.Origin, head.Origin)
 	case remembered && head.N < old.N:
-		l.r.findf(Rollback, name, evidence, "the ledger had %d entries when it was read before and has %d now", old.N, head.N)
+		l.withheldf(Rollback, evidence, "the ledger had %d entries when it was read before and has %d now", old.N, head.N)
 	case remembered && head.N == old.N && head.Hash != old.Hash:
 		l.r.findf(Fork, name, evidence, "the ledger shows another tree of %d entries than when it was read before", head.N)
 	default:
 		l.head, l.kept.Origin, l.readable = head, head.Origin, true
 	}
 	return nil
+}
+
+// withheldf reports what is the member's fault or that of the door behind which
+// its log lies: whoever serves a log can hold back the end of it, objects and
+// cosignatures, and forge nothing.
+func (l *logRun) withheldf(kind string, evidence map[string]string, format string, args ...any) {
+	if l.source.Door != "" {
+		evidence["or"] = l.source.Door
+	}
+	l.r.findf(kind, l.member.Name, evidence, format, args...)
 }
 
 func (l *logRun) readHead(ctx context.Context) ([]byte, error) {

@@ -58,7 +58,7 @@ const (
 // place is a leaf, as one ledger cites it from another.
 type place struct {
 	log   uint16 // number of the log
-	index int64
+	index int64  // with noLog: the number of the member that is named
 }
 
 // answer is one candidate's in an outcome.
@@ -78,6 +78,7 @@ type record struct {
 	at       int64 // Unix seconds
 	ordinal  uint64
 	tau      uint64 // a digest of the audit secret, to see that all carry the same
+	about    uint64 // a digest of the ticket fields; 0 where there are none
 	soi      uint16
 	publish  bool   // the ticket is for publishing, not for a check
 	version  uint64 // of the roster that the ticket names
@@ -107,6 +108,7 @@ func (r *record) appendTo(b []byte) []byte {
 		b = binary.AppendUvarint(b, v)
 	}
 	b = binary.BigEndian.AppendUint64(b, r.tau)
+	b = binary.BigEndian.AppendUint64(b, r.about)
 	for _, list := range [...][]place{r.cited, r.evals} {
 		b = binary.AppendUvarint(b, uint64(len(list)))
 		for _, p := range list {
@@ -140,8 +142,8 @@ func cutRecord(b []byte) (r record, rest []byte, err error) {
 	}
 	r.log, r.index, r.at, r.ordinal = uint16(d.number()), int64(d.number()), int64(d.number()), d.number()
 	r.soi, r.version, r.elements, r.count, r.owner = uint16(d.number()), d.number(), d.number(), d.number(), uint16(d.number())
-	if tau := d.bytes(8); tau != nil {
-		r.tau = binary.BigEndian.Uint64(tau)
+	if digests := d.bytes(16); digests != nil {
+		r.tau, r.about = binary.BigEndian.Uint64(digests), binary.BigEndian.Uint64(digests[8:])
 	}
 	r.cited, r.evals = d.places(), d.places()
 	for range d.length() {

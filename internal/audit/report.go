@@ -19,10 +19,12 @@ const (
 	SearchWithoutQuorum     = "search_without_quorum"
 	EvaluationWithoutOwner  = "evaluation_without_owner"
 	NeverAsked              = "never_asked"
+	NeverNotified           = "never_notified"
 	PublicationMismatch     = "publication_mismatch"
 	Misuse                  = "misuse"
 	HiddenPointer           = "hidden_pointer"
 	Unfinished              = "unfinished"
+	CutOff                  = "cut_off"
 	QuotaExceeded           = "quota_exceeded"
 
 	Missing       = "missing"
@@ -34,13 +36,16 @@ const (
 	Unwitnessed   = "unwitnessed"
 	BackDated     = "back_dated"
 	PostDated     = "post_dated"
+	Untimely      = "untimely"
 	Miscounted    = "miscounted"
 	ReceiptMissed = "receipt_missed"
 	RosterMissing = "roster_missing"
 )
 
 // Finding is one thing that does not add up, and the one member who has to
-// answer for it.
+// answer for it. Where the ledgers alone cannot tell who was at fault, it is the
+// one who has to answer first, and the evidence "or" names the others: a word
+// against a word, which what the two have kept decides.
 type Finding struct {
 	Kind     string            `json:"kind"`
 	Member   string            `json:"member"`

@@ -16,16 +16,18 @@ func (d *dossier) ownerless() {
 	if len(evaluated) == 0 || d.has(kindAsk) {
 		return
 	}
-	one := evaluated[0]
-	if d.soi != noMember && !d.readPast(d.soi, one.at) {
+	if d.soi != noMember && !d.readPast(d.soi, evaluated[0].at) {
 		return
 	}
-	if d.signedBySOI(one) {
-		d.findingf(EvaluationWithoutOwner, d.soi, evaluated, "it had a ticket evaluated that is not in its ledger; the ticket carries its signature")
-		return
-	}
-	if d.ctx.Err() == nil {
-		d.findingf(EvaluationWithoutOwner, d.memberAt(one.log), evaluated, "it evaluated a ticket that its state of inquiry neither asked for nor signed")
+	// Not the first entry alone: a key holder that keeps a ticket without its
+	// signature would clear the state that signed it.
+	for _, one := range evaluated {
+		switch {
+		case d.signedBySOI(one):
+			d.findingf(EvaluationWithoutOwner, d.soi, evaluated, "it had a ticket evaluated that is not in its ledger; the ticket carries its signature")
+		case d.ctx.Err() == nil:
+			d.findingf(EvaluationWithoutOwner, d.memberAt(one.log), []*record{one}, "it evaluated a ticket that its state of inquiry neither asked for nor signed")
+		}
 	}
 }
 
@@ -46,10 +48,15 @@ func (d *dossier) signedBySOI(evaluate *record) bool {
 // quorum: the hub searches and publishes only after it has verified the
 // receipts of t key holders, and cites their leaves. If it cites fewer, or leaves
 // that are not this ticket's, it has searched without; unless evidence shows
-// that a key holder gave a receipt and no leaf.
+// that a key holder gave a receipt and no leaf. One ticket serves once.
 func (d *dossier) quorum() {
 	for _, search := range d.of(kindSearchFirst, kindPublish) {
 		d.quorumOf(search)
+	}
+	for _, once := range []kind{kindSearchFirst, kindSearchSecond, kindPublish} {
+		if all := d.of(once); len(all) > 1 {
+			d.findingf(SearchWithoutQuorum, d.memberAt(all[1].log), all, "it served one ticket %d times", len(all))
+		}
 	}
 	seconds := d.of(kindSearchSecond)
 	if len(seconds) == 0 || d.has(kindSearchFirst) || !d.readPast(d.memberAt(seconds[0].log), seconds[0].at) {
@@ -62,7 +69,11 @@ func (d *dossier) quorumOf(search *record) {
 	need := d.threshold(search.version)
 	good, pending := make(map[uint16]bool), make(map[uint16]bool)
 	var wrong []place
+	var strange []uint16 // whose logs are cited that are not published
 	for i, p := range search.evals {
+		if p.log == noLog && p.index < noMember {
+			strange = append(strange, uint16(p.index))
+		}
 		if p.log == goneLog {
 			pending[uint16(len(d.names.Members)+i)] = true // of a key holder that is gone: whichever it was
 			continue
@@ -84,7 +95,7 @@ func (d *dossier) quorumOf(search *record) {
 	case len(good) >= need:
 		return
 	case len(good)+len(pending)+len(wrong) < need:
-		d.findingf(SearchWithoutQuorum, d.memberAt(search.log), []*record{search},
+		d.betweenf(SearchWithoutQuorum, d.memberAt(search.log), strange, []*record{search},
 			"it served a ticket on the receipts of %d key holders, where %d are needed", len(good)+len(pending)+len(wrong), need)
 		return
 	case len(good)+len(pending) >= need:
@@ -124,26 +135,30 @@ func (d *dossier) searched() {
 				continue
 			}
 			culprit, ok := d.accused(p, outcome, true)
-			if hub, is := d.hub(); is && d.exposed() { // others saw what it found
-				culprit, ok = hub, true
+			hub, is := d.hub()
+			var others []uint16
+			if told := d.exposed(); is && len(told) > 0 { // others saw what it found
+				culprit, ok, others = hub, true, append(told, d.memberAt(outcome.log))
+			} else if p.log == noLog && is {
+				others = []uint16{hub}
 			}
 			if ok {
-				d.findingf(UnloggedSearch, culprit, []*record{outcome}, "%s cites %s as the search of this ticket, and it is none",
+				d.betweenf(UnloggedSearch, culprit, others, []*record{outcome}, "%s cites %s as the search of this ticket, and it is none",
 					d.placeName(place{outcome.log, outcome.index}), d.placeName(p))
 			}
 		}
 	}
 }
 
-// exposed reports whether owners were notified of more candidates than the hub
+// exposed returns the owners that were notified of more candidates than the hub
 // delivered: it has searched, whatever its ledger says.
-func (d *dossier) exposed() bool {
-	for _, n := range d.owners() {
+func (d *dossier) exposed() (told []uint16) {
+	for owner, n := range d.owners() {
 		if n.notified > n.delivered {
-			return true
+			told = append(told, owner)
 		}
 	}
-	return false
+	return told
 }
 
 // delivered: with each search the hub commits one delivery for every candidate.

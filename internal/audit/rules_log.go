@@ -49,11 +49,51 @@ func (l *logRun) times(index int64, e translog.Entry) {
 		l.r.findf(PostDated, l.member.Name, evidence, "%s (%s) is dated %s and was cosigned at %s already", l.place(index), e.Kind, stamp(at), stamp(l.head.Cosigned.Unix()))
 		return // it would make everything after it back-dated
 	}
+	if e.Kind == "started" {
+		l.starts(at)
+	}
 	l.kept.Latest = max(l.kept.Latest, at)
 	if l.kept.DarkBelow == index && index > 0 {
 		l.kept.DarkUntil = max(at, l.kept.DarkUntil)
 	}
 	l.tally(e)
+}
+
+const (
+	// longDown is how long a process must have written nothing before it was
+	// started again to count as having been down, in seconds: for less, messages
+	// wait.
+	longDown = 24 * 3600
+	// maxDown bounds the outages of a log that are remembered.
+	maxDown = 64
+)
+
+// starts notes that a process has started, and how long there may have been
+// none.
+func (l *logRun) starts(at int64) {
+	l.kept.Started = at
+	if l.kept.Latest > 0 && at-l.kept.Latest >= longDown {
+		l.kept.Down = append(l.kept.Down[max(0, len(l.kept.Down)+1-maxDown):], [2]int64{l.kept.Latest, at})
+	}
+}
+
+// timely: a ticket is asked under when it is issued, evaluated within minutes
+// and searched or published within ten. An entry that comes later was added
+// when somebody asked for it, or serves a ticket that has run out.
+func (l *logRun) timely(rec *record, f *fields) {
+	switch rec.kind {
+	case kindAsk, kindEvaluate, kindSearchFirst, kindSearchSecond, kindPublish:
+	default:
+		return
+	}
+	late, kind := rec.at-f.minute, Untimely
+	if late < 0 {
+		kind = BackDated
+	}
+	if late > guardTime || late < -dateSlack {
+		l.r.findf(kind, l.member.Name, map[string]string{"place": l.place(rec.index), "at": stamp(rec.at), "minute": stamp(f.minute)},
+			"%s (%s) is dated %s, and its ticket was issued at %s", l.place(rec.index), f.entry.Kind, stamp(rec.at), stamp(f.minute))
+	}
 }
 
 // tally counts the entry for the daily counters.
@@ -77,12 +117,11 @@ func (l *logRun) tally(e translog.Entry) {
 func (l *logRun) alone(index int64, e translog.Entry, f *fields) {
 	switch e.Kind {
 	case "daily":
-		l.daily(index, f.more)
+		l.daily(index, e, f.more)
 	case "roster":
 		l.adopt(index, e, f.more)
 	case "erase":
-		n, _ := strconv.ParseInt(f.more["entries"], 10, 64)
-		l.kept.Declared += max(n, 0)
+		l.erasure(index, e, f.more)
 	case "receipt_missed":
 		l.kept.Accusations = append(l.kept.Accusations, accusation{
 			Evidence: f.more["evidence"], Place: l.place(index), At: e.At.Unix()})
@@ -91,13 +130,19 @@ func (l *logRun) alone(index int64, e translog.Entry, f *fields) {
 
 // daily recounts a day. The public adds up these counters, so they must be those
 // of the entries. What was erased cannot be recounted.
-func (l *logRun) daily(index int64, fields map[string]string) {
+func (l *logRun) daily(index int64, e translog.Entry, fields map[string]string) {
 	day := fields["day"]
 	start, err := time.Parse(time.DateOnly, day)
 	if err != nil {
 		l.damagedf(index, "it counts no day")
 		return
 	}
+	// What comes after it is in no counter.
+	if again := day <= l.kept.Daily; again || e.At.Unix() < start.Unix()+daySeconds {
+		l.r.findf(Miscounted, l.member.Name, map[string]string{"place": l.place(index), "day": day}, "%s counts %s again, or before it is over", l.place(index), day)
+		return
+	}
+	l.kept.Daily = day
 	counted := l.kept.Days[day]
 	delete(l.kept.Days, day)
 	if l.kept.DarkBelow > 0 && start.Unix() <= l.kept.DarkUntil {
@@ -120,6 +165,26 @@ func (l *logRun) daily(index int64, fields map[string]string) {
 	kind := wrong[0]
 	l.r.findf(Miscounted, l.member.Name, map[string]string{"place": l.place(index), "day": day, "kind": kind, "said": fields[kind], "counted": strconv.FormatInt(counted[kind], 10)},
 		"the counters of %s say %q of %s, the ledger has %d entries", day, fields[kind], kind, counted[kind])
+}
+
+// leastKept is for how long any entry must be kept, in seconds. A ticket is open
+// for a month, and auditors come when they can: what could be erased sooner
+// could be hidden from them.
+const leastKept = 90 * daySeconds
+
+// erasure notes what an entry "erase" declares.
+func (l *logRun) erasure(index int64, e translog.Entry, fields map[string]string) {
+	n, errN := strconv.ParseInt(fields["entries"], 10, 64)
+	before, err := strconv.ParseInt(fields["before"], 10, 64)
+	if err != nil || errN != nil || n < 0 {
+		l.damagedf(index, "it does not say what was erased")
+		return
+	}
+	if before > e.At.Unix()-leastKept {
+		l.r.findf(Damaged, l.member.Name, map[string]string{"place": l.place(index), "before": stamp(before)},
+			"%s erases entries of up to %s, which have to be kept for %d days", l.place(index), stamp(before), leastKept/daySeconds)
+	}
+	l.kept.Declared += n
 }
 
 // adopt notes under which roster the ledger runs, and that it is one that
@@ -171,7 +236,7 @@ func (l *logRun) stale() {
 	if cosigned.IsZero() || l.kept.Ended || l.source.Former || l.r.Now.Sub(cosigned) <= staleAfter {
 		return
 	}
-	l.r.findf(Stale, l.member.Name, map[string]string{"log": l.kept.Origin, "cosigned": stamp(cosigned.Unix())},
+	l.withheldf(Stale, map[string]string{"log": l.kept.Origin, "cosigned": stamp(cosigned.Unix())},
 		"the ledger %s was last cosigned at %s, %v before now", l.kept.Origin, stamp(cosigned.Unix()), l.r.Now.Sub(cosigned).Round(time.Second))
 }
 
@@ -203,6 +268,11 @@ func (l *logRun) blanks() {
 	if l.kept.Ended {
 		due = l.kept.Blank
 	}
+	if l.kept.BlankSince > l.kept.Cosigned-leastKept {
+		l.r.findf(Damaged, l.member.Name, map[string]string{"log": l.kept.Origin, "blank": stamp(l.kept.BlankSince)},
+			"an entry of the ledger %s of %s or later is blank, which has to be kept for %d days", l.kept.Origin, stamp(l.kept.BlankSince), leastKept/daySeconds)
+	}
+	l.kept.BlankSince = 0
 	if due > l.kept.Declared {
 		l.r.findf(Damaged, l.member.Name, map[string]string{"log": l.kept.Origin, "erased": strconv.FormatInt(due, 10), "declared": strconv.FormatInt(l.kept.Declared, 10)},
 			"%d entries of the ledger %s are blank, and its own entries tell of %d", due, l.kept.Origin, l.kept.Declared)

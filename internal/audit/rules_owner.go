@@ -20,11 +20,17 @@ import (
 // its owner took the notice and ran on for longer than any message waits was
 // never asked. The question is the state of inquiry's to send.
 func (d *dossier) asked() {
-	outcomes := d.of(kindOutcome)
-	if len(outcomes) == 0 {
+	for _, outcome := range d.of(kindOutcome) {
+		d.askedIn(outcome)
+	}
+}
+
+func (d *dossier) askedIn(outcome *record) {
+	soi, outcomes := d.memberAt(outcome.log), []*record{outcome}
+	hub, ok := d.hub()
+	if !ok {
 		return
 	}
-	outcome := outcomes[0]
 	listed := make(map[uint16]int)
 	silent := make(map[uint16]int)
 	for _, a := range outcome.answers {
@@ -36,10 +42,10 @@ func (d *dossier) asked() {
 	for owner, n := range d.owners() {
 		switch {
 		case n.delivered > listed[owner]:
-			d.findingf(NeverAsked, d.memberAt(outcome.log), outcomes, "the hub delivered %d candidates of %s, and its outcome has %d", n.delivered, d.names.nameOf(owner), listed[owner])
+			d.betweenf(NeverAsked, soi, []uint16{hub}, outcomes, "the hub delivered %d candidates of %s, and its outcome has %d", n.delivered, d.names.nameOf(owner), listed[owner])
 		case silent[owner] > 0 && n.notified >= n.delivered && n.firstLegs()+silent[owner] <= n.delivered && d.refusals(owner) == 0 &&
-			d.readUpTo(owner) > n.lastNotified+int64((waypost.MessageLife+24*time.Hour)/time.Second):
-			d.findingf(NeverAsked, d.memberAt(outcome.log), outcomes, "%s was told of its candidate, and no question came in the time that a question can take", d.names.nameOf(owner))
+			d.wouldHaveCome(n.lastNotified, owner, soi, hub):
+			d.betweenf(NeverAsked, soi, []uint16{hub, owner}, outcomes, "%s was told of its candidate, and no question came in the time that a question can take", d.names.nameOf(owner))
 		}
 	}
 	for owner, n := range listed {
@@ -80,10 +86,11 @@ func (d *dossier) strangers(outcome *record, owner uint16, n *legs, listed int) 
 	}
 	broken := slices.ContainsFunc(outcome.cited, func(p place) bool { return d.proven[p] })
 	if n.notified >= listed || broken {
-		d.findingf(UnloggedSearch, hub, []*record{outcome}, "%d candidates of %s were answered for, and the hub's ledger delivers %d", listed, d.names.nameOf(owner), n.delivered)
+		d.betweenf(UnloggedSearch, hub, []uint16{owner, d.memberAt(outcome.log)}, []*record{outcome},
+			"%d candidates of %s were answered for, and the hub's ledger delivers %d", listed, d.names.nameOf(owner), n.delivered)
 		return
 	}
-	d.findingf(UnloggedSearch, d.memberAt(outcome.log), []*record{outcome}, "its outcome has %d candidates of %s, of which the hub delivered %d and notified %s of %d",
+	d.betweenf(UnloggedSearch, d.memberAt(outcome.log), []uint16{hub}, []*record{outcome}, "its outcome has %d candidates of %s, of which the hub delivered %d and notified %s of %d",
 		listed, d.names.nameOf(owner), n.delivered, d.names.nameOf(owner), n.notified)
 }
 
@@ -236,16 +243,16 @@ func meaning(s seal.Statement) (uint8, error) {
 
 // announced: an owner answers only what the hub has announced to it, and the hub
 // commits the delivery before it announces. An owner that says it was notified
-// keeps the hub's signed notice; one that was not has looked at its own record
-// for somebody without a search.
+// has to show the hub's signed notice, of which its entry has the hash; one that
+// was not has looked at its own record for somebody without a search.
 func (d *dossier) announced() {
 	hub, ok := d.hub()
 	if !ok {
 		return
 	}
 	for owner, n := range d.owners() {
-		if n.secondLegs()+n.withheld > 0 && n.firstLegs() == 0 && d.readPast(owner, n.firstSecondLeg) {
-			d.findingf(DisclosureWithoutSearch, owner, d.by(owner), "it answered a second leg without a first")
+		if max(n.secondLegs(), n.withheld) > n.continued && d.readPast(owner, n.lastSecondLeg) {
+			d.findingf(DisclosureWithoutSearch, owner, d.by(owner), "it answered %d second legs, and continued %d first ones", max(n.secondLegs(), n.withheld), n.continued)
 			continue
 		}
 		over := max(n.firstLegs(), n.notified)
@@ -254,13 +261,42 @@ func (d *dossier) announced() {
 		}
 		switch {
 		case n.firstLegs() <= n.delivered:
-			d.findingf(UnloggedSearch, hub, d.by(owner), "it notified %s of %d candidates, and its ledger delivers %d", d.names.nameOf(owner), n.notified, n.delivered)
+			d.betweenf(UnloggedSearch, hub, []uint16{owner}, d.by(owner), "it notified %s of %d candidates, and its ledger delivers %d", d.names.nameOf(owner), n.notified, n.delivered)
 		case n.notified >= n.firstLegs():
-			d.findingf(DisclosureWithoutSearch, hub, d.by(owner), "%s answered for %d candidates that the hub notified it of, and the hub's ledger delivers %d", d.names.nameOf(owner), n.firstLegs(), n.delivered)
+			d.betweenf(DisclosureWithoutSearch, hub, []uint16{owner}, d.by(owner), "%s answered for %d candidates that the hub notified it of, and the hub's ledger delivers %d", d.names.nameOf(owner), n.firstLegs(), n.delivered)
 		default:
 			d.findingf(DisclosureWithoutSearch, owner, d.by(owner), "it answered for %d candidates, was notified of %d, and the hub delivered %d", n.firstLegs(), n.notified, n.delivered)
 		}
 	}
+}
+
+// notified: the hub tells the owner of each candidate that it delivers. A notice
+// waits in a mailbox for a week.
+func (d *dossier) notified() {
+	hub, ok := d.hub()
+	if !ok {
+		return
+	}
+	for owner, n := range d.owners() {
+		if owner != noMember && n.delivered > n.notified && d.readPast(owner, n.lastDeliver) && d.wouldHaveCome(n.lastDeliver, owner, hub) {
+			d.betweenf(NeverNotified, hub, []uint16{owner}, d.of(kindDeliver), "it delivered %d candidates of %s, whose ledger was notified of %d in the time that a notice can take",
+				n.delivered, d.names.nameOf(owner), n.notified)
+		}
+	}
+}
+
+// wouldHaveCome reports whether a message that was on its way to the reader at
+// the time must have come by now: its ledger was read beyond the life of a
+// message, and neither it nor who sends and carries the message was down for
+// long meanwhile.
+func (d *dossier) wouldHaveCome(at int64, reader uint16, carriers ...uint16) bool {
+	until := at + int64((waypost.MessageLife+24*time.Hour)/time.Second)
+	for _, member := range append(carriers, reader) {
+		if d.readUpTo(member) <= until || d.wasDown(member, at, until) {
+			return false
+		}
+	}
+	return true
 }
 
 // by returns what stands in an owner's ledger.

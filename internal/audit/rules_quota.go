@@ -369,28 +369,3 @@ func (ls *limits) of(key windowKey, at int64) int64 {
 	}
 	return most
 }
-
-// broken reports whether a log of the member could not be read to its head.
-func (r *run) broken(member uint16) bool {
-	for _, l := range r.logs {
-		if l != nil && l.broken && r.names.members[l.member.Name] == member {
-			return true
-		}
-	}
-	return false
-}
-
-// readUpTo is the time, Unix seconds, up to which everything is known that a
-// member committed.
-func (r *run) readUpTo(member uint16) int64 { return r.least(member, (*logRun).horizon) }
-
-// least is the least of the logs of a member.
-func (r *run) least(member uint16, of func(*logRun) int64) int64 {
-	least := int64(1 << 62)
-	for _, l := range r.logs {
-		if l != nil && !l.lost && !l.source.Former && r.names.members[l.member.Name] == member {
-			least = min(least, of(l))
-		}
-	}
-	return least
-}

@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/base64"
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/waypost/waypost"
@@ -15,7 +16,8 @@ import (
 // the other rules speak.
 func (d *dossier) misused() {
 	if reports := d.of(kindOwnerMisuse, kindHubMisuse); len(reports) > 0 && d.soi != noMember && d.has(kindEvaluate) {
-		d.findingf(Misuse, d.soi, reports, "%s reports that its ticket was used for another person or twice for different things", d.names.nameOf(d.memberAt(reports[0].log)))
+		reporter := d.memberAt(reports[0].log)
+		d.betweenf(Misuse, d.soi, []uint16{reporter}, reports, "%s reports that its ticket was used for another person or twice for different things", d.names.nameOf(reporter))
 	}
 }
 
@@ -32,9 +34,13 @@ func (d *dossier) canary() {
 			d.findingf(HiddenPointer, d.memberAt(c.log), []*record{c}, "it says that a synthetic person of %s was not found, and the hub delivered a candidate of %s", d.names.nameOf(c.owner), d.names.nameOf(c.owner))
 			continue
 		}
-		d.findingf(HiddenPointer, hub, []*record{c}, "it hid the pointer of a synthetic person of %s that %s looked for", d.names.nameOf(c.owner), d.names.nameOf(d.memberAt(c.log)))
+		d.betweenf(HiddenPointer, hub, []uint16{c.owner, d.memberAt(c.log)}, []*record{c}, "it hid the pointer of a synthetic person of %s that %s looked for", d.names.nameOf(c.owner), d.names.nameOf(d.memberAt(c.log)))
 	}
 }
+
+// catchUpTime is how long a process that starts may take for what fell due
+// while it was down, in seconds.
+const catchUpTime = 3600
 
 // finished: each ask ends, if only as abandoned, in the time in which its last
 // question can be answered.
@@ -43,22 +49,67 @@ func (d *dossier) finished() {
 	if len(asks) == 0 || d.has(kindOutcome, kindOwed, kindAbandoned, kindRefused, kindPublished) {
 		return
 	}
-	member := d.memberAt(asks[0].log)
-	if d.readUpTo(member) < asks[0].at+askTime || asks[0].at <= d.logs[asks[0].log].kept.DarkUntil {
+	member, l := d.memberAt(asks[0].log), d.logs[asks[0].log]
+	if l.lost || l.source.Former { // it was cut off, perhaps before it could say
+		return
+	}
+	if asks[0].at <= l.kept.DarkUntil { // its end may have been erased, which is kept for less long
+		return
+	}
+	if d.readUpTo(member) < max(asks[0].at+askTime, l.kept.Started+catchUpTime) {
 		d.open = true
 		return
 	}
 	d.findingf(Unfinished, member, asks, "it asked at %s, and its ledger does not say how that ended", stamp(asks[0].at))
 }
 
+// tallyEnd counts how the check ended, if candidates were found: its state
+// knows who has the record by then.
+func (d *dossier) tallyEnd() {
+	if d.soi == noMember || !d.has(kindEvaluate) || !d.has(kindDeliver) || !d.has(kindAsk) {
+		return
+	}
+	d.ends.Lock()
+	defer d.ends.Unlock()
+	if d.ends.of == nil {
+		d.ends.of = make(map[uint16]*[2]int64)
+	}
+	n := d.ends.of[d.soi]
+	if n == nil {
+		n = new([2]int64)
+		d.ends.of[d.soi] = n
+	}
+	n[0]++
+	if !d.has(kindOutcome) {
+		n[1]++
+	}
+}
+
+const (
+	manyEnds  = 100 // so many checks make a habit
+	fewBroken = 5   // one in so many may be cut off
+)
+
+// judgeEnds: a crash cuts a check off after it was searched now and then. A
+// state that often says so hides how its checks ended.
+func (r *run) judgeEnds() {
+	for soi, n := range r.ends.of {
+		if n[0] >= manyEnds && n[1]*fewBroken > n[0] {
+			r.findf(CutOff, r.names.nameOf(soi), map[string]string{"checks": strconv.FormatInt(n[0], 10), "cut_off": strconv.FormatInt(n[1], 10)},
+				"of %d checks that found candidates, %d have no outcome in its ledger", n[0], n[1])
+		}
+	}
+}
+
 // coherent: all ledgers file a ticket under its audit secret, and number their
 // entries about it from 0: otherwise its lines could not be found with the
-// secret. The ticket itself, which every key holder keeps, has the right one.
+// secret. And all say of it what the ticket says: quotas are counted by that.
+// Every key holder keeps the ticket itself.
 func (d *dossier) coherent() {
-	var secret uint64
+	var secret, about uint64
 	for i := range d.records {
 		if d.records[i].kind == kindEvaluate {
-			secret = d.records[i].tau
+			secret, about = d.records[i].tau, d.records[i].about
 		}
 	}
 	next := make(map[[2]uint64]uint64) // by log and kind
@@ -71,7 +122,9 @@ func (d *dossier) coherent() {
 			continue
 		case secret != 0 && r.tau != secret:
 			d.findingf(Damaged, d.memberAt(r.log), []*record{r}, "it files an entry about a ticket under another audit secret than the ticket's")
-		case r.ordinal != next[key] && r.at > l.kept.DarkUntil:
+		case secret != 0 && r.about != 0 && r.about != about:
+			d.findingf(Damaged, d.memberAt(r.log), []*record{r}, "it says other things about a ticket than the ticket itself")
+		case r.ordinal != next[key] && d.issued > l.kept.DarkUntil:
 			d.findingf(Damaged, d.memberAt(r.log), []*record{r}, "it numbers an entry about a ticket %d where %d comes next", r.ordinal, next[key])
 		}
 		next[key] = r.ordinal + 1

@@ -33,17 +33,18 @@ type dossier struct {
 	*run
 	ctx      context.Context
 	id       [32]byte
-	records  []*record // by log and index, each once
-	first    int64     // time of the earliest
-	soi      uint16    // noMember where no entry says it
-	reported uint64    // a bit for each rule that has spoken, in an earlier run too
-	open     bool      // a rule waits for something
-	rule     int       // the one at work
+	records  []*record         // by log and index, each once
+	first    int64             // time of the earliest
+	issued   int64             // the ticket is not older
+	soi      uint16            // noMember where no entry says it
+	reported map[uint16]uint64 // by culprit a bit for each rule that has spoken, in an earlier run too
+	open     bool              // a rule waits for something
+	rule     int               // the one at work
 	legs     map[uint16]*legs
 }
 
 // rules are applied to each ticket in this order. A ticket that breaks one is
-// reported once under it. At most 64.
+// reported once under it for each who has to answer. At most 64.
 var rules = []func(*dossier){
 	(*dossier).ownerless,
 	(*dossier).quorum,
@@ -52,6 +53,7 @@ var rules = []func(*dossier){
 	(*dossier).asked,
 	(*dossier).disclosed,
 	(*dossier).announced,
+	(*dossier).notified,
 	(*dossier).published,
 	(*dossier).misused,
 	(*dossier).canary,
@@ -119,7 +121,7 @@ func (r *run) judge(ctx context.Context, records []*record, carry []byte) ([]byt
 		n := len(d.records)
 		switch {
 		case one.kind == kindReported:
-			d.reported |= one.count
+			d.mark(one.owner, one.count)
 		case n > 0 && d.records[n-1].log == one.log && d.records[n-1].index == one.index: // carried, and read again
 		default:
 			d.records = append(d.records, one)
@@ -132,6 +134,10 @@ func (r *run) judge(ctx context.Context, records []*record, carry []byte) ([]byt
 	if len(d.records) == 0 {
 		return carry, nil
 	}
+	d.issued = d.first - ownerTime
+	if d.has(kindAsk, kindEvaluate, kindSearchFirst, kindSearchSecond, kindPublish) {
+		d.issued = d.first - guardTime
+	}
 	r.judged.Add(1)
 	for d.rule = range rules {
 		rules[d.rule](d)
@@ -142,17 +148,27 @@ func (r *run) judge(ctx context.Context, records []*record, carry []byte) ([]byt
 	if d.open {
 		r.open.Add(1)
 	}
-	if r.State == "" || d.over() {
+	if over := d.over(); r.State == "" || over {
+		if over {
+			d.tallyEnd()
+		}
 		return carry, nil
 	}
 	for i := range d.records {
 		carry = d.records[i].appendTo(carry)
 	}
-	if d.reported != 0 {
-		mark := record{ticket: d.id, kind: kindReported, count: d.reported}
+	for culprit, bits := range d.reported {
+		mark := record{ticket: d.id, kind: kindReported, owner: culprit, count: bits}
 		carry = mark.appendTo(carry)
 	}
 	return carry, nil
+}
+
+func (d *dossier) mark(culprit uint16, bits uint64) {
+	if d.reported == nil {
+		d.reported = make(map[uint16]uint64)
+	}
+	d.reported[culprit] |= bits
 }
 
 // over reports whether the ticket can have no further entries that mean
@@ -206,12 +222,12 @@ func (d *dossier) memberAt(log uint16) uint16 {
 // legs are what an owner's ledger says of a ticket, and how many candidates of
 // its the hub has delivered. Several candidates may be one state's.
 type legs struct {
-	delivered, notified          int
-	continued, declined          int // first leg
-	disclosed, declinedInTheEnd  int // second leg
-	withheld, misused            int
-	lastDeliver, lastNotified    int64
-	lastFirstLeg, firstSecondLeg int64
+	delivered, notified         int
+	continued, declined         int // first leg
+	disclosed, declinedInTheEnd int // second leg
+	withheld, misused           int
+	lastDeliver, lastNotified   int64
+	lastFirstLeg, lastSecondLeg int64
 }
 
 func (n *legs) firstLegs() int  { return n.continued + n.declined }
@@ -270,26 +286,41 @@ func (n *legs) leg(r *record) {
 	}
 	if r.kind == kindContinue || r.kind == kindDecline && r.leg != 2 {
 		n.lastFirstLeg = max(n.lastFirstLeg, r.at)
-	} else if n.firstSecondLeg == 0 || r.at < n.firstSecondLeg {
-		n.firstSecondLeg = r.at
+	} else {
+		n.lastSecondLeg = max(n.lastSecondLeg, r.at)
 	}
 }
 
-// findingf reports that the ticket breaks the rule at work, once.
+// findingf reports that the ticket breaks the rule at work, once for each
+// culprit.
 func (d *dossier) findingf(kind string, culprit uint16, at []*record, format string, args ...any) {
+	d.betweenf(kind, culprit, nil, at, format, args...)
+}
+
+// betweenf is findingf where the ledgers alone cannot tell the culprit from
+// others. The one named has to answer first.
+func (d *dossier) betweenf(kind string, culprit uint16, others []uint16, at []*record, format string, args ...any) {
 	bit := uint64(1) << d.rule
-	if d.reported&bit != 0 {
+	if d.reported[culprit]&bit != 0 {
 		return
 	}
-	d.reported |= bit
+	d.mark(culprit, bit)
 	evidence := map[string]string{"ticket": hex.EncodeToString(d.id[:])}
-	var places []string
+	var places, or []string
 	for _, r := range at {
 		places = append(places, d.placeName(place{r.log, r.index}))
 	}
 	if len(places) > 0 {
 		evidence["place"] = strings.Join(places, " ")
 		evidence["at"] = stamp(at[0].at)
+	}
+	for _, o := range others {
+		if name := d.names.nameOf(o); o != culprit && o != noMember && !slices.Contains(or, name) {
+			or = append(or, name)
+		}
+	}
+	if slices.Sort(or); len(or) > 0 {
+		evidence["or"] = strings.Join(or, " ")
 	}
 	d.findf(kind, d.names.nameOf(culprit), evidence, format, args...)
 }
@@ -300,96 +331,4 @@ func (r *run) placeName(p place) string {
 		name = r.names.Logs[p.log]
 	}
 	return name + ":" + strconv.FormatInt(p.index, 10)
-}
-
-// readPast reports whether everything that the member committed by the time at
-// has been read, in all its logs. A log that ends with "stopped" holds all that
-// its process ever committed. What was erased or is damaged counts as unread for
-// good: it may be what is missed. Where the answer is no the ticket stays open.
-func (d *dossier) readPast(member uint16, at int64) bool {
-	seen := false
-	for _, l := range d.logs {
-		if l == nil || d.names.members[l.member.Name] != member {
-			continue
-		}
-		seen = true
-		if at <= l.kept.DarkUntil || l.lost {
-			return false
-		}
-		if l.source.Former && l.horizon() < at && !l.ended() {
-			return false
-		}
-		if l.broken || l.kept.Size == 0 || l.horizon() < at && !l.ended() {
-			d.open = true
-			return false
-		}
-	}
-	if !seen && !d.former(d.names.nameOf(member)) {
-		d.open = true
-	}
-	return seen
-}
-
-// What stands at a place that an entry cites.
-type standing int
-
-const (
-	there   standing = iota // what was cited
-	unknown                 // not published yet, or erased
-	other                   // something else, or nothing though it should be
-)
-
-// lookAt tells what stands at a place that was cited at a time, given that it
-// should be an entry of this ticket of one of the kinds.
-func (d *dossier) lookAt(p place, at int64, which ...kind) standing {
-	for i := range d.records {
-		if r := d.records[i]; r.log == p.log && r.index == p.index && slices.Contains(which, r.kind) {
-			return there
-		}
-	}
-	switch {
-	case p.log == goneLog:
-		return unknown
-	case int(p.log) >= len(d.logs): // noLog among them
-		return other
-	}
-	l := d.logs[p.log]
-	switch {
-	case l == nil || l.lost || l.broken || p.index < l.kept.DarkBelow:
-		return unknown
-	case p.index < l.kept.Size || l.ended() || l.horizon() >= at:
-		return other
-	case l.source.Former:
-		return unknown
-	}
-	d.open = true
-	return unknown
-}
-
-// accused decides between a ledger that cites a place and the one in which
-// something else stands there. Whoever cites a place holds a receipt for it,
-// and shows it as evidence when its leaf does not come: with evidence, the
-// signer of the receipt has broken its promise. A claimant that has had the
-// time to show evidence and has none has cited what was never promised. One
-// that stopped before it had the time is judged by whether it is credible
-// without, and again once it has had it.
-func (d *dossier) accused(p place, claim *record, credible bool) (culprit uint16, ok bool) {
-	claimant, signer := d.memberAt(claim.log), noMember
-	if int(p.log) < len(d.logs) && d.logs[p.log] != nil {
-		signer = int(d.memberAt(p.log))
-	}
-	l := d.logs[claim.log]
-	switch {
-	case signer == noMember:
-		return claimant, true
-	case d.proven[p]:
-		return uint16(signer), true
-	case l.shownBy(claim.at):
-		return claimant, true
-	}
-	d.open = true
-	if l.ended() && credible {
-		return uint16(signer), true
-	}
-	return claimant, l.ended()
 }

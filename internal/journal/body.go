@@ -33,6 +33,9 @@ func Body(fields ...Field) ([]byte, error) {
 // ParseBody is [translog.ParseBody].
 func ParseBody(body []byte) (map[string]string, error) { return translog.ParseBody(body) }
 
+// MinuteFormat is how entries write the minute of a ticket, in UTC.
+const MinuteFormat = "2006-01-02T15:04Z"
+
 // TicketFields returns what every entry about a ticket says of it: who asked,
 // for which purpose, and in which minute. The operator and the case stand
 // behind the gateway's own keys. The id and τ have their places in [Entry].
@@ -44,7 +47,7 @@ func TicketFields(t waypost.Ticket) []Field {
 		{"class", string(t.Class)},
 		{"operator", hex.EncodeToString(t.Operator[:])},
 		{"case", hex.EncodeToString(t.Case[:])},
-		{"minute", t.IssuedAt.UTC().Truncate(time.Minute).Format("2006-01-02T15:04Z")},
+		{"minute", t.IssuedAt.UTC().Truncate(time.Minute).Format(MinuteFormat)},
 		{"elements", strconv.Itoa(t.Elements)},
 		{"environment", string(t.Environment)},
 		{"epoch", strconv.FormatUint(uint64(t.Epoch), 10)},
