@@ -218,7 +218,9 @@ func expect(t *testing.T, a waypost.Answer, want ...string) {
 // stop stops a role until the returned function, or the end of the test.
 func stop(t *testing.T, roles ...string) (start func()) {
 	t.Helper()
+	starts := make(map[string]int)
 	for _, role := range roles {
+		starts[role] = started(role)
 		if err := exchange.Stop(role); err != nil {
 			t.Fatal(err)
 		}
@@ -227,11 +229,22 @@ func stop(t *testing.T, roles ...string) (start func()) {
 		for _, role := range roles {
 			if err := exchange.Start(context.Background(), role); err != nil {
 				t.Error(err)
+				continue
 			}
+			// A role whose first entry fails does not run.
+			eventually(t, role+" writes its first entry", func() bool { return started(role) > starts[role] })
 		}
 	})
 	t.Cleanup(start)
 	return start
+}
+
+// started counts the starts of a role that runs.
+func started(role string) (n int) {
+	_ = exchange.Role(role).DB.Read(context.Background(), func(tx *store.Tx) error {
+		return tx.Row(`SELECT count(*) FROM journal WHERE kind = 'started'`).Scan(&n)
+	})
+	return n
 }
 
 // eventually waits for what happens in another goroutine.
