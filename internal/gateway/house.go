@@ -58,6 +58,10 @@ func (s *Server) resume(ctx context.Context, begun time.Time) error {
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(`UPDATE inquiry SET due = $1 WHERE due > $1 AND created < $1 AND state IN ($2, $3)`,
 			begun.Unix(), inquiryOpen, inquiryOwed)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(`UPDATE publication SET due = 0 WHERE due < $1`, begun.Add(publicationLife).Unix())
 		return err
 	})
 }
