@@ -50,7 +50,7 @@ type soak struct {
 
 	answers   []soakAnswer // one for each case
 	owed      atomic.Int64 // answers that said so at first
-	again     atomic.Int64 // checks that a clerk made again, since the first got no answer
+	again     atomic.Int64 // attempts at a check that got no answer
 	killed    map[string]int
 	cutStarts int // kills of those while a role was starting
 }
