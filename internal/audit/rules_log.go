@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/translog"
 )
@@ -167,10 +168,8 @@ func (l *logRun) daily(index int64, e translog.Entry, fields map[string]string) 
 		"the counters of %s say %q of %s, the ledger has %d entries", day, fields[kind], kind, counted[kind])
 }
 
-// leastKept is for how long any entry must be kept, in seconds. A ticket is open
-// for a month, and auditors come when they can: what could be erased sooner
-// could be hidden from them.
-const leastKept = 90 * daySeconds
+// leastKept is for how long any entry must be kept, in seconds.
+const leastKept = int64(journal.LeastKept / time.Second)
 
 // erasure notes what an entry "erase" declares.
 func (l *logRun) erasure(index int64, e translog.Entry, fields map[string]string) {

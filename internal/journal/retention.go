@@ -19,6 +19,11 @@ const eraseStep = 256
 
 const year = 8766 * time.Hour // 365.25 days
 
+// LeastKept is for how long any entry must be kept. A ticket is open for a
+// month, and auditors come when they can: what could be erased sooner could be
+// hidden from them.
+const LeastKept = 90 * day
+
 // Retention is how long entries are kept, by kind. Zero means for ever, as for
 // a kind that is not there.
 type Retention map[string]time.Duration
@@ -60,8 +65,8 @@ func (r Retention) classes() ([]class, error) {
 		case !known.has(kind):
 			return nil, fmt.Errorf("journal: retention: there is no kind of entry %q", kind)
 		case period == 0:
-		case period < day:
-			return nil, fmt.Errorf("journal: retention: %q would be kept for %s; a day is the least", kind, period)
+		case period < LeastKept:
+			return nil, fmt.Errorf("journal: retention: %q would be kept for %s; %d days is the least", kind, period, LeastKept/day)
 		default:
 			byPeriod[period] = append(byPeriod[period], kind)
 		}

@@ -230,7 +230,7 @@ func TestRetentionRefused(t *testing.T) {
 	db := openDB(t, t.TempDir())
 	j := openJournal(t, db)
 	for name, r := range map[string]Retention{
-		"unknown": {"disclosed": year}, "short": {"disclose": time.Hour}, "negative": {"disclose": -year},
+		"unknown": {"disclosed": year}, "short": {"disclose": LeastKept - time.Second}, "negative": {"disclose": -year},
 	} {
 		if _, err := j.Erase(ctx, r, now); err == nil {
 			t.Errorf("%s was taken", name)
