@@ -144,7 +144,7 @@ func (c *Cluster) leapt() {
 // catchUp has the ledgers that others follow published and witnessed now, and
 // then looked at. The caller holds c.mu.
 func (c *Cluster) catchUp() error {
-	ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
 	defer stop()
 	err := c.each(func(r *install.Role) error {
 		if r.Gateway != nil {
