@@ -222,7 +222,11 @@ func endOf(l Look) string {
 
 // WriteText prints the accounting for people.
 func (a *Accounting) WriteText(w io.Writer) error {
-	fmt.Fprintf(w, "The ledger of %s, %d entries, tells of %d looks at this person's records.\n", a.State, a.Size, len(a.Looks))
+	looks := "looks"
+	if len(a.Looks) == 1 {
+		looks = "look"
+	}
+	fmt.Fprintf(w, "The ledger of %s, %d entries, tells of %d %s at this person's records.\n", a.State, a.Size, len(a.Looks), looks)
 	if a.Erased > 0 {
 		fmt.Fprintf(w, "%d entries have been erased at the end of their retention: what was about this person among them cannot be told.\n", a.Erased)
 	}
