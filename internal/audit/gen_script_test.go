@@ -80,8 +80,8 @@ func (p *script) whole() {
 
 const aDay = 24 * 3600
 
-// pass lets some days pass in which every member but the absent writes and
-// publishes.
+// pass lets some days pass in which every member but the absent writes, and
+// publishes in the end.
 func (s *sim) pass(days int, absent ...string) {
 	for range days {
 		s.run(s.now + aDay)
@@ -91,10 +91,10 @@ func (s *sim) pass(days int, absent ...string) {
 			}
 		}
 		s.counted(absent...)
-		for _, m := range s.members {
-			if !slices.Contains(absent, m) {
-				s.logs[m].publish(s.now, s.now, s.witnesses...)
-			}
+	}
+	for _, m := range s.members {
+		if !slices.Contains(absent, m) {
+			s.logs[m].publish(s.now, s.now, s.witnesses...)
 		}
 	}
 }

@@ -177,9 +177,12 @@ func (r *run) judgeQuotas(ctx context.Context) ([]byte, error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(workers)
 	for n := range windowPartitions {
+		if r.windows.empty(n) {
+			continue
+		}
 		g.Go(func() error {
 			raw, err := r.windows.read(n, nil)
-			if err != nil || ctx.Err() != nil || len(raw) == 0 {
+			if err != nil || ctx.Err() != nil {
 				return cmp.Or(err, ctx.Err())
 			}
 			carry, over := r.judgeWindows(raw)
@@ -363,9 +366,12 @@ func (ls *limits) of(key windowKey, at int64) int64 {
 		if m.Rise.Quota != (roster.Quota{}) && !m.Rise.From.After(time.Unix(at, 0)) {
 			q = m.Rise.Quota
 		}
-		share := ls.r.share(key.guard, known)
-		most = max(most, [...]int64{share(q.TicketsPerDay), share(q.UnattendedPerDay), share(q.PublishElementsPerDay),
-			int64(q.TicketsPerOperatorHour), int64(q.Operators)}[key.class])
+		limit := [...]int{q.TicketsPerDay, q.UnattendedPerDay, q.PublishElementsPerDay, q.TicketsPerOperatorHour, q.Operators}[key.class]
+		if key.class >= classOperator { // of a person, wherever the ticket goes
+			most = max(most, int64(limit))
+		} else {
+			most = max(most, ls.r.share(key.guard, known)(limit))
+		}
 	}
 	return most
 }

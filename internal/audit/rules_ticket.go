@@ -70,6 +70,9 @@ func (r *run) judgeTickets(ctx context.Context) ([]byte, error) {
 	g.SetLimit(workers)
 	buffers := sync.Pool{New: func() any { return new([]byte) }}
 	for n := range r.tickets.parts {
+		if r.tickets.empty(n) {
+			continue
+		}
 		g.Go(func() error {
 			buf := buffers.Get().(*[]byte)
 			defer buffers.Put(buf)

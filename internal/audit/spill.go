@@ -86,6 +86,9 @@ func (s *spill) write(p *partition) error {
 	return nil
 }
 
+// empty reports whether nothing was put into a partition.
+func (s *spill) empty(n int) bool { return len(s.parts[n].page) == 0 && s.parts[n].last.size == 0 }
+
 // read returns a partition, in buf if that is large enough. The partition is
 // empty afterwards.
 func (s *spill) read(n int, buf []byte) ([]byte, error) {
@@ -94,7 +97,7 @@ func (s *spill) read(n int, buf []byte) ([]byte, error) {
 	if len(p.page) > 0 {
 		buf = append(buf, p.page[spanSize:]...)
 	}
-	page := make([]byte, 0, pageSize)
+	var page []byte // most partitions of a short run have none on disk
 	for next := p.last; next.size > 0; {
 		page = slices.Grow(page[:0], int(next.size))[:next.size]
 		if _, err := s.file.ReadAt(page, next.at); err != nil {
