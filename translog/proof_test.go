@@ -32,8 +32,13 @@ func TestProof(t *testing.T) {
 		t.Fatal(err)
 	}
 	var loose any // what another program writes: in order of names, with escapes
-	json.Unmarshal(doc, &loose)
-	other, _ := json.Marshal(loose)
+	if err := json.Unmarshal(doc, &loose); err != nil {
+		t.Fatal(err)
+	}
+	other, err := json.Marshal(loose)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, b := range [][]byte{doc, append(indented.Bytes(), '\n'), other, bytes.ReplaceAll(doc, []byte("—"), []byte(`\u2014`))} {
 		got, err := ParseProof(b)
 		if err != nil || !cmp.Equal(got, p) {

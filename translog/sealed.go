@@ -214,7 +214,7 @@ func ParseSealed(bundle []byte, width int) ([][]byte, error) {
 		if !readPrefixed(&s, &blobs[i]) {
 			return nil, fmt.Errorf("%w: blob %d of the bundle is cut off", ErrSealed, i)
 		}
-		if _, err := SealedKey(blobs[i]); err != nil && err != ErrErased {
+		if _, err := SealedKey(blobs[i]); err != nil && !errors.Is(err, ErrErased) {
 			return nil, fmt.Errorf("blob %d of the bundle: %w", i, err)
 		}
 	}

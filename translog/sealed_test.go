@@ -66,7 +66,7 @@ func TestSealRapid(t *testing.T) {
 		otherKey.Secret[0] ^= 1
 		for name, err := range map[string]error{
 			"blob":   second1(OpenSealed(k, role, origin, index, leaf, flip(blob))),
-			"longer": second1(OpenSealed(k, role, origin, index, leaf, append(blob[:len(blob):len(blob)], 0))),
+			"longer": second1(OpenSealed(k, role, origin, index, leaf, append(slices.Clip(blob), 0))),
 			"cut":    second1(OpenSealed(k, role, origin, index, leaf, blob[:len(blob)-1])),
 			"leaf":   second1(OpenSealed(k, role, origin, index, flip(leaf), blob)),
 			"index":  second1(OpenSealed(k, role, origin, index^1, leaf, blob)),
@@ -174,7 +174,7 @@ func TestPadding(t *testing.T) {
 	}
 	plain := e.appendPlain(nil)
 	for name, bad := range map[string][]byte{
-		"a byte that is not zero": append(plain[:len(plain)-1:len(plain)-1], 1), "a block too many": append(plain[:len(plain):len(plain)], make([]byte, padTo)...),
+		"a byte that is not zero": append(plain[:len(plain)-1:len(plain)-1], 1), "a block too many": append(slices.Clip(plain), make([]byte, padTo)...),
 		"no padding": bytes.TrimRight(plain, "\x00"), "a byte less": plain[:len(plain)-1],
 	} {
 		sealed := slices.Concat(k.ID[:], nonce, k.aead().Seal(nil, nonce, bad, sealedData("o", 0, leaf)))

@@ -127,11 +127,11 @@ func (p Policy) verifiers() (note.Verifiers, error) {
 			if !ok {
 				return nil, fmt.Errorf("the policy names among %s a key that is not of type cosignature/v1", g.Name)
 			}
-			if key := keyOf(v); keys[key] {
+			key := keyOf(v)
+			if keys[key] {
 				return nil, fmt.Errorf("the policy names the key of the witness %s twice", v.Name())
-			} else {
-				keys[key] = true
 			}
+			keys[key] = true
 			known = append(known, v)
 		}
 	}
