@@ -134,10 +134,10 @@ func (r *Roster) lookup(wanted func(Member) bool) lookup {
 }
 
 // inForce is what counts at the time.
-func (x *indexed) inForce(at time.Time) lookup {
-	i := len(x.phases) - 1
-	for i > 0 && at.Before(x.phases[i].from) {
+func (a *indexed) inForce(at time.Time) lookup {
+	i := len(a.phases) - 1
+	for i > 0 && at.Before(a.phases[i].from) {
 		i--
 	}
-	return x.phases[i].lookup
+	return a.phases[i].lookup
 }

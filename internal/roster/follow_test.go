@@ -129,6 +129,7 @@ func TestFollow(t *testing.T) {
 	now.set(two.NotBefore)
 	res, err := http.DefaultClient.Do(post(t, good, signed))
 	if err == nil {
+		res.Body.Close()
 		t.Fatal(res.Status, "without TLS trust")
 	}
 	if status, words := publish(t, good, signed); status != http.StatusOK {
@@ -263,14 +264,14 @@ func TestSlowPublishers(t *testing.T) {
 	defer slow.Wait()
 	for range 8 {
 		body, end := io.Pipe()
-		slow.Go(func() { h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/roster", body)) })
+		slow.Go(func() { h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/roster", body)) })
 		if _, err := end.Write([]byte("x")); err != nil { // read: the request is being handled
 			t.Fatal(err)
 		}
 		defer end.Close()
 	}
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("POST", "/roster", bytes.NewReader(signedBy(t, one, "gov.example/a", "gov.example/b"))))
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/roster", bytes.NewReader(signedBy(t, one, "gov.example/a", "gov.example/b"))))
 	if w.Code != http.StatusOK {
 		t.Errorf("status %d: %s", w.Code, w.Body)
 	}

@@ -13,6 +13,31 @@ import (
 	"github.com/waypost/waypost/translog"
 )
 
+// flaw is a change that makes a roster invalid, and words of the refusal.
+type flaw struct {
+	words  string
+	change func(r *Roster)
+}
+
+func refuses(t *testing.T, flaws []flaw) {
+	t.Helper()
+	for _, f := range flaws {
+		r := witnessed(t)
+		f.change(r)
+		t.Run(f.words, func(t *testing.T) { wantError(t, r.Validate(), waypost.InvalidArgument, f.words) })
+	}
+}
+
+// at is a member of the roster, to be changed in place.
+func at(r *Roster, name string) *Member {
+	for i := range r.Members {
+		if r.Members[i].Name == name {
+			return &r.Members[i]
+		}
+	}
+	panic("no member " + name)
+}
+
 func TestValidate(t *testing.T) {
 	for _, r := range []*Roster{sample(t), witnessed(t), full(t)} {
 		if err := r.Validate(); err != nil {
@@ -23,18 +48,7 @@ func TestValidate(t *testing.T) {
 	if err := witnessed(t).NeedsWitnesses(); err != nil {
 		t.Fatal(err)
 	}
-	at := func(r *Roster, name string) *Member {
-		for i := range r.Members {
-			if r.Members[i].Name == name {
-				return &r.Members[i]
-			}
-		}
-		panic("no member " + name)
-	}
-	for _, c := range []struct {
-		words  string
-		change func(r *Roster)
-	}{
+	refuses(t, []flaw{
 		{"count from 1", func(r *Roster) { r.Version = 0 }},
 		{"no previous roster", func(r *Roster) { r.Previous = Digest{1} }},
 		{"no previous roster", func(r *Roster) { r.Version = 2 }},
@@ -58,7 +72,11 @@ func TestValidate(t *testing.T) {
 		{"purposes", func(r *Roster) { r.Purposes = nil }},
 		{"purposes", func(r *Roster) { r.Purposes = append(r.Purposes, r.Purposes[0]) }},
 		{"purpose is", func(r *Roster) { r.Purposes = []waypost.Purpose{"Issue ID"} }},
+	})
+}
 
+func TestValidateMembers(t *testing.T) {
+	refuses(t, []flaw{
 		{"one hub, not 0", func(r *Roster) { r.Members = r.Members[1:] }},
 		{"one hub, not 2", func(r *Roster) {
 			m := r.Members[0]
@@ -108,7 +126,12 @@ func TestValidate(t *testing.T) {
 		}},
 		{"threshold is 1 to", func(r *Roster) { r.Threshold = 4 }},
 		{"threshold is 1 to", func(r *Roster) { r.Threshold = 0 }},
+	})
+}
 
+// Governance, witnesses, auditors, and the other keys and addresses of members.
+func TestValidateKeys(t *testing.T) {
+	refuses(t, []flaw{
 		{"governance is", func(r *Roster) { r.Governance.Keys = nil }},
 		{"governance is", func(r *Roster) { r.Governance.Threshold = 4 }},
 		{"governance is", func(r *Roster) { r.Governance.Threshold = 0 }},
@@ -150,7 +173,12 @@ func TestValidate(t *testing.T) {
 		{"public URL is https", func(r *Roster) { at(r, "hub").Public = "http://hub.example:1" }},
 		{"not its other one", func(r *Roster) { m := at(r, "hub"); m.Public = m.URL }},
 		{"public URL is used twice", func(r *Roster) { at(r, "keyholder-1").Public = at(r, "hub").URL }},
+	})
+}
 
+// What changes over time: members, rises, grants, announcements.
+func TestValidatePlans(t *testing.T) {
+	refuses(t, []flaw{
 		{"leaving it out", func(r *Roster) { at(r, "CA").Removed = true }},
 		{"no key holder is in force", func(r *Roster) {
 			for i := range r.Members {
@@ -194,11 +222,7 @@ func TestValidate(t *testing.T) {
 			r.Announced = []Announcement{{From: start, Keys: []KeyChange{{Member: "CA", Identity: make([]byte, 32)}}}}
 		}},
 		{"more than 16 announcements", func(r *Roster) { r.Announced = make([]Announcement, 17) }},
-	} {
-		r := witnessed(t)
-		c.change(r)
-		t.Run(c.words, func(t *testing.T) { wantError(t, r.Validate(), waypost.InvalidArgument, c.words) })
-	}
+	})
 }
 
 // Every listed encoding is a key under which one made-up signature (R the
