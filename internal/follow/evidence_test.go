@@ -28,7 +28,7 @@ func everyByteCounts(t *testing.T, e *Evidence, g roster.Governance) {
 	// Each run changes the head and others of the rest: all would take minutes.
 	const step = 149
 	phase := rand.IntN(step)
-	for i := 0; i < len(content); i++ {
+	for i := range content {
 		if i > 100 && i%step != phase {
 			continue
 		}

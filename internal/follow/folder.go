@@ -16,7 +16,7 @@ func Folder(dir string) func(path string, content []byte) error {
 		}
 		name := filepath.Join(dir, filepath.FromSlash(path))
 		parent := filepath.Dir(name)
-		if err := os.MkdirAll(parent, 0o755); err != nil {
+		if err := os.MkdirAll(parent, 0o755); err != nil { //nolint:gosec // published: others read it
 			return err
 		}
 		temporary := filepath.Join(parent, "."+filepath.Base(name)+".tmp")
@@ -31,7 +31,7 @@ func Folder(dir string) func(path string, content []byte) error {
 }
 
 func writeSynced(name string, content []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644) //nolint:gosec // published: others read it
 	if err != nil {
 		return err
 	}

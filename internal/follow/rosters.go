@@ -3,6 +3,7 @@ package follow
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
@@ -137,9 +138,9 @@ func (l rosters) version(v uint64) (*roster.Roster, error) {
 
 // newest returns the newest roster in which the name is a member.
 func (l rosters) newest(name string) (*roster.Roster, roster.Member, error) {
-	for i := len(l) - 1; i >= 0; i-- {
-		if m, ok := l[i].Member(name); ok {
-			return l[i], m, nil
+	for _, r := range slices.Backward(l) {
+		if m, ok := r.Member(name); ok {
+			return r, m, nil
 		}
 	}
 	return nil, roster.Member{}, unproven("%.80q is in none of the rosters", name)

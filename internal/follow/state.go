@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -59,7 +60,7 @@ func (f *Follower) load(ctx context.Context) (map[string]*log, error) {
 // reread takes a checkpoint that was verified before it was stored.
 func reread(signed []byte) (translog.Checkpoint, error) {
 	n, err := note.Open(signed, note.VerifierList())
-	if unverified, ok := err.(*note.UnverifiedNoteError); ok {
+	if unverified, ok := errors.AsType[*note.UnverifiedNoteError](err); ok {
 		n = unverified.Note
 	} else if err != nil {
 		return translog.Checkpoint{}, err

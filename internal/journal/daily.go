@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,7 +42,7 @@ func (j *Journal) Daily(ctx context.Context, now time.Time) error {
 	err := j.db.Read(ctx, func(tx *store.Tx) error {
 		var from uint64
 		err := tx.Row("SELECT day, next FROM journal_daily ORDER BY day DESC LIMIT 1").Scan(&done, &from)
-		if err == store.ErrNoRows {
+		if errors.Is(err, store.ErrNoRows) {
 			done, err = -1, nil
 		}
 		if err != nil || done >= yesterday {

@@ -295,7 +295,7 @@ func TestHoldBetweenSteps(t *testing.T) {
 	}
 	at = nil
 	must(t, db.Close())
-	db, j = open()
+	_, j = open()
 	id, err := j.Hold(ctx, Scope{}, "everything", late)
 	must(t, err)
 	if n, err := j.Erase(ctx, Retention{"ask": year}, late); err != nil || n != 0 {
