@@ -241,12 +241,8 @@ func (p *Publisher) waiting() bool {
 // all are the newest cosignatures of each witness.
 func (c *collection) all() map[string]note.Signature {
 	all := make(map[string]note.Signature)
-	for name, s := range c.older {
-		all[name] = s
-	}
-	for name, s := range c.lines {
-		all[name] = s
-	}
+	maps.Copy(all, c.older)
+	maps.Copy(all, c.lines)
 	return all
 }
 
@@ -283,8 +279,8 @@ func (p *Publisher) place(checked translog.Checkpoint) error {
 	}
 	p.shown.Store(&shownCheckpoint{tree: checked.Tree, note: checked.Note, at: checked.Cosigned, erased: p.progress.Erased})
 	p.confirmed, p.blocked, p.collection.late = p.collection, nil, false
-	for _, copy := range p.copies {
-		copy.ring()
+	for _, c := range p.copies {
+		c.ring()
 	}
 	if before.tree == checked.Tree {
 		return nil

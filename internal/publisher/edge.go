@@ -35,9 +35,9 @@ func (e *edge) add(h tlog.Hash, full func(t tlog.Tile, data []byte) error) error
 		if level == len(e.levels) {
 			e.levels = append(e.levels, nil)
 		}
-		data := append(e.levels[level], h[:]...)
+		e.levels[level] = append(e.levels[level], h[:]...)
+		data := e.levels[level]
 		if len(data) < width*hashSize {
-			e.levels[level] = data
 			break
 		}
 		e.levels[level] = make([]byte, 0, width*hashSize)
@@ -65,10 +65,8 @@ func tileRoot(data []byte) tlog.Hash {
 	return row[0]
 }
 
-// partial returns the tiles that are not full, lowest level first.
-func (e *edge) partial() (tiles []tlog.Tile) { return partialTiles(e.size) }
-
-// partialTiles are the hash tiles of a tree that are not full.
+// partialTiles are the hash tiles of a tree that are not full, lowest level
+// first.
 func partialTiles(size int64) (tiles []tlog.Tile) {
 	for level := 0; size>>(torchwood.TileHeight*level) > 0; level++ {
 		n := size >> (torchwood.TileHeight * level)

@@ -111,7 +111,7 @@ func temporary(p string) string {
 }
 
 func writeSynced(name string, content []byte) error {
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644) //nolint:gosec // published: others read it
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (b *batch) mkdir(p string) error {
 	if b.known[dir] {
 		return nil
 	}
-	if err := os.MkdirAll(b.name(dir), 0o755); err != nil {
+	if err := os.MkdirAll(b.name(dir), 0o755); err != nil { //nolint:gosec // published: others read it
 		return err
 	}
 	for ; dir != "." && !b.known[dir]; dir = path.Dir(dir) {

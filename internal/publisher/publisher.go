@@ -150,7 +150,7 @@ func (p *Publisher) Status() Status {
 
 // Run publishes until the context ends. What fails is tried again: a witness
 // or a place for copies that is down delays and loses nothing.
-func (p *Publisher) Run(ctx context.Context) error {
+func (p *Publisher) Run(ctx context.Context) {
 	var copying sync.WaitGroup
 	defer copying.Wait()
 	ctx, stop := context.WithCancel(ctx)
@@ -168,7 +168,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 		}
 	}

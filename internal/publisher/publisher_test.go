@@ -80,8 +80,8 @@ func TestRun(t *testing.T) {
 	p := r.open()
 	p.batch = 1024
 	run, stop := context.WithCancel(ctx)
-	done := make(chan error)
-	go func() { done <- p.Run(run) }()
+	var running sync.WaitGroup
+	running.Go(func() { p.Run(run) })
 	for range 50 {
 		r.source.append(7)
 		time.Sleep(time.Millisecond)
@@ -90,13 +90,14 @@ func TestRun(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	stop()
-	must(t, <-done)
+	running.Wait()
 	r.check()
 }
 
 // TestEveryFault: whichever change of a file fails, the same process goes on
 // or a new one takes up, to the same log.
 func TestEveryFault(t *testing.T) {
+	t.Parallel()
 	steps, _ := faultAt(t, 0)
 	var failed atomic.Int32
 	t.Cleanup(func() {

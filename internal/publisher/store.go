@@ -270,7 +270,7 @@ func (l *storedLog) join(o Object) (whole []byte, err error) {
 	// One at a time, so that parts that never become whole take little room.
 	const name = ".parts"
 	if o.Offset == 0 {
-		if err := os.MkdirAll(l.root, 0o755); err != nil {
+		if err := os.MkdirAll(l.root, 0o755); err != nil { //nolint:gosec // published: others read it
 			return nil, err
 		}
 		whole = []byte(o.Path + "\n")
@@ -279,7 +279,7 @@ func (l *storedLog) join(o Object) (whole []byte, err error) {
 	}
 	whole = append(whole, o.Content...)
 	if left > 0 {
-		return nil, os.WriteFile(l.name(name), whole, 0o644)
+		return nil, os.WriteFile(l.name(name), whole, 0o600)
 	}
 	return whole[len(o.Path)+1:], l.remove(name)
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -124,8 +125,8 @@ func TestRunUploads(t *testing.T) {
 	r.source.append(10)
 	p := r.open()
 	run, stop := context.WithTimeout(ctx, 10*time.Second)
-	done := make(chan error)
-	go func() { done <- p.Run(run) }()
+	var running sync.WaitGroup
+	running.Go(func() { p.Run(run) })
 	for run.Err() == nil {
 		if signed, _ := hub.Checkpoint(ctx, origin); signed != nil && len(p.Status().Uploads) == 0 {
 			break
@@ -133,7 +134,7 @@ func TestRunUploads(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	stop()
-	must(t, <-done)
+	running.Wait()
 	hub.check()
 }
 
