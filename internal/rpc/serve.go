@@ -37,8 +37,11 @@ func Serve(ctx context.Context, server *http.Server, listener net.Listener) erro
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceTime)
 	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- server.Shutdown(grace) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Shutdown(grace) // what it leaves is closed below
+	}()
 	// Shutdown alone would wait a second for each client that keeps an HTTP/2
 	// connection, though nothing is asked in it.
 	calls.settle(done)
@@ -77,7 +80,7 @@ func countCalls(server *http.Server) *calls {
 }
 
 // settle waits until no connection has had a call for a moment, or done.
-func (c *calls) settle(done <-chan error) {
+func (c *calls) settle(done <-chan struct{}) {
 	tick := time.NewTicker(settled / 10)
 	defer tick.Stop()
 	for since := time.Now(); time.Since(since) < settled; {

@@ -70,7 +70,7 @@ func Start(t *testing.T, name string, key ed25519.PrivateKey) Witness {
 	running, kill := context.WithCancel(context.WithoutCancel(t.Context()))
 	var output bytes.Buffer
 	cmd := exec.CommandContext(running, program, "-name", name, "-db", database, "-ssh-agent", socket, "-listen", address,
-		"-key", ssh.FingerprintSHA256(public), "-obscurity")
+		"-key", ssh.FingerprintSHA256(public), "-obscurity") //nolint:gosec // a test runs the litewitness that is installed
 	cmd.Stderr = &output
 	must(t, cmd.Start())
 	t.Cleanup(func() {
@@ -80,8 +80,9 @@ func Start(t *testing.T, name string, key ed25519.PrivateKey) Witness {
 			t.Logf("litewitness: %s", &output)
 		}
 	})
+	dialer := &net.Dialer{Timeout: time.Second}
 	for range 100 {
-		conn, err := net.DialTimeout("tcp", address, time.Second)
+		conn, err := dialer.DialContext(t.Context(), "tcp", address)
 		if err == nil {
 			must(t, conn.Close())
 			return Witness{URL: "http://" + address, database: database}
