@@ -72,7 +72,7 @@ func (c rosterInitCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(c.Out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	f, err := os.OpenFile(c.Out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644) //nolint:gosec // a roster is public
 	if err != nil {
 		return err
 	}
