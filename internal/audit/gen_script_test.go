@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -107,9 +108,7 @@ func (s *sim) counted(absent ...string) {
 		delete(s.counts, m)
 	}
 	s.daily(s.now)
-	for m, counts := range away {
-		s.counts[m] = counts
-	}
+	maps.Copy(s.counts, away)
 }
 
 // findsOnly reconciles, at once and with a state, and compares what is found.

@@ -138,7 +138,8 @@ func (d *dossier) searched() {
 			hub, is := d.hub()
 			var others []uint16
 			if told := d.exposed(); is && len(told) > 0 { // others saw what it found
-				culprit, ok, others = hub, true, append(told, d.memberAt(outcome.log))
+				told = append(told, d.memberAt(outcome.log))
+				culprit, ok, others = hub, true, told
 			} else if p.log == noLog && is {
 				others = []uint16{hub}
 			}
