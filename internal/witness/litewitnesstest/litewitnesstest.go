@@ -69,8 +69,9 @@ func Start(t *testing.T, name string, key ed25519.PrivateKey) Witness {
 
 	running, kill := context.WithCancel(context.WithoutCancel(t.Context()))
 	var output bytes.Buffer
+	//nolint:gosec // a test runs the litewitness that is installed
 	cmd := exec.CommandContext(running, program, "-name", name, "-db", database, "-ssh-agent", socket, "-listen", address,
-		"-key", ssh.FingerprintSHA256(public), "-obscurity") //nolint:gosec // a test runs the litewitness that is installed
+		"-key", ssh.FingerprintSHA256(public), "-obscurity")
 	cmd.Stderr = &output
 	must(t, cmd.Start())
 	t.Cleanup(func() {
