@@ -108,9 +108,8 @@ func pair(a, b string) (string, string) {
 
 // reader makes the clues of one person for one reading after another.
 type reader struct {
-	n        Normal
-	born     date
-	personal key // the secret of pads and decoys
+	n    Normal
+	born date
 }
 
 // name makes the six clues from names and date of birth.
@@ -180,14 +179,18 @@ func (r *reader) missing() (out [NameSlots]clue) {
 }
 
 // ssn makes the clues from the SSN. Without an SSN, or without what a kind needs
-// beside it, the clue is a decoy under the person's secret.
-func (r *reader) ssn(read reading) [SSNSlots]clue {
+// beside it, the clue is a decoy under the gateway's secret.
+func (r *reader) ssn(read reading, secret []byte) [SSNSlots]clue {
 	f, s, d, n := read.given, read.surname, r.born, r.n.SSN5
+	var identity []string
 	made := func(k Kind, possible bool, share freq.Share, parts ...string) clue {
 		if n != "" && possible {
 			return clue{kind: k, key: publicKey(domainKey, k.String(), parts...), share: share + oneSSN5}
 		}
-		return clue{kind: k, key: secretKey(r.personal[:], domainDecoy, k.String()), decoy: true}
+		if identity == nil {
+			identity = append(r.n.identity(), n)
+		}
+		return clue{kind: k, key: secretKey(secret, domainDecoy, k.String(), identity...), decoy: true}
 	}
 	dated, named := d.full != "", f != "" && s != ""
 	mf, ms := phonetic.Metaphone(f), phonetic.Metaphone(s)

@@ -26,10 +26,10 @@ type Expectation struct {
 // independent except for the pairs of names known not to be. It takes some
 // milliseconds: it is for reports, not for checks.
 func Expect(p waypost.Person) Expectation {
-	r := newReader(Normalize(p), key{})
+	r := newReader(Normalize(p), make([]byte, secretSize))
 	probed := make(map[key]bool)
 	var e Expectation
-	for _, part := range [2][]clue{r.nameClues(), r.ssnClues()} {
+	for _, part := range [2][]clue{r.nameClues(), r.ssnClues(make([]byte, secretSize))} {
 		for _, c := range part {
 			if !c.decoy {
 				probed[c.key] = true
@@ -39,7 +39,7 @@ func Expect(p waypost.Person) Expectation {
 	}
 	for _, read := range r.readings() {
 		var clues [Slots]clue
-		names, ssn := r.name(read), r.ssn(read)
+		names, ssn := r.name(read), r.ssn(read, make([]byte, secretSize))
 		copy(clues[:], names[:])
 		copy(clues[NameSlots:], ssn[:])
 		for i, c := range clues {

@@ -8,21 +8,23 @@ import "github.com/waypost/waypost"
 // an absent SSN are derived under it, so that nobody else can compute them.
 // Index panics if it is shorter, for then decoys could be told from keys.
 func Index(p waypost.Person, secret []byte) [Slots]Slot {
-	n := Normalize(p)
-	r := newReader(n, n.personal(secret))
+	r := newReader(Normalize(p), secret)
 	base := r.base()
 	var out [Slots]Slot
 	for i, c := range r.name(base) {
 		out[i] = c.slot()
 	}
-	for i, c := range r.ssn(base) {
+	for i, c := range r.ssn(base, secret) {
 		out[NameSlots+i] = c.slot()
 	}
 	return out
 }
 
-func newReader(n Normal, personal key) *reader {
-	return &reader{n: n, born: newDate(n.Born), personal: personal}
+func newReader(n Normal, secret []byte) *reader {
+	if len(secret) < secretSize {
+		panic("matchkey: the decoy secret must be 32 bytes")
+	}
+	return &reader{n: n, born: newDate(n.Born)}
 }
 
 // base is the reading that is indexed: first given name, first surname.

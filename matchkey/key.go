@@ -4,8 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-
-	"github.com/waypost/waypost"
 )
 
 // Profile is the version of everything in this package that shapes a key.
@@ -75,7 +73,6 @@ const (
 	domainMissing = "missing" // no name, or no date: the whole identity
 	domainDecoy   = "decoy"   // under the secret: no SSN
 	domainPad     = "pad"     // what fills a part of a query
-	domainPerson  = "person"  // from the gateway's secret to that of one person
 )
 
 // preimage returns the unambiguous text of a key: the profile's own prefix, the
@@ -101,28 +98,12 @@ func publicKey(domain, what string, parts ...string) key {
 	return sha256.Sum256(preimage(domain, what, parts...))
 }
 
-// secretKey hashes what only who holds the secret can compute.
+// secretKey hashes what only the gateway that holds the secret can compute.
 func secretKey(secret []byte, domain, what string, parts ...string) (k key) {
 	mac := hmac.New(sha256.New, secret)
 	mac.Write(preimage(domain, what, parts...))
 	mac.Sum(k[:0])
 	return k
-}
-
-// PersonalSecret derives from the gateway's secret, 32 bytes, the one under
-// which the pads and decoys of one person are. Shown to an auditor together
-// with the person, it lets all 32 keys of a query be computed, and nothing about
-// anybody else. PersonalSecret panics if the secret is shorter, for then decoys
-// could be told from keys.
-func PersonalSecret(p waypost.Person, secret []byte) [keySize]byte {
-	return Normalize(p).personal(secret)
-}
-
-func (n Normal) personal(secret []byte) key {
-	if len(secret) < secretSize {
-		panic("matchkey: the decoy secret must be 32 bytes")
-	}
-	return secretKey(secret, domainPerson, "", append(n.identity(), n.SSN5)...)
 }
 
 // identity lists everything in a normalised person that tells one from another,

@@ -89,27 +89,6 @@ func TestNameKeysKnowNeitherSSNNorSecret(t *testing.T) {
 
 // Without an SSN nothing in the second part can be computed outside, and with
 // one nothing but the keys that a holder of the SSN needs.
-// TestPersonalSecret: an auditor who is shown one person's secret computes that
-// person's keys, and nobody else's.
-func TestPersonalSecret(t *testing.T) {
-	p := waypost.Person{Family: "Achterberg", Given: "Desmond", Born: waypost.Date{Year: 1984, Month: 3, Day: 17}}
-	for _, p.SSN5 = range []string{"", "52096"} {
-		shown := PersonalSecret(p, secretA)
-		if fmt.Sprint(QueryUnder(p, shown)) != fmt.Sprint(NewQuery(p, secretA)) {
-			t.Error("the person's secret does not give the person's keys")
-		}
-		other := p
-		other.Given = "Diane"
-		if PersonalSecret(other, secretA) == shown || PersonalSecret(p, secretB) == shown {
-			t.Error("two people, or two gateways, have one secret")
-		}
-		mine, theirs := QueryUnder(p, shown), NewQuery(p, secretB)
-		if bytes.Equal(mine.Keys[Probes-1], theirs.Keys[Probes-1]) {
-			t.Error("the last pad does not depend on the secret")
-		}
-	}
-}
-
 func TestSecondPartIsUnderTheSecret(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := anyPerson(t)

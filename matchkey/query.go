@@ -25,22 +25,12 @@ const maxReadings = 10
 // own, as for Index, and with the same secret the keys of Index are among them.
 // The same person always gives the same keys in the same order.
 func NewQuery(p waypost.Person, secret []byte) Query {
-	n := Normalize(p)
-	return n.query(n.personal(secret))
-}
-
-// QueryUnder is NewQuery for who has only the [PersonalSecret] of the person.
-func QueryUnder(p waypost.Person, personal [keySize]byte) Query {
-	return Normalize(p).query(personal)
-}
-
-func (n Normal) query(personal key) Query {
-	r := newReader(n, personal)
+	r := newReader(Normalize(p), secret)
 	var q Query
 	for i, c := range r.nameClues() {
 		q.Keys[i] = c.key[:]
 	}
-	for i, c := range r.ssnClues() {
+	for i, c := range r.ssnClues(secret) {
 		q.Keys[NameProbes+i] = c.key[:]
 	}
 	for i := range NameSlots {
@@ -144,25 +134,26 @@ func (r *reader) otherRoots(c *collector, base reading) {
 	}
 }
 
-// ssnClues returns the second part of a query. Its pads are under the person's
-// secret, which covers the SSN too: whoever could compute them could count them,
-// and so learn whether there is an SSN.
-func (r *reader) ssnClues() []clue {
+// ssnClues returns the second part of a query. Its pads are under the secret and
+// cover the SSN too: whoever could compute them could count them, and so learn
+// whether there is an SSN.
+func (r *reader) ssnClues(secret []byte) []clue {
 	c := collector{limit: SSNProbes}
 	readings := r.readings()
-	for _, x := range r.ssn(readings[0]) {
+	for _, x := range r.ssn(readings[0], secret) {
 		c.add(x)
 	}
 	if r.n.SSN5 != "" {
 		for _, read := range readings[1:] {
-			clues := r.ssn(read)
+			clues := r.ssn(read, secret)
 			for _, k := range []Kind{C, E, B} {
 				c.addRare(clues[k-A], read.limit)
 			}
 		}
 	}
+	identity := append(r.n.identity(), r.n.SSN5)
 	for i := 0; len(c.clues) < c.limit; i++ {
-		c.add(clue{key: secretKey(r.personal[:], domainPad, strconv.Itoa(i)), decoy: true})
+		c.add(clue{key: secretKey(secret, domainPad, strconv.Itoa(i), identity...), decoy: true})
 	}
 	return c.clues
 }

@@ -14,7 +14,6 @@ import (
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/gateway"
 	"github.com/waypost/waypost/internal/roster"
-	"github.com/waypost/waypost/toprf"
 )
 
 // Openings is what a state shows its own auditor about the tickets of a sample.
@@ -63,14 +62,11 @@ func ParseOpenings(raw []byte) (*Openings, error) {
 
 // What an opening shows.
 const (
-	ForThePerson    = "for_the_person"     // all 32 probes are this applicant's
-	OtherPerson     = "not_for_the_person" // name probes are of somebody else, or of several people
-	OtherSSN        = "other_ssn_probes"   // the name probes are; some of the other 12 are not
-	WrongCase       = "other_case"         // the case reference is not the one that was committed to
-	WrongTicket     = "not_the_ticket"     // what was opened is not the ticket that was drawn
-	NotOpened       = "not_opened"
-	elementSize     = toprf.ElementSize
-	nameProbesBytes = waypost.NameElements * elementSize
+	ForThePerson = "for_the_person"     // all 20 name probes are this applicant's
+	OtherPerson  = "not_for_the_person" // name probes are of somebody else, or of several people
+	WrongCase    = "other_case"         // the case reference is not the one that was committed to
+	WrongTicket  = "not_the_ticket"     // what was opened is not the ticket that was drawn
+	NotOpened    = "not_opened"
 )
 
 // Verdict is what one drawn ticket turned out to be.
@@ -124,49 +120,26 @@ func (v *Verdict) judge(rosters []*roster.Roster, o *waypostv1.Opening, names bo
 		return
 	}
 	v.Purpose, v.Case, v.Operator = string(t.Purpose), o.CaseReference, o.Operator
-	who, err := gateway.OpenedApplicant(o)
+	who, err := gateway.CheckOpening(t.Ticket, o)
 	if names {
 		v.Applicant = fmt.Sprintf("%s, %s %s, born %s", who.Family, who.Given, who.Middle, who.Born)
 	}
 	switch {
-	case err != nil || len(o.Seed) != 32 || len(o.PersonalSecret) != 32 || len(o.CaseSalt) != 32:
-		v.sayf(NotOpened, "what the state shows is not complete")
-		return
 	case t.CoversProbes(o.Elements) != nil:
 		v.sayf(WrongTicket, "the probes shown are not the ones that the ticket was signed over")
-		return
-	}
-	made, err := gateway.Blinded(who.Person, [32]byte(o.PersonalSecret), [32]byte(o.Seed))
-	if err != nil || len(made) != len(o.Elements) {
-		v.sayf(NotOpened, "the seed shown gives no probes")
-		return
-	}
-	first := differing(made[:nameProbesBytes], o.Elements[:nameProbesBytes])
-	second := differing(made[nameProbesBytes:], o.Elements[nameProbesBytes:])
-	switch {
-	case first > 0:
-		v.sayf(OtherPerson, "%d of its %d name probes are not those of the applicant named", first, waypost.NameElements)
-	case second > 0:
-		v.sayf(OtherSSN, "its name probes are those of the applicant named; %d of the %d others are neither from the SSN nor padding", second, waypost.SSNElements)
+	case waypost.CodeOf(err) == waypost.Misuse:
+		v.sayf(OtherPerson, "%v", err)
+	case err != nil || len(o.CaseSalt) != 32:
+		v.sayf(NotOpened, "what the state shows is not complete")
 	case waypost.CommitCase([32]byte(o.CaseSalt), o.CaseReference) != t.Case:
-		v.sayf(WrongCase, "it was for exactly the applicant named, and for another case than the one named")
+		v.sayf(WrongCase, "its name probes are those of the applicant named, and the case is another than the one named")
 	default:
-		v.sayf(ForThePerson, "it was for exactly the applicant named")
+		v.sayf(ForThePerson, "its name probes are those of the applicant named")
 	}
 }
 
 func (v *Verdict) sayf(result, format string, args ...any) {
 	v.Result, v.Words = result, fmt.Sprintf(format, args...)
-}
-
-// differing counts the elements that differ.
-func differing(a, b []byte) (n int) {
-	for i := 0; i < len(a); i += elementSize {
-		if !bytes.Equal(a[i:i+elementSize], b[i:i+elementSize]) {
-			n++
-		}
-	}
-	return n
 }
 
 // verifyTicket checks that the state signed a ticket for a check, under the

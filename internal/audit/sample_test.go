@@ -115,18 +115,16 @@ func (r live) lies(o Options, s *Sample, first, second waypost.Answer) {
 		change func(*waypostv1.Opening)
 		want   string
 	}{
-		"another name":   {func(o *waypostv1.Opening) { o.Applicant.Family = "Smith" }, OtherPerson},
-		"another birth":  {func(o *waypostv1.Opening) { o.Applicant.Born = "1984-03-18" }, OtherPerson},
-		"another SSN":    {func(o *waypostv1.Opening) { o.Ssn5 = "52097" }, OtherSSN},
-		"no SSN":         {func(o *waypostv1.Opening) { o.Ssn5 = "" }, OtherSSN},
-		"another secret": {func(o *waypostv1.Opening) { o.PersonalSecret[0] ^= 1 }, OtherSSN},
-		"another seed":   {func(o *waypostv1.Opening) { o.Seed[0] ^= 1 }, OtherPerson},
-		"other probes":   {func(o *waypostv1.Opening) { o.Elements[0] ^= 1 }, WrongTicket},
-		"another case":   {func(o *waypostv1.Opening) { o.CaseReference = "CASE-2" }, WrongCase},
-		"another salt":   {func(o *waypostv1.Opening) { o.CaseSalt[0] ^= 1 }, WrongCase},
-		"no seed":        {func(o *waypostv1.Opening) { o.Seed = nil }, NotOpened},
-		"no applicant":   {func(o *waypostv1.Opening) { o.Applicant = nil }, NotOpened},
-		"no signature":   {func(o *waypostv1.Opening) { o.Ticket[len(o.Ticket)-1] ^= 1 }, WrongTicket},
+		"another name":  {func(o *waypostv1.Opening) { o.Applicant.Family = "Smith" }, OtherPerson},
+		"another birth": {func(o *waypostv1.Opening) { o.Applicant.Born = "1984-03-18" }, OtherPerson},
+		"another order": {func(o *waypostv1.Opening) { o.Order[0], o.Order[1] = o.Order[1], o.Order[0] }, OtherPerson},
+		"other blinds":  {func(o *waypostv1.Opening) { copy(o.Blinds[:32], o.Blinds[32:64]) }, OtherPerson},
+		"other probes":  {func(o *waypostv1.Opening) { o.Elements[0] ^= 1 }, WrongTicket},
+		"another case":  {func(o *waypostv1.Opening) { o.CaseReference = "CASE-2" }, WrongCase},
+		"another salt":  {func(o *waypostv1.Opening) { o.CaseSalt[0] ^= 1 }, WrongCase},
+		"no blinds":     {func(o *waypostv1.Opening) { o.Blinds = nil }, NotOpened},
+		"no applicant":  {func(o *waypostv1.Opening) { o.Applicant = nil }, NotOpened},
+		"no signature":  {func(o *waypostv1.Opening) { o.Ticket[len(o.Ticket)-1] ^= 1 }, WrongTicket},
 	} {
 		one, err := r.auditor("AZ").OpenTicket(ctx, &waypostv1.OpenTicketRequest{Ticket: first.TicketHex})
 		must(t, err)
@@ -209,6 +207,20 @@ func (r live) rogue(state waypost.Jurisdiction, people bool) (m made) {
 	return m
 }
 
+// TestOpeningHasNoSSN: an opening has a place for what a second leg shows and
+// for the case, and for nothing from which an SSN, or that there is none, could
+// be told.
+func TestOpeningHasNoSSN(t *testing.T) {
+	var fields []string
+	for d, i := (&waypostv1.Opening{}).ProtoReflect().Descriptor().Fields(), 0; i < d.Len(); i++ {
+		fields = append(fields, string(d.Get(i).Name()))
+	}
+	want := []string{"ticket", "elements", "order", "blinds", "applicant", "case_reference", "case_salt", "operator"}
+	if !slices.Equal(fields, want) {
+		t.Errorf("an opening has %q, want %q", fields, want)
+	}
+}
+
 // TestRate: at a rate of p about p of the tickets are drawn, and a ticket is not
 // drawn by other checkpoints because it is by these.
 func TestRate(t *testing.T) {
@@ -255,7 +267,7 @@ func TestRate(t *testing.T) {
 func FuzzOpenings(f *testing.F) {
 	f.Add([]byte(`{"type":"waypost sample v1","rate":"0.005","since":[],"beacon":["a"],"evaluations":0,"drawn":{"AZ":["00"]}}`),
 		[]byte(`{"type":"waypost openings v1","state":"AZ","sample":"","openings":[{"ticket":"AA=="}]}`), []byte{})
-	raw, err := proto.Marshal(&waypostv1.Opening{Seed: make([]byte, 32), PersonalSecret: make([]byte, 32), CaseSalt: make([]byte, 32),
+	raw, err := proto.Marshal(&waypostv1.Opening{Order: make([]byte, 20), Blinds: make([]byte, 640), CaseSalt: make([]byte, 32),
 		Applicant: &waypostv1.Applicant{Family: "A", Born: "1980-01-01"}})
 	if err != nil {
 		f.Fatal(err)

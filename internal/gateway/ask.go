@@ -132,13 +132,21 @@ func (s *Server) onFirstAnswer(ctx context.Context, m seal.Message) error {
 // secondLeg names the applicant, without the SSN, and opens the blinds of the
 // name probes so that the owner can see the ticket was for this person.
 func secondLeg(kept kept, reference []byte) ([]byte, error) {
-	leg := &waypostv1.SecondLeg{Reference: reference, Applicant: kept.applicant.Applicant, Elements: kept.elements}
-	for position, key := range probeOrder(kept.seed)[:waypost.NameElements] {
-		blind := toprf.BlindFromSeed(kept.seed, position)
-		leg.Order = append(leg.Order, byte(key))
-		leg.Blinds = append(leg.Blinds, blind.Bytes()...)
+	order, blinds := nameBlinds(kept.seed)
+	return proto.Marshal(&waypostv1.SecondLeg{
+		Reference: reference, Applicant: kept.applicant.Applicant, Elements: kept.elements, Order: order, Blinds: blinds,
+	})
+}
+
+// nameBlinds are the order and the blinds of the name probes: all of a ticket's
+// seed that is ever shown to anybody. They say nothing about part two.
+func nameBlinds(seed [32]byte) (order, blinds []byte) {
+	for position, key := range probeOrder(seed)[:waypost.NameElements] {
+		blind := toprf.BlindFromSeed(seed, position)
+		order = append(order, byte(key))
+		blinds = append(blinds, blind.Bytes()...)
 	}
-	return proto.Marshal(leg)
+	return order, blinds
 }
 
 // onSecondAnswer takes the disclosure.

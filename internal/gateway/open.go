@@ -13,8 +13,6 @@ import (
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/store"
-	"github.com/waypost/waypost/matchkey"
-	"github.com/waypost/waypost/toprf"
 )
 
 // auditing are the calls of the counter door that only auditors may make.
@@ -48,19 +46,8 @@ func (s *Server) subject(handle []byte, ticket waypost.TicketID) journal.Field {
 	return journal.Field{Name: "subject", Value: Subject(RecordKey(s.Secret, handle), ticket)}
 }
 
-// Blinded recomputes the 32 blinded elements of a check in the order of its
-// ticket, 32 bytes each: from the applicant, from the [matchkey.PersonalSecret]
-// of the state that asked, and from the seed of the ticket.
-func Blinded(who waypost.Person, personal, seed [32]byte) ([]byte, error) {
-	query := matchkey.QueryUnder(who, personal)
-	blinding, err := toprf.BlindAll(inOrder(query.Keys[:], probeOrder(seed)), seed)
-	if err != nil {
-		return nil, err
-	}
-	return toprf.EncodeElements(blinding.Elements()), nil
-}
-
-// OpenTicket shows for whom and why a ticket was, and writes down that it did.
+// OpenTicket shows for whom and why a ticket was, as far as its name probes can
+// show it, and writes down that it did.
 func (d counterDoor) OpenTicket(ctx context.Context, req *waypostv1.OpenTicketRequest) (*waypostv1.Opening, error) {
 	id, err := parseTicketID(req.Ticket)
 	if err != nil {
@@ -71,15 +58,10 @@ func (d counterDoor) OpenTicket(ctx context.Context, req *waypostv1.OpenTicketRe
 	if err != nil {
 		return nil, err
 	}
-	who, err := fromProto(kept.applicant.Applicant)
-	if err != nil {
-		return nil, err
-	}
-	who.SSN5 = kept.applicant.Ssn5
-	personal := matchkey.PersonalSecret(who.Person, s.decoySecret)
+	order, blinds := nameBlinds(kept.seed)
 	opening := &waypostv1.Opening{
-		Ticket: kept.ticket.Bytes(), Elements: kept.elements, Seed: kept.seed[:], Applicant: kept.applicant.Applicant, Ssn5: who.SSN5,
-		PersonalSecret: personal[:], CaseReference: kept.caseRef, Operator: kept.operator,
+		Ticket: kept.ticket.Bytes(), Elements: kept.elements, Order: order, Blinds: blinds,
+		Applicant: kept.applicant.Applicant, CaseReference: kept.caseRef, Operator: kept.operator,
 	}
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
 		if err := tx.Row(`SELECT case_salt FROM inquiry WHERE ticket = $1`, id[:]).Scan(&opening.CaseSalt); err != nil {
@@ -147,9 +129,12 @@ func (d counterDoor) FindRecords(ctx context.Context, req *waypostv1.FindRecords
 	return res, nil
 }
 
-// OpenedApplicant is the applicant of an opening.
-func OpenedApplicant(o *waypostv1.Opening) (Applicant, error) {
+// CheckOpening holds an opening against its ticket, as a state of record does
+// with a second leg: Misuse where the name probes are not the applicant's.
+func CheckOpening(t waypost.Ticket, o *waypostv1.Opening) (Applicant, error) {
 	who, err := fromProto(o.GetApplicant())
-	who.SSN5 = o.GetSsn5()
-	return who, err
+	if err != nil {
+		return who, err
+	}
+	return who, checkProbes(t, who.Person, &waypostv1.SecondLeg{Elements: o.Elements, Order: o.Order, Blinds: o.Blinds})
 }

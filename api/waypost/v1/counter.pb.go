@@ -830,20 +830,20 @@ func (x *OpenTicketRequest) GetTicket() string {
 	return ""
 }
 
-// Opening is a check as the gateway made it.
+// Opening is a check as the gateway made it, without anything about an SSN: with
+// the seed, or the blinds of part two, an auditor could tell who has none.
 type Opening struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Ticket         []byte                 `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"`     // signed
-	Elements       []byte                 `protobuf:"bytes,2,opt,name=elements,proto3" json:"elements,omitempty"` // 32 bytes each, in the order of the ticket
-	Seed           []byte                 `protobuf:"bytes,3,opt,name=seed,proto3" json:"seed,omitempty"`         // 32 bytes: the order of the probes, and each blind
-	Applicant      *Applicant             `protobuf:"bytes,4,opt,name=applicant,proto3" json:"applicant,omitempty"`
-	Ssn5           string                 `protobuf:"bytes,5,opt,name=ssn5,proto3" json:"ssn5,omitempty"`
-	PersonalSecret []byte                 `protobuf:"bytes,6,opt,name=personal_secret,json=personalSecret,proto3" json:"personal_secret,omitempty"` // 32 bytes: what pads and decoys of part two were derived under
-	CaseReference  string                 `protobuf:"bytes,7,opt,name=case_reference,json=caseReference,proto3" json:"case_reference,omitempty"`
-	CaseSalt       []byte                 `protobuf:"bytes,8,opt,name=case_salt,json=caseSalt,proto3" json:"case_salt,omitempty"` // 32 bytes
-	Operator       string                 `protobuf:"bytes,9,opt,name=operator,proto3" json:"operator,omitempty"`                 // the state's own user id
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ticket        []byte                 `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"`     // signed
+	Elements      []byte                 `protobuf:"bytes,2,opt,name=elements,proto3" json:"elements,omitempty"` // the 32 blinded probes, in the order of the ticket
+	Order         []byte                 `protobuf:"bytes,3,opt,name=order,proto3" json:"order,omitempty"`       // of the 20 name positions, as in a second leg
+	Blinds        []byte                 `protobuf:"bytes,4,opt,name=blinds,proto3" json:"blinds,omitempty"`     // of the 20 name positions, 32 bytes each
+	Applicant     *Applicant             `protobuf:"bytes,5,opt,name=applicant,proto3" json:"applicant,omitempty"`
+	CaseReference string                 `protobuf:"bytes,6,opt,name=case_reference,json=caseReference,proto3" json:"case_reference,omitempty"`
+	CaseSalt      []byte                 `protobuf:"bytes,7,opt,name=case_salt,json=caseSalt,proto3" json:"case_salt,omitempty"` // 32 bytes
+	Operator      string                 `protobuf:"bytes,8,opt,name=operator,proto3" json:"operator,omitempty"`                 // the state's own user id
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Opening) Reset() {
@@ -890,9 +890,16 @@ func (x *Opening) GetElements() []byte {
 	return nil
 }
 
-func (x *Opening) GetSeed() []byte {
+func (x *Opening) GetOrder() []byte {
 	if x != nil {
-		return x.Seed
+		return x.Order
+	}
+	return nil
+}
+
+func (x *Opening) GetBlinds() []byte {
+	if x != nil {
+		return x.Blinds
 	}
 	return nil
 }
@@ -900,20 +907,6 @@ func (x *Opening) GetSeed() []byte {
 func (x *Opening) GetApplicant() *Applicant {
 	if x != nil {
 		return x.Applicant
-	}
-	return nil
-}
-
-func (x *Opening) GetSsn5() string {
-	if x != nil {
-		return x.Ssn5
-	}
-	return ""
-}
-
-func (x *Opening) GetPersonalSecret() []byte {
-	if x != nil {
-		return x.PersonalSecret
 	}
 	return nil
 }
@@ -1339,17 +1332,16 @@ const file_waypost_v1_counter_proto_rawDesc = "" +
 	"\tpublished\x18\x03 \x01(\x04R\tpublished\x12&\n" +
 	"\x0fwaiting_to_send\x18\x04 \x01(\x04R\rwaitingToSend\"+\n" +
 	"\x11OpenTicketRequest\x12\x16\n" +
-	"\x06ticket\x18\x01 \x01(\tR\x06ticket\"\xa3\x02\n" +
+	"\x06ticket\x18\x01 \x01(\tR\x06ticket\"\x80\x02\n" +
 	"\aOpening\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\fR\x06ticket\x12\x1a\n" +
-	"\belements\x18\x02 \x01(\fR\belements\x12\x12\n" +
-	"\x04seed\x18\x03 \x01(\fR\x04seed\x123\n" +
-	"\tapplicant\x18\x04 \x01(\v2\x15.waypost.v1.ApplicantR\tapplicant\x12\x12\n" +
-	"\x04ssn5\x18\x05 \x01(\tR\x04ssn5\x12'\n" +
-	"\x0fpersonal_secret\x18\x06 \x01(\fR\x0epersonalSecret\x12%\n" +
-	"\x0ecase_reference\x18\a \x01(\tR\rcaseReference\x12\x1b\n" +
-	"\tcase_salt\x18\b \x01(\fR\bcaseSalt\x12\x1a\n" +
-	"\boperator\x18\t \x01(\tR\boperator\"S\n" +
+	"\belements\x18\x02 \x01(\fR\belements\x12\x14\n" +
+	"\x05order\x18\x03 \x01(\fR\x05order\x12\x16\n" +
+	"\x06blinds\x18\x04 \x01(\fR\x06blinds\x123\n" +
+	"\tapplicant\x18\x05 \x01(\v2\x15.waypost.v1.ApplicantR\tapplicant\x12%\n" +
+	"\x0ecase_reference\x18\x06 \x01(\tR\rcaseReference\x12\x1b\n" +
+	"\tcase_salt\x18\a \x01(\fR\bcaseSalt\x12\x1a\n" +
+	"\boperator\x18\b \x01(\tR\boperator\"S\n" +
 	"\x12FindRecordsRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x06person\x18\x02 \x01(\v2\x15.waypost.v1.ApplicantR\x06person\"F\n" +
