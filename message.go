@@ -9,6 +9,9 @@ const (
 	MessageFirstAnswer  = "first_answer"  // one bit
 	MessageSecondLeg    = "second_leg"    // the applicant in clear
 	MessageSecondAnswer = "second_answer" // the disclosure
+	MessageRequest      = "request"       // an errand: one question to one state
+	MessageReply        = "reply"         // and each of its replies
+	MessageMoved        = "moved"         // hub to the former state of record: your pointer is another state's now
 )
 
 // MessageLife is how long a sealed message waits for a recipient that is down.

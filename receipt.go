@@ -18,6 +18,13 @@ const (
 	ActionSearchFirst  Action = "search_first"  // the hub looked up the name and date tokens
 	ActionSearchSecond Action = "search_second" // the hub looked up the rest
 	ActionPublish      Action = "publish"       // the hub wrote pointers
+
+	// The hub did what a ticket of the kind of the same name asks for.
+	ActionChangeSOR Action = "change_state_of_record"
+	ActionWithdraw  Action = "withdraw"
+	ActionActivate  Action = "activate"
+	ActionCompare   Action = "compare"
+	ActionLeave     Action = "leave"
 )
 
 const receiptDomain = "waypost receipt v1\n"
@@ -30,7 +37,7 @@ type Receipt struct {
 	Signer   string // roster name, like "keyholder-1" or "hub"
 	Ticket   TicketID
 	Epoch    uint32
-	Inputs   [32]byte // for evaluate: the ticket's Probes; for the hub: SHA-256 of the tokens
+	Inputs   [32]byte // for evaluate and without elements: the ticket's Probes; for the hub: SHA-256 of the tokens
 	Outputs  [32]byte // SHA-256 of what was returned
 	Proof    [32]byte // SHA-256 of the DLEQ proof, zero at the hub
 	Origin   string   // name of the log

@@ -18,9 +18,10 @@ const TicketWindow = 2 * time.Minute
 const ClockSkew = 30 * time.Second
 
 const (
-	ticketDomain = "waypost ticket v1\n"
-	probesDomain = "waypost blinded probes v1\n"
-	caseDomain   = "waypost case reference v1\n"
+	ticketDomain  = "waypost ticket v1\n"
+	probesDomain  = "waypost blinded probes v1\n"
+	caseDomain    = "waypost case reference v1\n"
+	requestDomain = "waypost request v1\n"
 )
 
 // TicketID is the SHA-256 of a ticket's signed payload.
@@ -49,7 +50,7 @@ type Ticket struct {
 	IssuedAt      time.Time
 	Nonce         [16]byte
 	Elements      int      // how many blinded elements the ticket covers
-	Probes        [32]byte // HashProbes of the ordered blinded elements
+	Probes        [32]byte // HashProbes of the ordered blinded elements; without elements CommitRequest
 	Tau           [32]byte // audit secret: kept for auditors by all who see the ticket
 }
 
@@ -59,6 +60,19 @@ func HashProbes(elements []byte) [32]byte {
 	h := sha256.New()
 	h.Write([]byte(probesDomain))
 	h.Write(elements)
+	return [32]byte(h.Sum(nil))
+}
+
+// CommitRequest is what a ticket without elements commits to: that it is for
+// exactly this request to this recipient, a member of the roster. The salt, 32
+// random bytes that travel with the request, hides it from the key holders.
+func CommitRequest(recipient string, salt [32]byte, request []byte) [32]byte {
+	h := sha256.New()
+	h.Write([]byte(requestDomain))
+	h.Write([]byte{byte(len(recipient))})
+	h.Write([]byte(recipient))
+	h.Write(salt[:])
+	h.Write(request)
 	return [32]byte(h.Sum(nil))
 }
 
@@ -149,9 +163,23 @@ func (t Ticket) CheckFresh(now time.Time) error {
 	return nil
 }
 
+// CoversRequest checks that the ticket was signed over this request to this
+// recipient.
+func (t Ticket) CoversRequest(recipient string, salt [32]byte, request []byte) error {
+	if t.Elements != 0 || CommitRequest(recipient, salt, request) != t.Probes {
+		return Errorf(PermissionDenied, "the ticket was signed for another request, or for another recipient")
+	}
+	return nil
+}
+
 // CoversProbes checks that the concatenated elements are the ones, in number,
-// order and content, that the ticket was signed over.
+// order and content, that the ticket was signed over. Of a ticket without
+// elements it checks that there are none: what it commits to is for the
+// recipient of the request to check.
 func (t Ticket) CoversProbes(elements []byte) error {
+	if t.Elements == 0 && len(elements) == 0 && t.Kind.bare() {
+		return nil
+	}
 	if n := len(elements) / 32; n*32 != len(elements) || n != t.Elements {
 		return Errorf(InvalidArgument, "the ticket covers %d elements, the request brings %d", t.Elements, n)
 	}

@@ -30,6 +30,29 @@ type Kind string
 const (
 	KindCheck   Kind = "check"   // search, then ask the candidates; 32 elements
 	KindPublish Kind = "publish" // up to 100 records of 10 elements; never a search
+	KindChange  Kind = "change"  // the same, in the place of pointers that are there
+)
+
+// Errands: what one state asks another about one record. They carry no elements;
+// the ticket commits to the one request instead, see [CommitRequest].
+const (
+	KindVerifyCard Kind = "verify_card"            // a card presented as identification: match or not
+	KindStatus     Kind = "status"                 // how the record stands, in one word
+	KindHistory    Kind = "history"                // the driver history
+	KindPortrait   Kind = "portrait"               // one portrait, or a decline that looks the same
+	KindChangeSOR  Kind = "change_state_of_record" // to the state of record, and then to the hub
+	KindIssued     Kind = "notice_of_issuance"     // the former state is told
+	KindTerminate  Kind = "request_to_terminate"   // acknowledged, refused, done
+	KindReport     Kind = "report"                 // an item of driver history, to the state of record
+	KindCase       Kind = "case"                   // notes and the outcome of a shared duplicate case
+)
+
+// Upkeep: what an owner has the hub do with its own pointers. No elements either.
+const (
+	KindWithdraw Kind = "withdraw" // pointers by handle
+	KindActivate Kind = "activate" // a dark generation becomes visible, or is rolled back
+	KindCompare  Kind = "compare"  // digests of its pointers against the owner's own
+	KindLeave    Kind = "leave"    // all pointers, for good
 )
 
 // kindRule says which purposes and operators a kind allows and how many elements
@@ -55,20 +78,53 @@ var kindRules = map[Kind]kindRule{
 		classes:  []OperatorClass{Attended, Unattended},
 		elements: func(n int) bool { return n == CheckElements },
 	},
-	KindPublish: {
-		purposes: []Purpose{MaintainPointer},
-		classes:  []OperatorClass{Loader},
-		elements: func(n int) bool {
-			return n > 0 && n%RecordElements == 0 && n/RecordElements <= MaxPublishBatch
-		},
-	},
+	KindPublish: {purposes: []Purpose{MaintainPointer}, classes: []OperatorClass{Loader}, elements: batches},
+	KindChange:  {purposes: []Purpose{MaintainPointer}, classes: []OperatorClass{Loader}, elements: batches},
+
+	KindVerifyCard: errand(AcceptAsID),
+	KindStatus:     errand(issuePurposes...),
+	KindHistory:    errand(ChangeSOR, IssueLicence),
+	KindPortrait:   errand(ResolvePossibleMatch, DuplicateResolution),
+	KindChangeSOR:  errand(issuePurposes...),
+	KindIssued:     errand(issuePurposes...),
+	KindTerminate:  errand(issuePurposes...),
+	KindReport:     errand(DriverHistory),
+	KindCase:       errand(DuplicateResolution),
+
+	KindWithdraw: upkeep,
+	KindActivate: upkeep,
+	KindCompare:  upkeep,
+	KindLeave:    upkeep,
 }
+
+// batches are up to 100 records of 10 elements.
+func batches(n int) bool {
+	return n > 0 && n%RecordElements == 0 && n/RecordElements <= MaxPublishBatch
+}
+
+func errand(purposes ...Purpose) kindRule {
+	return kindRule{purposes: purposes, classes: []OperatorClass{Attended, Unattended}, elements: none}
+}
+
+var upkeep = kindRule{purposes: []Purpose{MaintainPointer}, classes: []OperatorClass{Loader}, elements: none}
+
+func none(n int) bool { return n == 0 }
 
 // Allows reports whether the purpose is one that the kind of transaction may
 // be asked for.
 func (k Kind) Allows(p Purpose) bool { return slices.Contains(kindRules[k].purposes, p) }
 
 func (k Kind) admits(c OperatorClass) bool { return slices.Contains(kindRules[k].classes, c) }
+
+// Errand reports whether the kind is a question to one state that carries no
+// elements, but commits to its request.
+func (k Kind) Errand() bool { return k.bare() && kindRules[k].classes[0] != Loader }
+
+// Upkeep reports whether the kind is something that an owner has the hub do with
+// its own pointers, without elements.
+func (k Kind) Upkeep() bool { return k.bare() && kindRules[k].classes[0] == Loader }
+
+func (k Kind) bare() bool { return k.Takes(0) }
 
 // Takes reports whether n is a number of elements that the kind may carry.
 func (k Kind) Takes(n int) bool {
@@ -126,6 +182,9 @@ const (
 	Permit     CardKind = "permit"
 	IDCard     CardKind = "id"
 	Commercial CardKind = "commercial"
+	// Unlicensed is a driver who holds no card anywhere and has a history all the
+	// same: the state that recorded it keeps it until a state licenses the driver.
+	Unlicensed CardKind = "unlicensed"
 )
 
 // Disclosure is the minimum that a state of record tells about one candidate.

@@ -484,8 +484,9 @@ func (x *PublishRequest) GetRecords() []*PublishedRecord {
 type PublishedRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Handle        []byte                 `protobuf:"bytes,1,opt,name=handle,proto3" json:"handle,omitempty"`          // 16 random bytes, the owner's name for the record
-	Generation    uint32                 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"` // of the load that it belongs to
+	Generation    uint32                 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"` // of the load that it belongs to; 0 is visible at once
 	Tokens        []byte                 `protobuf:"bytes,3,opt,name=tokens,proto3" json:"tokens,omitempty"`          // exactly ten, 32 bytes each, in no meaningful order
+	Supersedes    []byte                 `protobuf:"bytes,4,opt,name=supersedes,proto3" json:"supersedes,omitempty"`  // with a change: the handle withdrawn in the same transaction
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -541,6 +542,13 @@ func (x *PublishedRecord) GetTokens() []byte {
 	return nil
 }
 
+func (x *PublishedRecord) GetSupersedes() []byte {
+	if x != nil {
+		return x.Supersedes
+	}
+	return nil
+}
+
 type PublishResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Receipt       []byte                 `protobuf:"bytes,1,opt,name=receipt,proto3" json:"receipt,omitempty"`
@@ -585,6 +593,688 @@ func (x *PublishResponse) GetReceipt() []byte {
 	return nil
 }
 
+// MaintainRequest carries exactly the request that the ticket commits to: see
+// waypost.CommitRequest, with the hub's roster name as recipient.
+type MaintainRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ticket        []byte                 `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"` // of the kind that the request is
+	Receipts      [][]byte               `protobuf:"bytes,2,rep,name=receipts,proto3" json:"receipts,omitempty"`
+	Salt          []byte                 `protobuf:"bytes,3,opt,name=salt,proto3" json:"salt,omitempty"`       // 32 bytes
+	Request       []byte                 `protobuf:"bytes,4,opt,name=request,proto3" json:"request,omitempty"` // a Maintenance
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaintainRequest) Reset() {
+	*x = MaintainRequest{}
+	mi := &file_waypost_v1_exchange_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaintainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaintainRequest) ProtoMessage() {}
+
+func (x *MaintainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_exchange_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaintainRequest.ProtoReflect.Descriptor instead.
+func (*MaintainRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *MaintainRequest) GetTicket() []byte {
+	if x != nil {
+		return x.Ticket
+	}
+	return nil
+}
+
+func (x *MaintainRequest) GetReceipts() [][]byte {
+	if x != nil {
+		return x.Receipts
+	}
+	return nil
+}
+
+func (x *MaintainRequest) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
+func (x *MaintainRequest) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+type MaintainResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Answer        []byte                 `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`   // a Maintained; empty where "done" is all there is to say
+	Receipt       []byte                 `protobuf:"bytes,2,opt,name=receipt,proto3" json:"receipt,omitempty"` // inputs: the ticket's commitment, outputs: the hash of answer
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MaintainResponse) Reset() {
+	*x = MaintainResponse{}
+	mi := &file_waypost_v1_exchange_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MaintainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MaintainResponse) ProtoMessage() {}
+
+func (x *MaintainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_exchange_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MaintainResponse.ProtoReflect.Descriptor instead.
+func (*MaintainResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *MaintainResponse) GetAnswer() []byte {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+func (x *MaintainResponse) GetReceipt() []byte {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
+// Maintenance is what an owner has the hub do.
+type Maintenance struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to What:
+	//
+	//	*Maintenance_Withdraw
+	//	*Maintenance_Activate
+	//	*Maintenance_Compare
+	//	*Maintenance_Leave
+	//	*Maintenance_Change
+	What          isMaintenance_What `protobuf_oneof:"what"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Maintenance) Reset() {
+	*x = Maintenance{}
+	mi := &file_waypost_v1_exchange_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Maintenance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Maintenance) ProtoMessage() {}
+
+func (x *Maintenance) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_exchange_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Maintenance.ProtoReflect.Descriptor instead.
+func (*Maintenance) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Maintenance) GetWhat() isMaintenance_What {
+	if x != nil {
+		return x.What
+	}
+	return nil
+}
+
+func (x *Maintenance) GetWithdraw() *Withdrawal {
+	if x != nil {
+		if x, ok := x.What.(*Maintenance_Withdraw); ok {
+			return x.Withdraw
+		}
+	}
+	return nil
+}
+
+func (x *Maintenance) GetActivate() *Activation {
+	if x != nil {
+		if x, ok := x.What.(*Maintenance_Activate); ok {
+			return x.Activate
+		}
+	}
+	return nil
+}
+
+func (x *Maintenance) GetCompare() *Comparison {
+	if x != nil {
+		if x, ok := x.What.(*Maintenance_Compare); ok {
+			return x.Compare
+		}
+	}
+	return nil
+}
+
+func (x *Maintenance) GetLeave() *Departure {
+	if x != nil {
+		if x, ok := x.What.(*Maintenance_Leave); ok {
+			return x.Leave
+		}
+	}
+	return nil
+}
+
+func (x *Maintenance) GetChange() *ChangeOfRecord {
+	if x != nil {
+		if x, ok := x.What.(*Maintenance_Change); ok {
+			return x.Change
+		}
+	}
+	return nil
+}
+
+type isMaintenance_What interface {
+	isMaintenance_What()
+}
+
+type Maintenance_Withdraw struct {
+	Withdraw *Withdrawal `protobuf:"bytes,1,opt,name=withdraw,proto3,oneof"`
+}
+
+type Maintenance_Activate struct {
+	Activate *Activation `protobuf:"bytes,2,opt,name=activate,proto3,oneof"`
+}
+
+type Maintenance_Compare struct {
+	Compare *Comparison `protobuf:"bytes,3,opt,name=compare,proto3,oneof"`
+}
+
+type Maintenance_Leave struct {
+	Leave *Departure `protobuf:"bytes,4,opt,name=leave,proto3,oneof"`
+}
+
+type Maintenance_Change struct {
+	Change *ChangeOfRecord `protobuf:"bytes,5,opt,name=change,proto3,oneof"` // kind change_state_of_record
+}
+
+func (*Maintenance_Withdraw) isMaintenance_What() {}
+
+func (*Maintenance_Activate) isMaintenance_What() {}
+
+func (*Maintenance_Compare) isMaintenance_What() {}
+
+func (*Maintenance_Leave) isMaintenance_What() {}
+
+func (*Maintenance_Change) isMaintenance_What() {}
+
+// Withdrawal ends pointers. One that is not there, or withdrawn already, changes
+// nothing.
+type Withdrawal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Handles       [][]byte               `protobuf:"bytes,1,rep,name=handles,proto3" json:"handles,omitempty"` // up to 100, 16 bytes each
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Withdrawal) Reset() {
+	*x = Withdrawal{}
+	mi := &file_waypost_v1_exchange_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Withdrawal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Withdrawal) ProtoMessage() {}
+
+func (x *Withdrawal) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_exchange_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Withdrawal.ProtoReflect.Descriptor instead.
+func (*Withdrawal) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Withdrawal) GetHandles() [][]byte {
+	if x != nil {
+		return x.Handles
+	}
+	return nil
+}
+
+// Activation makes a dark generation visible, or rolls it back. The count guards
+// against a generation that is not all there.
+type Activation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Generation    uint32                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"` // from 1
+	Records       uint64                 `protobuf:"varint,2,opt,name=records,proto3" json:"records,omitempty"`       // that the owner has in it
+	RollBack      bool                   `protobuf:"varint,3,opt,name=roll_back,json=rollBack,proto3" json:"roll_back,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Activation) Reset() {
+	*x = Activation{}
+	mi := &file_waypost_v1_exchange_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Activation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Activation) ProtoMessage() {}
+
+func (x *Activation) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_exchange_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Activation.ProtoReflect.Descriptor instead.
+func (*Activation) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Activation) GetGeneration() uint32 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *Activation) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *Activation) GetRollBack() bool {
+	if x != nil {
+		return x.RollBack
+	}
+	return false
+}
+
+// Comparison is of the owner's own pointers by the first bits of their handles.
+type Comparison struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Bits  uint32                 `protobuf:"varint,1,opt,name=bits,proto3" json:"bits,omitempty"`   // 0, 8 or 16: a bucket is all handles with the same first bits
+	From  uint32                 `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`   // first bucket
+	Count uint32                 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"` // of buckets, up to 4096
+	// Where given there is one bucket: whatever it does not hold is withdrawn, and
+	// the answer says which of it the hub has not, or not so.
+	Held          []*Held `protobuf:"bytes,4,rep,name=held,proto3" json:"held,omitempty"` // up to 4096
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Comparison) Reset() {
+	*x = Comparison{}
+	mi := &file_waypost_v1_exchange_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Comparison) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Comparison) ProtoMessage() {}
+
+func (x *Comparison) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_exchange_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
+func (*Comparison) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Comparison) GetBits() uint32 {
+	if x != nil {
+		return x.Bits
+	}
+	return 0
+}
+
+func (x *Comparison) GetFrom() uint32 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *Comparison) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Comparison) GetHeld() []*Held {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+// Held is one live pointer as its owner knows it.
+type Held struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Handle        []byte                 `protobuf:"bytes,1,opt,name=handle,proto3" json:"handle,omitempty"`
+	Digest        []byte                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"` // 16 bytes, see spec/pointer.md
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Held) Reset() {
+	*x = Held{}
+	mi := &file_waypost_v1_exchange_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Held) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Held) ProtoMessage() {}
+
+func (x *Held) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_exchange_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Held.ProtoReflect.Descriptor instead.
+func (*Held) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Held) GetHandle() []byte {
+	if x != nil {
+		return x.Handle
+	}
+	return nil
+}
+
+func (x *Held) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+// Departure ends all that the owner has.
+type Departure struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Departure) Reset() {
+	*x = Departure{}
+	mi := &file_waypost_v1_exchange_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Departure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Departure) ProtoMessage() {}
+
+func (x *Departure) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_exchange_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Departure.ProtoReflect.Descriptor instead.
+func (*Departure) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{17}
+}
+
+// ChangeOfRecord passes pointers to the state that asks, with the consent of the
+// state that has them.
+type ChangeOfRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Release       []byte                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"` // waypost.SignedRelease
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeOfRecord) Reset() {
+	*x = ChangeOfRecord{}
+	mi := &file_waypost_v1_exchange_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeOfRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeOfRecord) ProtoMessage() {}
+
+func (x *ChangeOfRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_exchange_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeOfRecord.ProtoReflect.Descriptor instead.
+func (*ChangeOfRecord) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ChangeOfRecord) GetRelease() []byte {
+	if x != nil {
+		return x.Release
+	}
+	return nil
+}
+
+// Maintained is what the hub says of it.
+type Maintained struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Buckets       []*Bucket              `protobuf:"bytes,1,rep,name=buckets,proto3" json:"buckets,omitempty"`             // of a comparison, in order
+	Differing     []uint32               `protobuf:"varint,2,rep,packed,name=differing,proto3" json:"differing,omitempty"` // places in held that the hub has not, or not so
+	Withdrawn     uint64                 `protobuf:"varint,3,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`        // pointers that this call withdrew
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Maintained) Reset() {
+	*x = Maintained{}
+	mi := &file_waypost_v1_exchange_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Maintained) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Maintained) ProtoMessage() {}
+
+func (x *Maintained) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_exchange_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Maintained.ProtoReflect.Descriptor instead.
+func (*Maintained) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Maintained) GetBuckets() []*Bucket {
+	if x != nil {
+		return x.Buckets
+	}
+	return nil
+}
+
+func (x *Maintained) GetDiffering() []uint32 {
+	if x != nil {
+		return x.Differing
+	}
+	return nil
+}
+
+func (x *Maintained) GetWithdrawn() uint64 {
+	if x != nil {
+		return x.Withdrawn
+	}
+	return 0
+}
+
+// Bucket is the sum of what is live in it.
+type Bucket struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pointers      uint64                 `protobuf:"varint,1,opt,name=pointers,proto3" json:"pointers,omitempty"`
+	Digest        []byte                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"` // 32 bytes, see spec/pointer.md
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Bucket) Reset() {
+	*x = Bucket{}
+	mi := &file_waypost_v1_exchange_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bucket) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bucket) ProtoMessage() {}
+
+func (x *Bucket) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_exchange_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bucket.ProtoReflect.Descriptor instead.
+func (*Bucket) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Bucket) GetPointers() uint64 {
+	if x != nil {
+		return x.Pointers
+	}
+	return 0
+}
+
+func (x *Bucket) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
 type SendRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sealed        [][]byte               `protobuf:"bytes,1,rep,name=sealed,proto3" json:"sealed,omitempty"`
@@ -594,7 +1284,7 @@ type SendRequest struct {
 
 func (x *SendRequest) Reset() {
 	*x = SendRequest{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[10]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -606,7 +1296,7 @@ func (x *SendRequest) String() string {
 func (*SendRequest) ProtoMessage() {}
 
 func (x *SendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[10]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -619,7 +1309,7 @@ func (x *SendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendRequest.ProtoReflect.Descriptor instead.
 func (*SendRequest) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{10}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SendRequest) GetSealed() [][]byte {
@@ -638,7 +1328,7 @@ type SendResponse struct {
 
 func (x *SendResponse) Reset() {
 	*x = SendResponse{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[11]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -650,7 +1340,7 @@ func (x *SendResponse) String() string {
 func (*SendResponse) ProtoMessage() {}
 
 func (x *SendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[11]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -663,7 +1353,7 @@ func (x *SendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse.ProtoReflect.Descriptor instead.
 func (*SendResponse) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{11}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SendResponse) GetDeliveries() []*Delivery {
@@ -683,7 +1373,7 @@ type Delivery struct {
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[12]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -695,7 +1385,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[12]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -708,7 +1398,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{12}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Delivery) GetRefused() string {
@@ -736,7 +1426,7 @@ type ReceiveRequest struct {
 
 func (x *ReceiveRequest) Reset() {
 	*x = ReceiveRequest{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[13]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -748,7 +1438,7 @@ func (x *ReceiveRequest) String() string {
 func (*ReceiveRequest) ProtoMessage() {}
 
 func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[13]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -761,7 +1451,7 @@ func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveRequest.ProtoReflect.Descriptor instead.
 func (*ReceiveRequest) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{13}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReceiveRequest) GetAcknowledge() uint64 {
@@ -794,7 +1484,7 @@ type ReceiveResponse struct {
 
 func (x *ReceiveResponse) Reset() {
 	*x = ReceiveResponse{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[14]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -806,7 +1496,7 @@ func (x *ReceiveResponse) String() string {
 func (*ReceiveResponse) ProtoMessage() {}
 
 func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[14]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -819,7 +1509,7 @@ func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveResponse.ProtoReflect.Descriptor instead.
 func (*ReceiveResponse) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{14}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReceiveResponse) GetMail() []*Mail {
@@ -839,7 +1529,7 @@ type Mail struct {
 
 func (x *Mail) Reset() {
 	*x = Mail{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[15]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -851,7 +1541,7 @@ func (x *Mail) String() string {
 func (*Mail) ProtoMessage() {}
 
 func (x *Mail) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[15]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -864,7 +1554,7 @@ func (x *Mail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mail.ProtoReflect.Descriptor instead.
 func (*Mail) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{15}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Mail) GetSequence() uint64 {
@@ -890,7 +1580,7 @@ type PutKeyRequest struct {
 
 func (x *PutKeyRequest) Reset() {
 	*x = PutKeyRequest{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[16]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +1592,7 @@ func (x *PutKeyRequest) String() string {
 func (*PutKeyRequest) ProtoMessage() {}
 
 func (x *PutKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[16]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -915,7 +1605,7 @@ func (x *PutKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutKeyRequest.ProtoReflect.Descriptor instead.
 func (*PutKeyRequest) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{16}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PutKeyRequest) GetKey() []byte {
@@ -933,7 +1623,7 @@ type PutKeyResponse struct {
 
 func (x *PutKeyResponse) Reset() {
 	*x = PutKeyResponse{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[17]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1635,7 @@ func (x *PutKeyResponse) String() string {
 func (*PutKeyResponse) ProtoMessage() {}
 
 func (x *PutKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[17]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1648,7 @@ func (x *PutKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutKeyResponse.ProtoReflect.Descriptor instead.
 func (*PutKeyResponse) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{17}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{28}
 }
 
 type GetKeyRequest struct {
@@ -970,7 +1660,7 @@ type GetKeyRequest struct {
 
 func (x *GetKeyRequest) Reset() {
 	*x = GetKeyRequest{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[18]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -982,7 +1672,7 @@ func (x *GetKeyRequest) String() string {
 func (*GetKeyRequest) ProtoMessage() {}
 
 func (x *GetKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[18]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -995,7 +1685,7 @@ func (x *GetKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeyRequest.ProtoReflect.Descriptor instead.
 func (*GetKeyRequest) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{18}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetKeyRequest) GetMember() string {
@@ -1014,7 +1704,7 @@ type GetKeyResponse struct {
 
 func (x *GetKeyResponse) Reset() {
 	*x = GetKeyResponse{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[19]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1026,7 +1716,7 @@ func (x *GetKeyResponse) String() string {
 func (*GetKeyResponse) ProtoMessage() {}
 
 func (x *GetKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[19]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1039,7 +1729,7 @@ func (x *GetKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeyResponse.ProtoReflect.Descriptor instead.
 func (*GetKeyResponse) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{19}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetKeyResponse) GetKey() []byte {
@@ -1062,7 +1752,7 @@ type ErrorCode struct {
 
 func (x *ErrorCode) Reset() {
 	*x = ErrorCode{}
-	mi := &file_waypost_v1_exchange_proto_msgTypes[20]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1074,7 +1764,7 @@ func (x *ErrorCode) String() string {
 func (*ErrorCode) ProtoMessage() {}
 
 func (x *ErrorCode) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_exchange_proto_msgTypes[20]
+	mi := &file_waypost_v1_exchange_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1087,7 +1777,7 @@ func (x *ErrorCode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorCode.ProtoReflect.Descriptor instead.
 func (*ErrorCode) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{20}
+	return file_waypost_v1_exchange_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ErrorCode) GetCode() string {
@@ -1142,15 +1832,63 @@ const file_waypost_v1_exchange_proto_rawDesc = "" +
 	"\x0ePublishRequest\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\fR\x06ticket\x12\x1a\n" +
 	"\breceipts\x18\x02 \x03(\fR\breceipts\x125\n" +
-	"\arecords\x18\x03 \x03(\v2\x1b.waypost.v1.PublishedRecordR\arecords\"a\n" +
+	"\arecords\x18\x03 \x03(\v2\x1b.waypost.v1.PublishedRecordR\arecords\"\x81\x01\n" +
 	"\x0fPublishedRecord\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\fR\x06handle\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x02 \x01(\rR\n" +
 	"generation\x12\x16\n" +
-	"\x06tokens\x18\x03 \x01(\fR\x06tokens\"+\n" +
+	"\x06tokens\x18\x03 \x01(\fR\x06tokens\x12\x1e\n" +
+	"\n" +
+	"supersedes\x18\x04 \x01(\fR\n" +
+	"supersedes\"+\n" +
 	"\x0fPublishResponse\x12\x18\n" +
-	"\areceipt\x18\x01 \x01(\fR\areceipt\"%\n" +
+	"\areceipt\x18\x01 \x01(\fR\areceipt\"s\n" +
+	"\x0fMaintainRequest\x12\x16\n" +
+	"\x06ticket\x18\x01 \x01(\fR\x06ticket\x12\x1a\n" +
+	"\breceipts\x18\x02 \x03(\fR\breceipts\x12\x12\n" +
+	"\x04salt\x18\x03 \x01(\fR\x04salt\x12\x18\n" +
+	"\arequest\x18\x04 \x01(\fR\arequest\"D\n" +
+	"\x10MaintainResponse\x12\x16\n" +
+	"\x06answer\x18\x01 \x01(\fR\x06answer\x12\x18\n" +
+	"\areceipt\x18\x02 \x01(\fR\areceipt\"\x9a\x02\n" +
+	"\vMaintenance\x124\n" +
+	"\bwithdraw\x18\x01 \x01(\v2\x16.waypost.v1.WithdrawalH\x00R\bwithdraw\x124\n" +
+	"\bactivate\x18\x02 \x01(\v2\x16.waypost.v1.ActivationH\x00R\bactivate\x122\n" +
+	"\acompare\x18\x03 \x01(\v2\x16.waypost.v1.ComparisonH\x00R\acompare\x12-\n" +
+	"\x05leave\x18\x04 \x01(\v2\x15.waypost.v1.DepartureH\x00R\x05leave\x124\n" +
+	"\x06change\x18\x05 \x01(\v2\x1a.waypost.v1.ChangeOfRecordH\x00R\x06changeB\x06\n" +
+	"\x04what\"&\n" +
+	"\n" +
+	"Withdrawal\x12\x18\n" +
+	"\ahandles\x18\x01 \x03(\fR\ahandles\"c\n" +
+	"\n" +
+	"Activation\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\rR\n" +
+	"generation\x12\x18\n" +
+	"\arecords\x18\x02 \x01(\x04R\arecords\x12\x1b\n" +
+	"\troll_back\x18\x03 \x01(\bR\brollBack\"p\n" +
+	"\n" +
+	"Comparison\x12\x12\n" +
+	"\x04bits\x18\x01 \x01(\rR\x04bits\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\rR\x04from\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\rR\x05count\x12$\n" +
+	"\x04held\x18\x04 \x03(\v2\x10.waypost.v1.HeldR\x04held\"6\n" +
+	"\x04Held\x12\x16\n" +
+	"\x06handle\x18\x01 \x01(\fR\x06handle\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\fR\x06digest\"\v\n" +
+	"\tDeparture\"*\n" +
+	"\x0eChangeOfRecord\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\fR\arelease\"v\n" +
+	"\n" +
+	"Maintained\x12,\n" +
+	"\abuckets\x18\x01 \x03(\v2\x12.waypost.v1.BucketR\abuckets\x12\x1c\n" +
+	"\tdiffering\x18\x02 \x03(\rR\tdiffering\x12\x1c\n" +
+	"\twithdrawn\x18\x03 \x01(\x04R\twithdrawn\"<\n" +
+	"\x06Bucket\x12\x1a\n" +
+	"\bpointers\x18\x01 \x01(\x04R\bpointers\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\fR\x06digest\"%\n" +
 	"\vSendRequest\x12\x16\n" +
 	"\x06sealed\x18\x01 \x03(\fR\x06sealed\"D\n" +
 	"\fSendResponse\x124\n" +
@@ -1181,10 +1919,11 @@ const file_waypost_v1_exchange_proto_rawDesc = "" +
 	"\vretry_after\x18\x02 \x01(\x03R\n" +
 	"retryAfter2R\n" +
 	"\tKeyHolder\x12E\n" +
-	"\bEvaluate\x12\x1b.waypost.v1.EvaluateRequest\x1a\x1c.waypost.v1.EvaluateResponse2\xcc\x03\n" +
+	"\bEvaluate\x12\x1b.waypost.v1.EvaluateRequest\x1a\x1c.waypost.v1.EvaluateResponse2\x93\x04\n" +
 	"\x03Hub\x12?\n" +
 	"\x06Search\x12\x19.waypost.v1.SearchRequest\x1a\x1a.waypost.v1.SearchResponse\x12B\n" +
-	"\aPublish\x12\x1a.waypost.v1.PublishRequest\x1a\x1b.waypost.v1.PublishResponse\x129\n" +
+	"\aPublish\x12\x1a.waypost.v1.PublishRequest\x1a\x1b.waypost.v1.PublishResponse\x12E\n" +
+	"\bMaintain\x12\x1b.waypost.v1.MaintainRequest\x1a\x1c.waypost.v1.MaintainResponse\x129\n" +
 	"\x04Send\x12\x17.waypost.v1.SendRequest\x1a\x18.waypost.v1.SendResponse\x12B\n" +
 	"\aReceive\x12\x1a.waypost.v1.ReceiveRequest\x1a\x1b.waypost.v1.ReceiveResponse\x12?\n" +
 	"\x06PutKey\x12\x19.waypost.v1.PutKeyRequest\x1a\x1a.waypost.v1.PutKeyResponse\x12?\n" +
@@ -1203,7 +1942,7 @@ func file_waypost_v1_exchange_proto_rawDescGZIP() []byte {
 	return file_waypost_v1_exchange_proto_rawDescData
 }
 
-var file_waypost_v1_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_waypost_v1_exchange_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_waypost_v1_exchange_proto_goTypes = []any{
 	(*EvaluateRequest)(nil),  // 0: waypost.v1.EvaluateRequest
 	(*EvaluateResponse)(nil), // 1: waypost.v1.EvaluateResponse
@@ -1215,44 +1954,64 @@ var file_waypost_v1_exchange_proto_goTypes = []any{
 	(*PublishRequest)(nil),   // 7: waypost.v1.PublishRequest
 	(*PublishedRecord)(nil),  // 8: waypost.v1.PublishedRecord
 	(*PublishResponse)(nil),  // 9: waypost.v1.PublishResponse
-	(*SendRequest)(nil),      // 10: waypost.v1.SendRequest
-	(*SendResponse)(nil),     // 11: waypost.v1.SendResponse
-	(*Delivery)(nil),         // 12: waypost.v1.Delivery
-	(*ReceiveRequest)(nil),   // 13: waypost.v1.ReceiveRequest
-	(*ReceiveResponse)(nil),  // 14: waypost.v1.ReceiveResponse
-	(*Mail)(nil),             // 15: waypost.v1.Mail
-	(*PutKeyRequest)(nil),    // 16: waypost.v1.PutKeyRequest
-	(*PutKeyResponse)(nil),   // 17: waypost.v1.PutKeyResponse
-	(*GetKeyRequest)(nil),    // 18: waypost.v1.GetKeyRequest
-	(*GetKeyResponse)(nil),   // 19: waypost.v1.GetKeyResponse
-	(*ErrorCode)(nil),        // 20: waypost.v1.ErrorCode
+	(*MaintainRequest)(nil),  // 10: waypost.v1.MaintainRequest
+	(*MaintainResponse)(nil), // 11: waypost.v1.MaintainResponse
+	(*Maintenance)(nil),      // 12: waypost.v1.Maintenance
+	(*Withdrawal)(nil),       // 13: waypost.v1.Withdrawal
+	(*Activation)(nil),       // 14: waypost.v1.Activation
+	(*Comparison)(nil),       // 15: waypost.v1.Comparison
+	(*Held)(nil),             // 16: waypost.v1.Held
+	(*Departure)(nil),        // 17: waypost.v1.Departure
+	(*ChangeOfRecord)(nil),   // 18: waypost.v1.ChangeOfRecord
+	(*Maintained)(nil),       // 19: waypost.v1.Maintained
+	(*Bucket)(nil),           // 20: waypost.v1.Bucket
+	(*SendRequest)(nil),      // 21: waypost.v1.SendRequest
+	(*SendResponse)(nil),     // 22: waypost.v1.SendResponse
+	(*Delivery)(nil),         // 23: waypost.v1.Delivery
+	(*ReceiveRequest)(nil),   // 24: waypost.v1.ReceiveRequest
+	(*ReceiveResponse)(nil),  // 25: waypost.v1.ReceiveResponse
+	(*Mail)(nil),             // 26: waypost.v1.Mail
+	(*PutKeyRequest)(nil),    // 27: waypost.v1.PutKeyRequest
+	(*PutKeyResponse)(nil),   // 28: waypost.v1.PutKeyResponse
+	(*GetKeyRequest)(nil),    // 29: waypost.v1.GetKeyRequest
+	(*GetKeyResponse)(nil),   // 30: waypost.v1.GetKeyResponse
+	(*ErrorCode)(nil),        // 31: waypost.v1.ErrorCode
 }
 var file_waypost_v1_exchange_proto_depIdxs = []int32{
 	3,  // 0: waypost.v1.PutLogRequest.objects:type_name -> waypost.v1.LogObject
 	8,  // 1: waypost.v1.PublishRequest.records:type_name -> waypost.v1.PublishedRecord
-	12, // 2: waypost.v1.SendResponse.deliveries:type_name -> waypost.v1.Delivery
-	15, // 3: waypost.v1.ReceiveResponse.mail:type_name -> waypost.v1.Mail
-	0,  // 4: waypost.v1.KeyHolder.Evaluate:input_type -> waypost.v1.EvaluateRequest
-	5,  // 5: waypost.v1.Hub.Search:input_type -> waypost.v1.SearchRequest
-	7,  // 6: waypost.v1.Hub.Publish:input_type -> waypost.v1.PublishRequest
-	10, // 7: waypost.v1.Hub.Send:input_type -> waypost.v1.SendRequest
-	13, // 8: waypost.v1.Hub.Receive:input_type -> waypost.v1.ReceiveRequest
-	16, // 9: waypost.v1.Hub.PutKey:input_type -> waypost.v1.PutKeyRequest
-	18, // 10: waypost.v1.Hub.GetKey:input_type -> waypost.v1.GetKeyRequest
-	2,  // 11: waypost.v1.Hub.PutLog:input_type -> waypost.v1.PutLogRequest
-	1,  // 12: waypost.v1.KeyHolder.Evaluate:output_type -> waypost.v1.EvaluateResponse
-	6,  // 13: waypost.v1.Hub.Search:output_type -> waypost.v1.SearchResponse
-	9,  // 14: waypost.v1.Hub.Publish:output_type -> waypost.v1.PublishResponse
-	11, // 15: waypost.v1.Hub.Send:output_type -> waypost.v1.SendResponse
-	14, // 16: waypost.v1.Hub.Receive:output_type -> waypost.v1.ReceiveResponse
-	17, // 17: waypost.v1.Hub.PutKey:output_type -> waypost.v1.PutKeyResponse
-	19, // 18: waypost.v1.Hub.GetKey:output_type -> waypost.v1.GetKeyResponse
-	4,  // 19: waypost.v1.Hub.PutLog:output_type -> waypost.v1.PutLogResponse
-	12, // [12:20] is the sub-list for method output_type
-	4,  // [4:12] is the sub-list for method input_type
-	4,  // [4:4] is the sub-list for extension type_name
-	4,  // [4:4] is the sub-list for extension extendee
-	0,  // [0:4] is the sub-list for field type_name
+	13, // 2: waypost.v1.Maintenance.withdraw:type_name -> waypost.v1.Withdrawal
+	14, // 3: waypost.v1.Maintenance.activate:type_name -> waypost.v1.Activation
+	15, // 4: waypost.v1.Maintenance.compare:type_name -> waypost.v1.Comparison
+	17, // 5: waypost.v1.Maintenance.leave:type_name -> waypost.v1.Departure
+	18, // 6: waypost.v1.Maintenance.change:type_name -> waypost.v1.ChangeOfRecord
+	16, // 7: waypost.v1.Comparison.held:type_name -> waypost.v1.Held
+	20, // 8: waypost.v1.Maintained.buckets:type_name -> waypost.v1.Bucket
+	23, // 9: waypost.v1.SendResponse.deliveries:type_name -> waypost.v1.Delivery
+	26, // 10: waypost.v1.ReceiveResponse.mail:type_name -> waypost.v1.Mail
+	0,  // 11: waypost.v1.KeyHolder.Evaluate:input_type -> waypost.v1.EvaluateRequest
+	5,  // 12: waypost.v1.Hub.Search:input_type -> waypost.v1.SearchRequest
+	7,  // 13: waypost.v1.Hub.Publish:input_type -> waypost.v1.PublishRequest
+	10, // 14: waypost.v1.Hub.Maintain:input_type -> waypost.v1.MaintainRequest
+	21, // 15: waypost.v1.Hub.Send:input_type -> waypost.v1.SendRequest
+	24, // 16: waypost.v1.Hub.Receive:input_type -> waypost.v1.ReceiveRequest
+	27, // 17: waypost.v1.Hub.PutKey:input_type -> waypost.v1.PutKeyRequest
+	29, // 18: waypost.v1.Hub.GetKey:input_type -> waypost.v1.GetKeyRequest
+	2,  // 19: waypost.v1.Hub.PutLog:input_type -> waypost.v1.PutLogRequest
+	1,  // 20: waypost.v1.KeyHolder.Evaluate:output_type -> waypost.v1.EvaluateResponse
+	6,  // 21: waypost.v1.Hub.Search:output_type -> waypost.v1.SearchResponse
+	9,  // 22: waypost.v1.Hub.Publish:output_type -> waypost.v1.PublishResponse
+	11, // 23: waypost.v1.Hub.Maintain:output_type -> waypost.v1.MaintainResponse
+	22, // 24: waypost.v1.Hub.Send:output_type -> waypost.v1.SendResponse
+	25, // 25: waypost.v1.Hub.Receive:output_type -> waypost.v1.ReceiveResponse
+	28, // 26: waypost.v1.Hub.PutKey:output_type -> waypost.v1.PutKeyResponse
+	30, // 27: waypost.v1.Hub.GetKey:output_type -> waypost.v1.GetKeyResponse
+	4,  // 28: waypost.v1.Hub.PutLog:output_type -> waypost.v1.PutLogResponse
+	20, // [20:29] is the sub-list for method output_type
+	11, // [11:20] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_waypost_v1_exchange_proto_init() }
@@ -1260,13 +2019,20 @@ func file_waypost_v1_exchange_proto_init() {
 	if File_waypost_v1_exchange_proto != nil {
 		return
 	}
+	file_waypost_v1_exchange_proto_msgTypes[12].OneofWrappers = []any{
+		(*Maintenance_Withdraw)(nil),
+		(*Maintenance_Activate)(nil),
+		(*Maintenance_Compare)(nil),
+		(*Maintenance_Leave)(nil),
+		(*Maintenance_Change)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_waypost_v1_exchange_proto_rawDesc), len(file_waypost_v1_exchange_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -412,6 +412,268 @@ func (x *Applicant) GetCardState() string {
 	return ""
 }
 
+// Request asks one state one thing, under a ticket of a kind without elements that
+// commits to exactly these bytes and this recipient.
+type Request struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ticket        []byte                 `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	Receipts      [][]byte               `protobuf:"bytes,2,rep,name=receipts,proto3" json:"receipts,omitempty"`
+	Salt          []byte                 `protobuf:"bytes,3,opt,name=salt,proto3" json:"salt,omitempty"`       // 32 bytes
+	Request       []byte                 `protobuf:"bytes,4,opt,name=request,proto3" json:"request,omitempty"` // an Errand
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Request) Reset() {
+	*x = Request{}
+	mi := &file_waypost_v1_message_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Request) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Request) ProtoMessage() {}
+
+func (x *Request) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_message_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Request.ProtoReflect.Descriptor instead.
+func (*Request) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_message_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Request) GetTicket() []byte {
+	if x != nil {
+		return x.Ticket
+	}
+	return nil
+}
+
+func (x *Request) GetReceipts() [][]byte {
+	if x != nil {
+		return x.Receipts
+	}
+	return nil
+}
+
+func (x *Request) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
+func (x *Request) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+// Errand is what a ticket without elements commits to.
+type Errand struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`     // 16 random bytes; the same when it is sent again under another ticket
+	Body          []byte                 `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"` // of the kind that the ticket names
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Errand) Reset() {
+	*x = Errand{}
+	mi := &file_waypost_v1_message_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Errand) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Errand) ProtoMessage() {}
+
+func (x *Errand) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_message_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Errand.ProtoReflect.Descriptor instead.
+func (*Errand) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_message_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Errand) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Errand) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+// Reply is one of the replies to an errand. A recipient takes each number once.
+type Reply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Errand        []byte                 `protobuf:"bytes,1,opt,name=errand,proto3" json:"errand,omitempty"`
+	Number        uint32                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`  // from 1
+	Word          string                 `protobuf:"bytes,3,opt,name=word,proto3" json:"word,omitempty"`       // what it comes to, from the closed list of the kind
+	Final         bool                   `protobuf:"varint,4,opt,name=final,proto3" json:"final,omitempty"`    // no other follows
+	Body          []byte                 `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"`       // of the kind
+	Refused       string                 `protobuf:"bytes,6,opt,name=refused,proto3" json:"refused,omitempty"` // why, in words, where the word is "refused"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reply) Reset() {
+	*x = Reply{}
+	mi := &file_waypost_v1_message_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reply) ProtoMessage() {}
+
+func (x *Reply) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_message_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reply.ProtoReflect.Descriptor instead.
+func (*Reply) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_message_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Reply) GetErrand() []byte {
+	if x != nil {
+		return x.Errand
+	}
+	return nil
+}
+
+func (x *Reply) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Reply) GetWord() string {
+	if x != nil {
+		return x.Word
+	}
+	return ""
+}
+
+func (x *Reply) GetFinal() bool {
+	if x != nil {
+		return x.Final
+	}
+	return false
+}
+
+func (x *Reply) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *Reply) GetRefused() string {
+	if x != nil {
+		return x.Refused
+	}
+	return ""
+}
+
+// Moved is the hub's word to the former state of record that its pointers are
+// another state's now.
+type Moved struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Release       []byte                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	Ticket        []byte                 `protobuf:"bytes,2,opt,name=ticket,proto3" json:"ticket,omitempty"` // of the new state: its consent
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Moved) Reset() {
+	*x = Moved{}
+	mi := &file_waypost_v1_message_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Moved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Moved) ProtoMessage() {}
+
+func (x *Moved) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_message_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Moved.ProtoReflect.Descriptor instead.
+func (*Moved) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_message_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Moved) GetRelease() []byte {
+	if x != nil {
+		return x.Release
+	}
+	return nil
+}
+
+func (x *Moved) GetTicket() []byte {
+	if x != nil {
+		return x.Ticket
+	}
+	return nil
+}
+
 // SecondAnswer is the minimum that the disclosure table allows.
 type SecondAnswer struct {
 	state               protoimpl.MessageState `protogen:"open.v1"`
@@ -427,7 +689,7 @@ type SecondAnswer struct {
 
 func (x *SecondAnswer) Reset() {
 	*x = SecondAnswer{}
-	mi := &file_waypost_v1_message_proto_msgTypes[5]
+	mi := &file_waypost_v1_message_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -439,7 +701,7 @@ func (x *SecondAnswer) String() string {
 func (*SecondAnswer) ProtoMessage() {}
 
 func (x *SecondAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_message_proto_msgTypes[5]
+	mi := &file_waypost_v1_message_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -452,7 +714,7 @@ func (x *SecondAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecondAnswer.ProtoReflect.Descriptor instead.
 func (*SecondAnswer) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_message_proto_rawDescGZIP(), []int{5}
+	return file_waypost_v1_message_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SecondAnswer) GetReference() []byte {
@@ -536,7 +798,25 @@ const file_waypost_v1_message_proto_rawDesc = "" +
 	"\vcard_number\x18\a \x01(\tR\n" +
 	"cardNumber\x12\x1d\n" +
 	"\n" +
-	"card_state\x18\b \x01(\tR\tcardState\"\xc8\x01\n" +
+	"card_state\x18\b \x01(\tR\tcardState\"k\n" +
+	"\aRequest\x12\x16\n" +
+	"\x06ticket\x18\x01 \x01(\fR\x06ticket\x12\x1a\n" +
+	"\breceipts\x18\x02 \x03(\fR\breceipts\x12\x12\n" +
+	"\x04salt\x18\x03 \x01(\fR\x04salt\x12\x18\n" +
+	"\arequest\x18\x04 \x01(\fR\arequest\",\n" +
+	"\x06Errand\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
+	"\x04body\x18\x02 \x01(\fR\x04body\"\x8f\x01\n" +
+	"\x05Reply\x12\x16\n" +
+	"\x06errand\x18\x01 \x01(\fR\x06errand\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\rR\x06number\x12\x12\n" +
+	"\x04word\x18\x03 \x01(\tR\x04word\x12\x14\n" +
+	"\x05final\x18\x04 \x01(\bR\x05final\x12\x12\n" +
+	"\x04body\x18\x05 \x01(\fR\x04body\x12\x18\n" +
+	"\arefused\x18\x06 \x01(\tR\arefused\"9\n" +
+	"\x05Moved\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\fR\arelease\x12\x16\n" +
+	"\x06ticket\x18\x02 \x01(\fR\x06ticket\"\xc8\x01\n" +
 	"\fSecondAnswer\x12\x1c\n" +
 	"\treference\x18\x01 \x01(\fR\treference\x12\x18\n" +
 	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x16\n" +
@@ -557,14 +837,18 @@ func file_waypost_v1_message_proto_rawDescGZIP() []byte {
 	return file_waypost_v1_message_proto_rawDescData
 }
 
-var file_waypost_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_waypost_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_waypost_v1_message_proto_goTypes = []any{
 	(*Notice)(nil),       // 0: waypost.v1.Notice
 	(*FirstLeg)(nil),     // 1: waypost.v1.FirstLeg
 	(*FirstAnswer)(nil),  // 2: waypost.v1.FirstAnswer
 	(*SecondLeg)(nil),    // 3: waypost.v1.SecondLeg
 	(*Applicant)(nil),    // 4: waypost.v1.Applicant
-	(*SecondAnswer)(nil), // 5: waypost.v1.SecondAnswer
+	(*Request)(nil),      // 5: waypost.v1.Request
+	(*Errand)(nil),       // 6: waypost.v1.Errand
+	(*Reply)(nil),        // 7: waypost.v1.Reply
+	(*Moved)(nil),        // 8: waypost.v1.Moved
+	(*SecondAnswer)(nil), // 9: waypost.v1.SecondAnswer
 }
 var file_waypost_v1_message_proto_depIdxs = []int32{
 	4, // 0: waypost.v1.SecondLeg.applicant:type_name -> waypost.v1.Applicant
@@ -586,7 +870,7 @@ func file_waypost_v1_message_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_waypost_v1_message_proto_rawDesc), len(file_waypost_v1_message_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

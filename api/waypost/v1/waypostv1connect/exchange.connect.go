@@ -36,6 +36,8 @@ const (
 	HubSearchProcedure = "/waypost.v1.Hub/Search"
 	// HubPublishProcedure is the procedure name of the Hub's Publish RPC.
 	HubPublishProcedure = "/waypost.v1.Hub/Publish"
+	// HubMaintainProcedure is the procedure name of the Hub's Maintain RPC.
+	HubMaintainProcedure = "/waypost.v1.Hub/Maintain"
 	// HubSendProcedure is the procedure name of the Hub's Send RPC.
 	HubSendProcedure = "/waypost.v1.Hub/Send"
 	// HubReceiveProcedure is the procedure name of the Hub's Receive RPC.
@@ -132,6 +134,13 @@ var (
 			Procedure:  HubPublishProcedure,
 		}
 	})
+	hubMaintainSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_exchange_proto.Services().ByName("Hub").Methods().ByName("Maintain"),
+			Procedure:  HubMaintainProcedure,
+		}
+	})
 	hubSendSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -175,6 +184,9 @@ type HubClient interface {
 	Search(context.Context, *v1.SearchRequest) (*v1.SearchResponse, error)
 	// Publish writes the pointers of up to 100 records and answers "done".
 	Publish(context.Context, *v1.PublishRequest) (*v1.PublishResponse, error)
+	// Maintain does one thing with the caller's own pointers, or passes another
+	// state's to it with that state's release.
+	Maintain(context.Context, *v1.MaintainRequest) (*v1.MaintainResponse, error)
 	// Send puts sealed messages into mailboxes; sending one again changes nothing.
 	Send(context.Context, *v1.SendRequest) (*v1.SendResponse, error)
 	// Receive deletes what the caller acknowledges and waits for what is next.
@@ -199,6 +211,9 @@ type HubHandler interface {
 	Search(context.Context, *v1.SearchRequest) (*v1.SearchResponse, error)
 	// Publish writes the pointers of up to 100 records and answers "done".
 	Publish(context.Context, *v1.PublishRequest) (*v1.PublishResponse, error)
+	// Maintain does one thing with the caller's own pointers, or passes another
+	// state's to it with that state's release.
+	Maintain(context.Context, *v1.MaintainRequest) (*v1.MaintainResponse, error)
 	// Send puts sealed messages into mailboxes; sending one again changes nothing.
 	Send(context.Context, *v1.SendRequest) (*v1.SendResponse, error)
 	// Receive deletes what the caller acknowledges and waits for what is next.
@@ -217,6 +232,7 @@ func RegisterHubHandler(server *connect.Server, svc HubHandler) {
 	server.Register(
 		connect.Method{Spec: hubSearchSpec(), Handler: adapter.search},
 		connect.Method{Spec: hubPublishSpec(), Handler: adapter.publish},
+		connect.Method{Spec: hubMaintainSpec(), Handler: adapter.maintain},
 		connect.Method{Spec: hubSendSpec(), Handler: adapter.send},
 		connect.Method{Spec: hubReceiveSpec(), Handler: adapter.receive},
 		connect.Method{Spec: hubPutKeySpec(), Handler: adapter.putKey},
@@ -234,6 +250,10 @@ func (UnimplementedHubHandler) Search(context.Context, *v1.SearchRequest) (*v1.S
 
 func (UnimplementedHubHandler) Publish(context.Context, *v1.PublishRequest) (*v1.PublishResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Hub.Publish is not implemented")
+}
+
+func (UnimplementedHubHandler) Maintain(context.Context, *v1.MaintainRequest) (*v1.MaintainResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Hub.Maintain is not implemented")
 }
 
 func (UnimplementedHubHandler) Send(context.Context, *v1.SendRequest) (*v1.SendResponse, error) {
@@ -271,6 +291,14 @@ func (c *hubClient) Search(ctx context.Context, req *v1.SearchRequest) (*v1.Sear
 func (c *hubClient) Publish(ctx context.Context, req *v1.PublishRequest) (*v1.PublishResponse, error) {
 	var res v1.PublishResponse
 	if err := c.client.CallUnary(ctx, hubPublishSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *hubClient) Maintain(ctx context.Context, req *v1.MaintainRequest) (*v1.MaintainResponse, error) {
+	var res v1.MaintainResponse
+	if err := c.client.CallUnary(ctx, hubMaintainSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -336,6 +364,18 @@ func (h hubHandler) publish(ctx context.Context, _ connect.Spec, stream connect.
 		return err
 	}
 	res, err := h.svc.Publish(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h hubHandler) maintain(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.MaintainRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Maintain(ctx, &req)
 	if err != nil {
 		return err
 	}
