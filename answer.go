@@ -14,7 +14,8 @@ type Answer struct {
 
 // CandidateAnswer is one state's answer about one record.
 type CandidateAnswer struct {
-	State Jurisdiction `json:"state"`
+	State     Jurisdiction `json:"state"`
+	Reference Reference    `json:"reference"` // names the record in what follows the check
 	Disclosure
 	Refused string `json:"refused,omitempty"` // why the state declined to answer, in words
 }

@@ -3,6 +3,7 @@ package waypost
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 
 	"golang.org/x/crypto/cryptobyte"
 )
@@ -19,6 +20,18 @@ const (
 // Reference names a pointer for the length of one ticket only. It is random:
 // two tickets that find the same pointer cannot be joined by it.
 type Reference [16]byte
+
+// MarshalText writes a reference in hex.
+func (r Reference) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, r[:]), nil }
+
+// UnmarshalText reads one.
+func (r *Reference) UnmarshalText(text []byte) error {
+	raw, err := hex.DecodeString(string(text))
+	if err != nil || copy(r[:], raw) != len(r) || len(raw) != len(r) {
+		return Errorf(InvalidArgument, "a reference is 32 hex digits")
+	}
+	return nil
+}
 
 // Candidate is one pointer that a search hit, without saying which token did.
 type Candidate struct {

@@ -229,6 +229,7 @@ func answersOf(asked []ask) []waypost.CandidateAnswer {
 	answers := make([]waypost.CandidateAnswer, len(asked))
 	for i, a := range asked {
 		answers[i] = a.CandidateAnswer
+		answers[i].Reference = a.reference
 	}
 	return answers
 }

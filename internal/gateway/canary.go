@@ -18,6 +18,7 @@ import (
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -252,7 +253,7 @@ func (d counterDoor) PlantCanary(ctx context.Context, req *waypostv1.PlantCanary
 	if err != nil {
 		return nil, err
 	}
-	operator := operatorOf(ctx)
+	operator := rpc.Operator(ctx)
 	if last, ok := s.loader.Load().(string); ok {
 		operator = last
 	}

@@ -29,8 +29,6 @@ type counterDoor struct {
 	operators, auditors Operators
 }
 
-type operatorKey struct{}
-
 // ServeCounter serves the Counter calls until the context ends: those of
 // auditors to the state's auditors, the others to its operators.
 func (s *Server) ServeCounter(ctx context.Context, listener net.Listener, cert tls.Certificate, operators, auditors Operators) error {
@@ -82,13 +80,8 @@ func (d counterDoor) requireOperator(next connect.ServerFunc) connect.ServerFunc
 		if !ok {
 			return waypost.Errorf(waypost.Unauthenticated, "this certificate does not belong to an %s of %s", what, d.server.config.State)
 		}
-		return next(context.WithValue(ctx, operatorKey{}, operator), spec, stream)
+		return next(rpc.WithOperator(ctx, operator), spec, stream)
 	}
-}
-
-func operatorOf(ctx context.Context) string {
-	name, _ := ctx.Value(operatorKey{}).(string)
-	return name
 }
 
 // Check asks about one applicant.
@@ -98,7 +91,7 @@ func (d counterDoor) Check(ctx context.Context, req *waypostv1.CheckRequest) (*w
 		return nil, err
 	}
 	who.SSN5 = req.Ssn5
-	why := Counter{Operator: operatorOf(ctx), Class: waypost.Attended, Purpose: waypost.Purpose(req.Purpose), Case: req.CaseReference}
+	why := Counter{Operator: rpc.Operator(ctx), Class: waypost.Attended, Purpose: waypost.Purpose(req.Purpose), Case: req.CaseReference}
 	if req.Cites != "" {
 		if why.Cites, err = parseTicketID(req.Cites); err != nil {
 			return nil, err
@@ -165,11 +158,11 @@ func (d counterDoor) Load(ctx context.Context, req *waypostv1.LoadRequest) (*way
 		}
 		records, index = append(records, record), append(index, i)
 	}
-	published, rejected, err := d.server.Load(ctx, operatorOf(ctx), records)
+	published, rejected, err := d.server.Load(ctx, rpc.Operator(ctx), records)
 	if err != nil {
 		return nil, err
 	}
-	d.server.loader.Store(operatorOf(ctx))
+	d.server.loader.Store(rpc.Operator(ctx))
 	res.Published = uint32(published)
 	for _, r := range rejected {
 		res.Rejected = append(res.Rejected, &waypostv1.Rejected{Index: uint32(index[r.Index]), Reason: r.Reason})

@@ -12,6 +12,7 @@ import (
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -67,7 +68,7 @@ func (d counterDoor) OpenTicket(ctx context.Context, req *waypostv1.OpenTicketRe
 		if err := tx.Row(`SELECT case_salt FROM inquiry WHERE ticket = $1`, id[:]).Scan(&opening.CaseSalt); err != nil {
 			return err
 		}
-		return s.log(tx, kept.ticket, "opened", journal.Field{Name: "auditor", Value: operatorOf(ctx)})
+		return s.log(tx, kept.ticket, "opened", journal.Field{Name: "auditor", Value: rpc.Operator(ctx)})
 	})
 	if err != nil {
 		return nil, err
@@ -99,7 +100,7 @@ func (d counterDoor) FindRecords(ctx context.Context, req *waypostv1.FindRecords
 		}
 	}
 	res := &waypostv1.FindRecordsResponse{}
-	body, err := journal.Body(journal.Field{Name: "auditor", Value: operatorOf(ctx)}, journal.Field{Name: "records", Value: strconv.Itoa(len(ids))})
+	body, err := journal.Body(journal.Field{Name: "auditor", Value: rpc.Operator(ctx)}, journal.Field{Name: "records", Value: strconv.Itoa(len(ids))})
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ func AnswerToProto(a waypost.Answer) *waypostv1.CheckAnswer {
 	for _, c := range a.Candidates {
 		out.Candidates = append(out.Candidates, &waypostv1.CandidateAnswer{
 			State: string(c.State), Outcome: string(c.Outcome), Status: string(c.Status), CardKind: string(c.CardKind),
-			TerminationRequired: c.TerminationRequired, Refused: c.Refused,
+			TerminationRequired: c.TerminationRequired, Refused: c.Refused, Reference: hex.EncodeToString(c.Reference[:]),
 		})
 	}
 	for _, o := range a.Own {
@@ -41,7 +41,9 @@ func AnswerFromProto(p *waypostv1.CheckAnswer) waypost.Answer {
 		copy(a.Ticket[:], raw)
 	}
 	for _, c := range p.Candidates {
-		a.Candidates = append(a.Candidates, waypost.CandidateAnswer{State: waypost.Jurisdiction(c.State), Refused: c.Refused,
+		var reference waypost.Reference
+		_ = reference.UnmarshalText([]byte(c.Reference)) // the door's own words
+		a.Candidates = append(a.Candidates, waypost.CandidateAnswer{State: waypost.Jurisdiction(c.State), Reference: reference, Refused: c.Refused,
 			Disclosure: waypost.Disclosure{Outcome: waypost.Outcome(c.Outcome), Status: waypost.Status(c.Status),
 				CardKind: waypost.CardKind(c.CardKind), TerminationRequired: c.TerminationRequired}})
 	}

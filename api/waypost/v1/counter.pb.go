@@ -245,7 +245,8 @@ type CandidateAnswer struct {
 	Status              string                 `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
 	CardKind            string                 `protobuf:"bytes,4,opt,name=card_kind,json=cardKind,proto3" json:"card_kind,omitempty"`
 	TerminationRequired bool                   `protobuf:"varint,5,opt,name=termination_required,json=terminationRequired,proto3" json:"termination_required,omitempty"`
-	Refused             string                 `protobuf:"bytes,6,opt,name=refused,proto3" json:"refused,omitempty"` // why the state declined to answer, in words
+	Refused             string                 `protobuf:"bytes,6,opt,name=refused,proto3" json:"refused,omitempty"`     // why the state declined to answer, in words
+	Reference           string                 `protobuf:"bytes,7,opt,name=reference,proto3" json:"reference,omitempty"` // 32 hex digits: names the record in what follows the check
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
 }
@@ -318,6 +319,13 @@ func (x *CandidateAnswer) GetTerminationRequired() bool {
 func (x *CandidateAnswer) GetRefused() string {
 	if x != nil {
 		return x.Refused
+	}
+	return ""
+}
+
+func (x *CandidateAnswer) GetReference() string {
+	if x != nil {
+		return x.Reference
 	}
 	return ""
 }
@@ -1290,14 +1298,15 @@ const file_waypost_v1_counter_proto_rawDesc = "" +
 	"\btoo_many\x18\x05 \x01(\bR\atooMany\x12\x1a\n" +
 	"\bcomplete\x18\x06 \x01(\bR\bcomplete\x126\n" +
 	"\vown_records\x18\a \x03(\v2\x15.waypost.v1.OwnRecordR\n" +
-	"ownRecords\"\xc3\x01\n" +
+	"ownRecords\"\xe1\x01\n" +
 	"\x0fCandidateAnswer\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12\x18\n" +
 	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x16\n" +
 	"\x06status\x18\x03 \x01(\tR\x06status\x12\x1b\n" +
 	"\tcard_kind\x18\x04 \x01(\tR\bcardKind\x121\n" +
 	"\x14termination_required\x18\x05 \x01(\bR\x13terminationRequired\x12\x18\n" +
-	"\arefused\x18\x06 \x01(\tR\arefused\"5\n" +
+	"\arefused\x18\x06 \x01(\tR\arefused\x12\x1c\n" +
+	"\treference\x18\a \x01(\tR\treference\"5\n" +
 	"\tOwnRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aoutcome\x18\x02 \x01(\tR\aoutcome\"\x81\x01\n" +
