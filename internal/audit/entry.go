@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/errand"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/translog"
@@ -21,10 +22,12 @@ import (
 var kindsOf = map[roster.Role]map[string]kind{
 	roster.KeyHolder: {"evaluate": kindEvaluate},
 	roster.Hub: {"search_first": kindSearchFirst, "search_second": kindSearchSecond, "deliver": kindDeliver,
-		"publish": kindPublish, "misuse": kindHubMisuse},
+		"publish": kindPublish, "misuse": kindHubMisuse,
+		"withdraw": kindUpkeep, "activate": kindUpkeep, "compare": kindUpkeep, "leave": kindUpkeep, "change_state_of_record": kindPassed},
 	roster.Gateway: {"ask": kindAsk, "outcome": kindOutcome, "owed": kindOwed, "abandoned": kindAbandoned, "refused": kindRefused,
 		"published": kindPublished, "canary": kindCanary, "notified": kindNotified, "continue": kindContinue, "decline": kindDecline,
-		"disclose": kindDisclose, "withheld": kindWithheld, "misuse": kindOwnerMisuse},
+		"disclose": kindDisclose, "withheld": kindWithheld, "misuse": kindOwnerMisuse,
+		"concluded": kindConcluded, "replied": kindReplied, "moved": kindMoved},
 }
 
 // outcomes are the outcomes by their words.
@@ -70,6 +73,11 @@ func (l *logRun) entry(ctx context.Context, index int64, leaf, blob []byte) erro
 	if err := l.count(&rec, &f); err != nil {
 		return err
 	}
+	if err := l.r.keep(&rec, &l.scratch); err != nil || rec.kind != kindReplied || f.cites == ([32]byte{}) {
+		return err
+	}
+	// What follows a check is judged with it.
+	rec.ticket, rec.kind, rec.evals = f.cites, kindFollows, nil
 	return l.r.keep(&rec, &l.scratch)
 }
 
@@ -93,7 +101,9 @@ type fields struct {
 	bad   bool
 
 	answers  uint64
-	minute   int64 // of the ticket, Unix seconds; 0 where the entry does not say
+	cites    [32]byte // the check that an answered errand follows
+	refused  bool     // the errand was
+	minute   int64    // of the ticket, Unix seconds; 0 where the entry does not say
 	class    waypost.OperatorClass
 	operator [16]byte
 	more     map[string]string // of entries without a ticket
@@ -121,7 +131,21 @@ func (f *fields) take(name, value []byte) {
 	case "soi":
 		r.soi = f.l.r.names.memberOf(value)
 	case "kind":
-		r.publish = string(value) == string(waypost.KindPublish)
+		r.take(waypost.Kind(value))
+	case "cites":
+		if n, err := hex.Decode(f.cites[:], value[:min(len(value), 64)]); err != nil || n != len(f.cites) || len(value) != 64 {
+			f.bad = true
+		}
+	case "word":
+		f.refused = string(value) == errand.Refused
+	case "final":
+		r.signed = string(value) == "yes"
+	case "number":
+		r.count = f.number(value)
+	case "reply":
+		r.signed = len(value) > 0
+	case "from", "to":
+		r.owner = f.l.r.names.memberOf(value)
 	case "class":
 		f.class = waypost.OperatorClass(value)
 	case "operator":
@@ -192,6 +216,10 @@ func (f *fields) complete() bool {
 	case kindOutcome:
 		r.count = f.answers
 		return !f.bad && r.count == uint64(len(r.answers))
+	case kindReplied:
+		if f.refused { // it disclosed nothing, whatever the errand cites
+			f.cites = [32]byte{}
+		}
 	case kindCanary:
 		check, err := hex.DecodeString(f.more["check"])
 		if err != nil || len(check) != len(r.ticket) {
@@ -290,7 +318,8 @@ func (f *fields) ticket(value []byte) {
 	}
 	r := f.rec
 	f.minute = t.IssuedAt.Unix()
-	r.soi, r.publish = f.l.r.names.memberOf([]byte(t.SOI)), t.Kind == waypost.KindPublish
+	r.soi = f.l.r.names.memberOf([]byte(t.SOI))
+	r.take(t.Kind)
 	r.elements, r.version = uint64(t.Elements), t.RosterVersion
 	f.class, f.operator = t.Class, [16]byte(t.Operator[:16])
 }

@@ -3,6 +3,8 @@ package audit
 import (
 	"encoding/binary"
 	"errors"
+
+	"github.com/waypost/waypost"
 )
 
 // kind is what an entry is, as far as tickets are concerned.
@@ -18,6 +20,7 @@ const (
 	kindRefused
 	kindPublished
 	kindCanary
+	kindConcluded // an errand
 	// At a key holder.
 	kindEvaluate
 	// At the hub.
@@ -26,6 +29,8 @@ const (
 	kindDeliver
 	kindPublish
 	kindHubMisuse
+	kindUpkeep
+	kindPassed // pointers, to another state
 	// At the owner.
 	kindNotified
 	kindContinue
@@ -33,6 +38,10 @@ const (
 	kindDisclose
 	kindWithheld
 	kindOwnerMisuse
+	kindReplied // to an errand
+	kindMoved   // its pointers are another state's
+	// Of an errand that cites this ticket: the owner's reply to it.
+	kindFollows
 	// Of an earlier run, not of a ledger: count is the set of findings reported.
 	kindReported
 	kinds
@@ -80,11 +89,13 @@ type record struct {
 	tau      uint64 // a digest of the audit secret, to see that all carry the same
 	about    uint64 // a digest of the ticket fields; 0 where there are none
 	soi      uint16
-	publish  bool   // the ticket is for publishing, not for a check
+	publish  bool   // the ticket is for publishing pointers, not for a check
+	bare     bool   // the ticket carries no elements: for an errand, or upkeep
+	signed   bool   // concluded: a signed reply stands in it; replied: it is the final one
 	version  uint64 // of the roster that the ticket names
 	elements uint64
-	count    uint64 // candidates, answers, records or the set of reported findings
-	owner    uint16 // deliver, canary
+	count    uint64 // candidates, answers, records, number of a reply, or the set of reported findings
+	owner    uint16 // deliver, canary; passed: from whom; moved: to whom
 	leg      uint8
 	outcome  uint8 // decline, disclose; canary: match where it was found
 	cited    []place
@@ -94,14 +105,22 @@ type record struct {
 
 var errRecord = errors.New("a record in the temporary file or the state is damaged")
 
+// take notes what kind of ticket the entry is about.
+func (r *record) take(k waypost.Kind) {
+	r.publish = k == waypost.KindPublish || k == waypost.KindChange
+	r.bare = k.Takes(0)
+}
+
 // appendTo encodes the record, preceded by its length.
 func (r *record) appendTo(b []byte) []byte {
 	start := len(b)
 	b = append(b, 0, 0, 0, 0)
 	b = append(b, r.ticket[:]...)
 	flags := uint8(0)
-	if r.publish {
-		flags = 1
+	for i, set := range [...]bool{r.publish, r.bare, r.signed} {
+		if set {
+			flags |= 1 << i
+		}
 	}
 	b = append(b, byte(r.kind), flags, r.leg, r.outcome)
 	for _, v := range [...]uint64{uint64(r.log), uint64(r.index), uint64(r.at), r.ordinal, uint64(r.soi), r.version, r.elements, r.count, uint64(r.owner)} {
@@ -138,7 +157,8 @@ func cutRecord(b []byte) (r record, rest []byte, err error) {
 	rest = b[4+len(d.b):]
 	copy(r.ticket[:], d.bytes(len(r.ticket)))
 	if head := d.bytes(4); head != nil {
-		r.kind, r.publish, r.leg, r.outcome = kind(head[0]), head[1] == 1, head[2], head[3]
+		r.kind, r.leg, r.outcome = kind(head[0]), head[2], head[3]
+		r.publish, r.bare, r.signed = head[1]&1 != 0, head[1]&2 != 0, head[1]&4 != 0
 	}
 	r.log, r.index, r.at, r.ordinal = uint16(d.number()), int64(d.number()), int64(d.number()), d.number()
 	r.soi, r.version, r.elements, r.count, r.owner = uint16(d.number()), d.number(), d.number(), d.number(), uint16(d.number())

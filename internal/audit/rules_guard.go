@@ -50,10 +50,12 @@ func (d *dossier) signedBySOI(evaluate *record) bool {
 // that are not this ticket's, it has searched without; unless evidence shows
 // that a key holder gave a receipt and no leaf. One ticket serves once.
 func (d *dossier) quorum() {
-	for _, search := range d.of(kindSearchFirst, kindPublish) {
-		d.quorumOf(search)
+	for _, search := range d.of(kindSearchFirst, kindPublish, kindUpkeep, kindPassed, kindReplied) {
+		if search.kind != kindReplied || search.count == 1 { // later replies rest on the first
+			d.quorumOf(search)
+		}
 	}
-	for _, once := range []kind{kindSearchFirst, kindSearchSecond, kindPublish} {
+	for _, once := range []kind{kindSearchFirst, kindSearchSecond, kindPublish, kindUpkeep, kindPassed} {
 		if all := d.of(once); len(all) > 1 {
 			d.findingf(SearchWithoutQuorum, d.memberAt(all[1].log), all, "it served one ticket %d times", len(all))
 		}
@@ -120,7 +122,7 @@ func (d *dossier) threshold(version uint64) int {
 // citedBySOI reports whether the state of inquiry holds a receipt for the same
 // place, by its own ledger.
 func (d *dossier) citedBySOI(p place) bool {
-	return slices.ContainsFunc(d.of(kindOutcome, kindPublished), func(r *record) bool { return slices.Contains(r.evals, p) })
+	return slices.ContainsFunc(d.of(kindOutcome, kindPublished, kindConcluded), func(r *record) bool { return slices.Contains(r.evals, p) })
 }
 
 // searched: an outcome rests on the hub's receipts and cites their leaves. What
@@ -192,21 +194,33 @@ func (d *dossier) erased(records []*record) bool {
 func (d *dossier) published() {
 	hub, state := d.of(kindPublish), d.of(kindPublished)
 	for _, p := range hub {
-		if p.count*waypost.RecordElements != p.elements {
+		if !p.addsUp() {
 			d.findingf(PublicationMismatch, d.memberAt(p.log), hub, "it published %d records under a ticket of %d elements", p.count, p.elements)
 		}
 	}
 	for _, p := range state {
 		for _, c := range p.cited {
-			if d.lookAt(c, p.at, kindPublish) != other {
+			if d.lookAt(c, p.at, kindPublish, kindUpkeep, kindPassed) != other {
 				continue
 			}
 			if culprit, ok := d.accused(c, p, true); ok {
 				d.findingf(PublicationMismatch, culprit, state, "%s cites %s as the publication of this ticket, and it is none", d.placeName(place{p.log, p.index}), d.placeName(c))
 			}
 		}
-		if len(p.cited) == 0 || p.count*waypost.RecordElements != p.elements {
+		if len(p.cited) == 0 || !p.addsUp() {
 			d.findingf(PublicationMismatch, d.memberAt(p.log), state, "it says it published %d records under a ticket of %d elements", p.count, p.elements)
 		}
 	}
+}
+
+// addsUp reports whether so many pointers can have been written under the
+// ticket: ten elements each, or one under the ticket of the check before it.
+func (r *record) addsUp() bool {
+	switch {
+	case r.bare:
+		return true
+	case r.publish:
+		return r.count*waypost.RecordElements == r.elements
+	}
+	return r.count == 1
 }

@@ -46,7 +46,7 @@ const catchUpTime = 3600
 // question can be answered.
 func (d *dossier) finished() {
 	asks := d.of(kindAsk)
-	if len(asks) == 0 || d.has(kindOutcome, kindOwed, kindAbandoned, kindRefused, kindPublished) {
+	if len(asks) == 0 || d.has(ends...) {
 		return
 	}
 	member, l := d.memberAt(asks[0].log), d.logs[asks[0].log]
@@ -56,7 +56,7 @@ func (d *dossier) finished() {
 	if asks[0].at <= l.kept.DarkUntil { // its end may have been erased, which is kept for less long
 		return
 	}
-	if d.readUpTo(member) < max(asks[0].at+askTime, l.kept.Started+catchUpTime) {
+	if d.readUpTo(member) < max(asks[0].at+d.endTime(), l.kept.Started+catchUpTime) {
 		d.open = true
 		return
 	}

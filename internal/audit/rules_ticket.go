@@ -23,6 +23,12 @@ const (
 	guardTime = 15 * 60
 	// askTime: a question and its answer each wait in a mailbox.
 	askTime = int64((2*waypost.MessageLife + 25*time.Hour) / time.Second)
+	// errandTime: a reply may be followed by others, such as when a notice to the
+	// resident has run out.
+	errandTime = int64(90 * 24 * time.Hour / time.Second)
+	// issueTime: a card is issued, and its pointer published, under the ticket of
+	// the check before it.
+	issueTime = int64(25 * time.Hour / time.Second)
 	// ownerTime: and so do the second question and its answer.
 	ownerTime = int64((4*waypost.MessageLife + 25*time.Hour) / time.Second)
 )
@@ -34,6 +40,7 @@ type dossier struct {
 	ctx      context.Context
 	id       [32]byte
 	records  []*record         // by log and index, each once
+	follows  []*record         // replies to errands that cite the ticket
 	first    int64             // time of the earliest
 	issued   int64             // the ticket is not older
 	soi      uint16            // noMember where no entry says it
@@ -59,6 +66,9 @@ var rules = []func(*dossier){
 	(*dossier).canary,
 	(*dossier).finished,
 	(*dossier).coherent,
+	(*dossier).concluded,
+	(*dossier).followed,
+	(*dossier).passed,
 }
 
 // judgeTickets applies the rules, one partition after the other, and returns
@@ -125,6 +135,10 @@ func (r *run) judge(ctx context.Context, records []*record, carry []byte) ([]byt
 		switch {
 		case one.kind == kindReported:
 			d.mark(one.owner, one.count)
+		case one.kind == kindFollows:
+			if f := len(d.follows); f == 0 || d.follows[f-1].log != one.log || d.follows[f-1].index != one.index {
+				d.follows = append(d.follows, one)
+			}
 		case n > 0 && d.records[n-1].log == one.log && d.records[n-1].index == one.index: // carried, and read again
 		default:
 			d.records = append(d.records, one)
@@ -157,8 +171,8 @@ func (r *run) judge(ctx context.Context, records []*record, carry []byte) ([]byt
 		}
 		return carry, nil
 	}
-	for i := range d.records {
-		carry = d.records[i].appendTo(carry)
+	for _, one := range slices.Concat(d.records, d.follows) {
+		carry = one.appendTo(carry)
 	}
 	for culprit, bits := range d.reported {
 		mark := record{ticket: d.id, kind: kindReported, owner: culprit, count: bits}
@@ -183,7 +197,7 @@ func (d *dossier) over() bool {
 		}
 	}
 	soi := d.least(d.soi, (*logRun).closedBy)
-	if d.soi != noMember && (soi < d.first+guardTime || !d.has(kindOutcome, kindOwed, kindAbandoned, kindRefused, kindPublished) && soi < d.first+askTime) {
+	if d.soi != noMember && (soi < d.first+d.latest() || !d.has(ends...) && soi < d.first+d.endTime()) {
 		return false
 	}
 	for owner, n := range d.owners() {
@@ -192,6 +206,28 @@ func (d *dossier) over() bool {
 		}
 	}
 	return !d.open
+}
+
+// ends are the entries that end an ask.
+var ends = []kind{kindOutcome, kindOwed, kindAbandoned, kindRefused, kindPublished, kindConcluded}
+
+// endTime is how long after an ask its end may come, in seconds.
+func (d *dossier) endTime() int64 {
+	if d.records[0].bare {
+		return errandTime
+	}
+	return askTime
+}
+
+// latest is how long a ticket that has ended may still be used, in seconds.
+func (d *dossier) latest() int64 {
+	switch r := d.records[0]; {
+	case r.bare:
+		return errandTime
+	case r.publish:
+		return guardTime
+	}
+	return issueTime
 }
 
 // of returns the records of the kinds.
