@@ -12,6 +12,8 @@
 // from it.
 //
 //	errand.go  what others use
+//	permit.go  what lets a ticket leave
+//	engine.go  the engine
 package errand
 
 import (
@@ -59,8 +61,13 @@ type Reply struct {
 	Statement []byte
 }
 
-// Refused is the word of a reply that refuses the errand altogether. It is final.
-const Refused = "refused"
+// Words of replies of every kind, both final.
+const (
+	Refused = "refused" // the other state refuses the errand altogether
+	// Unanswered is what this state takes for a reply when the other has said
+	// nothing for so long that it is not asked again; nobody has signed it.
+	Unanswered = "unanswered"
+)
 
 // Question is an errand as the state that is asked sees it: its ticket is
 // verified, from t key holders, and commits to Body and to this state.
@@ -81,6 +88,9 @@ type Response struct {
 	// Handle is that of the record which the reply is about, or nil: the ledger
 	// gets the subject that follows from it.
 	Handle []byte
+	// Withheld, without a Word: the record's person is protected, and a special unit
+	// answers. The ledger says so; who asks sees nothing.
+	Withheld bool
 	Policy string // version of the disclosure table where one was applied
 	// Commit, if set, is called in the transaction that commits the reply with
 	// its ledger entry, once.
@@ -98,8 +108,9 @@ type Handler struct {
 	Take func(tx *store.Tx, mine Errand, r Reply) error
 	// Words is the closed list of what may be replied.
 	Words []string
-	// Least is the least size of replies: all replies of the kind look alike.
-	// Zero means seal.Size4K.
+	// Least is the size of replies: all replies of the kind look alike, and one
+	// that does not fit, with 1 KiB for what goes around its body, is an error of
+	// the handler. Zero means seal.Size4K.
 	Least seal.SizeClass
 }
 
@@ -119,6 +130,7 @@ type Progress struct {
 	State   State
 	Ticket  waypost.TicketID // the newest, or zero
 	Tries   int              // tickets
+	Reason  string           // why it was cancelled, where the key holders refused it
 	Begun   time.Time
 	Replies []Reply // in order
 }

@@ -4,15 +4,20 @@ import (
 	"context"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/store"
 )
 
 // Permits has tickets without elements allowed. The entry "ask" is committed
-// before the ticket leaves; whoever uses the permit writes the entry that ends
-// it, or has it abandoned.
+// before the ticket leaves.
 type Permits interface {
 	// Permit is Unavailable where too few key holders can be reached; the ticket
-	// is abandoned in the ledger by then.
+	// is abandoned in the ledger by then. Where they refuse, it is refused there.
 	Permit(ctx context.Context, w Wish) (Permit, error)
+	// Settle is called in the transaction by which a permit's user begins to answer
+	// for its ticket: that transaction has the entry that ends it, or keeps what
+	// will end it. A ticket that is not settled in time, or before a crash, is
+	// abandoned in the ledger, and Settle is NotFound then.
+	Settle(tx *store.Tx, ticket waypost.TicketID) error
 }
 
 // Wish is what a permit is to be for.
