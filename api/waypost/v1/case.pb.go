@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
+	sync "sync"
 	unsafe "unsafe"
 )
 
@@ -22,21 +23,2000 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// CaseMessage is the body of an errand of kind case: one note, with all that the
+// other state needs to know which case it belongs to. So messages may come in any
+// order; a state that has not heard of the case opens it.
+type CaseMessage struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Case      []byte                 `protobuf:"bytes,1,opt,name=case,proto3" json:"case,omitempty"`           // 16 random bytes, drawn by the state that opened the case
+	Check     []byte                 `protobuf:"bytes,2,opt,name=check,proto3" json:"check,omitempty"`         // ticket id of the check that found the record
+	Reference []byte                 `protobuf:"bytes,3,opt,name=reference,proto3" json:"reference,omitempty"` // 16 bytes, of the record in that check
+	Origin    string                 `protobuf:"bytes,4,opt,name=origin,proto3" json:"origin,omitempty"`       // check, correction or campaign
+	// 16 bytes by which the state that asked knows its own person towards this one
+	// state, so that a pair that was cleared is known again; from the other state empty.
+	Person        []byte    `protobuf:"bytes,5,opt,name=person,proto3" json:"person,omitempty"`
+	Note          *CaseNote `protobuf:"bytes,6,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CaseMessage) Reset() {
+	*x = CaseMessage{}
+	mi := &file_waypost_v1_case_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CaseMessage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CaseMessage) ProtoMessage() {}
+
+func (x *CaseMessage) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CaseMessage.ProtoReflect.Descriptor instead.
+func (*CaseMessage) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *CaseMessage) GetCase() []byte {
+	if x != nil {
+		return x.Case
+	}
+	return nil
+}
+
+func (x *CaseMessage) GetCheck() []byte {
+	if x != nil {
+		return x.Check
+	}
+	return nil
+}
+
+func (x *CaseMessage) GetReference() []byte {
+	if x != nil {
+		return x.Reference
+	}
+	return nil
+}
+
+func (x *CaseMessage) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *CaseMessage) GetPerson() []byte {
+	if x != nil {
+		return x.Person
+	}
+	return nil
+}
+
+func (x *CaseMessage) GetNote() *CaseNote {
+	if x != nil {
+		return x.Note
+	}
+	return nil
+}
+
+// CaseNote is what one state says in a case, once. The case is what follows from
+// all notes of both states, in whatever order they came.
+type CaseNote struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Id      []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`            // 16 random bytes
+	Class   string                 `protobuf:"bytes,2,opt,name=class,proto3" json:"class,omitempty"`      // of the operator who wrote it: attended or unattended
+	Written int64                  `protobuf:"varint,3,opt,name=written,proto3" json:"written,omitempty"` // Unix seconds
+	Text    string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`        // at most 2000 bytes, printable, lines
+	// same, different, fraud, undecided, or left: to the other state. Empty where the
+	// note is only a note.
+	Outcome       string `protobuf:"bytes,5,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Number        uint32 `protobuf:"varint,6,opt,name=number,proto3" json:"number,omitempty"` // with an outcome: from 1; of a state's outcomes the highest holds
+	Issued        string `protobuf:"bytes,7,opt,name=issued,proto3" json:"issued,omitempty"`  // with same: when its card was issued, YYYY-MM-DD, or empty: not known
+	Closes        bool   `protobuf:"varint,8,opt,name=closes,proto3" json:"closes,omitempty"` // what follows from the outcome is under way elsewhere
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CaseNote) Reset() {
+	*x = CaseNote{}
+	mi := &file_waypost_v1_case_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CaseNote) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CaseNote) ProtoMessage() {}
+
+func (x *CaseNote) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CaseNote.ProtoReflect.Descriptor instead.
+func (*CaseNote) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *CaseNote) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *CaseNote) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *CaseNote) GetWritten() int64 {
+	if x != nil {
+		return x.Written
+	}
+	return 0
+}
+
+func (x *CaseNote) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *CaseNote) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *CaseNote) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *CaseNote) GetIssued() string {
+	if x != nil {
+		return x.Issued
+	}
+	return ""
+}
+
+func (x *CaseNote) GetCloses() bool {
+	if x != nil {
+		return x.Closes
+	}
+	return false
+}
+
+type ListCasesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`  // open, decided or closed; empty: open and decided
+	Other         string                 `protobuf:"bytes,2,opt,name=other,proto3" json:"other,omitempty"`  // only those with this state
+	Limit         uint32                 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"` // 1 to 500; 0 means 100
+	After         string                 `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`  // id of the last one seen; empty: from the oldest
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCasesRequest) Reset() {
+	*x = ListCasesRequest{}
+	mi := &file_waypost_v1_case_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCasesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCasesRequest) ProtoMessage() {}
+
+func (x *ListCasesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCasesRequest.ProtoReflect.Descriptor instead.
+func (*ListCasesRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ListCasesRequest) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ListCasesRequest) GetOther() string {
+	if x != nil {
+		return x.Other
+	}
+	return ""
+}
+
+func (x *ListCasesRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListCasesRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+type ListCasesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Cases         []*DuplicateCase       `protobuf:"bytes,1,rep,name=cases,proto3" json:"cases,omitempty"` // without notes; oldest first
+	Next          string                 `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`   // for after; empty where that was all
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCasesResponse) Reset() {
+	*x = ListCasesResponse{}
+	mi := &file_waypost_v1_case_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCasesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCasesResponse) ProtoMessage() {}
+
+func (x *ListCasesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCasesResponse.ProtoReflect.Descriptor instead.
+func (*ListCasesResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ListCasesResponse) GetCases() []*DuplicateCase {
+	if x != nil {
+		return x.Cases
+	}
+	return nil
+}
+
+func (x *ListCasesResponse) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+type ShowCaseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // 32 hex digits, or so many of them that they name one case
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowCaseRequest) Reset() {
+	*x = ShowCaseRequest{}
+	mi := &file_waypost_v1_case_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowCaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowCaseRequest) ProtoMessage() {}
+
+func (x *ShowCaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowCaseRequest.ProtoReflect.Descriptor instead.
+func (*ShowCaseRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ShowCaseRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// DuplicateCase is a case as this state sees it.
+type DuplicateCase struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Other         string                 `protobuf:"bytes,2,opt,name=other,proto3" json:"other,omitempty"`   // the other state; empty where both records are this state's
+	Origin        string                 `protobuf:"bytes,3,opt,name=origin,proto3" json:"origin,omitempty"` // check, correction, campaign, records
+	Asked         bool                   `protobuf:"varint,4,opt,name=asked,proto3" json:"asked,omitempty"`  // this state made the check
+	Check         string                 `protobuf:"bytes,5,opt,name=check,proto3" json:"check,omitempty"`   // its ticket, hex
+	Reference     string                 `protobuf:"bytes,6,opt,name=reference,proto3" json:"reference,omitempty"`
+	Record        string                 `protobuf:"bytes,7,opt,name=record,proto3" json:"record,omitempty"`                        // of this state; empty where it has an applicant only
+	RecordToo     string                 `protobuf:"bytes,8,opt,name=record_too,json=recordToo,proto3" json:"record_too,omitempty"` // the second one, where both are this state's
+	Applicant     *Applicant             `protobuf:"bytes,9,opt,name=applicant,proto3" json:"applicant,omitempty"`                  // as far as this state knows one
+	Told          string                 `protobuf:"bytes,10,opt,name=told,proto3" json:"told,omitempty"`                           // what the check came to
+	State         string                 `protobuf:"bytes,11,opt,name=state,proto3" json:"state,omitempty"`                         // open, decided, closed
+	Outcome       string                 `protobuf:"bytes,12,opt,name=outcome,proto3" json:"outcome,omitempty"`                     // what was decided
+	Ours          string                 `protobuf:"bytes,13,opt,name=ours,proto3" json:"ours,omitempty"`                           // this state's outcome so far
+	Theirs        string                 `protobuf:"bytes,14,opt,name=theirs,proto3" json:"theirs,omitempty"`                       // the other's
+	Escalated     bool                   `protobuf:"varint,15,opt,name=escalated,proto3" json:"escalated,omitempty"`
+	WhyEscalated  string                 `protobuf:"bytes,16,opt,name=why_escalated,json=whyEscalated,proto3" json:"why_escalated,omitempty"`
+	Fraud         bool                   `protobuf:"varint,17,opt,name=fraud,proto3" json:"fraud,omitempty"` // for investigators
+	Opened        int64                  `protobuf:"varint,18,opt,name=opened,proto3" json:"opened,omitempty"`
+	Due           int64                  `protobuf:"varint,19,opt,name=due,proto3" json:"due,omitempty"`
+	AgeDays       uint32                 `protobuf:"varint,20,opt,name=age_days,json=ageDays,proto3" json:"age_days,omitempty"`
+	AgeBand       string                 `protobuf:"bytes,21,opt,name=age_band,json=ageBand,proto3" json:"age_band,omitempty"` // 0-7, 8-30, 31-60, 60+
+	Next          string                 `protobuf:"bytes,22,opt,name=next,proto3" json:"next,omitempty"`                      // what has to be done here, in words; empty: nothing
+	Keep          string                 `protobuf:"bytes,23,opt,name=keep,proto3" json:"keep,omitempty"`                      // with same: the state or record whose card is proposed to be kept
+	Portraits     uint32                 `protobuf:"varint,24,opt,name=portraits,proto3" json:"portraits,omitempty"`           // asked for so far
+	Notes         []*ShownNote           `protobuf:"bytes,25,rep,name=notes,proto3" json:"notes,omitempty"`                    // in the order written
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DuplicateCase) Reset() {
+	*x = DuplicateCase{}
+	mi := &file_waypost_v1_case_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DuplicateCase) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DuplicateCase) ProtoMessage() {}
+
+func (x *DuplicateCase) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DuplicateCase.ProtoReflect.Descriptor instead.
+func (*DuplicateCase) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *DuplicateCase) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DuplicateCase) GetOther() string {
+	if x != nil {
+		return x.Other
+	}
+	return ""
+}
+
+func (x *DuplicateCase) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *DuplicateCase) GetAsked() bool {
+	if x != nil {
+		return x.Asked
+	}
+	return false
+}
+
+func (x *DuplicateCase) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *DuplicateCase) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *DuplicateCase) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *DuplicateCase) GetRecordToo() string {
+	if x != nil {
+		return x.RecordToo
+	}
+	return ""
+}
+
+func (x *DuplicateCase) GetApplicant() *Applicant {
+	if x != nil {
+		return x.Applicant
+	}
+	return nil
+}
+
+func (x *DuplicateCase) GetTold() string {
+	if x != nil {
+		return x.Told
+	}
+	return ""
+}
+
+func (x *DuplicateCase) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *DuplicateCase) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *DuplicateCase) GetOurs() string {
+	if x != nil {
+		return x.Ours
+	}
+	return ""
+}
+
+func (x *DuplicateCase) GetTheirs() string {
+	if x != nil {
+		return x.Theirs
+	}
+	return ""
+}
+
+func (x *DuplicateCase) GetEscalated() bool {
+	if x != nil {
+		return x.Escalated
+	}
+	return false
+}
+
+func (x *DuplicateCase) GetWhyEscalated() string {
+	if x != nil {
+		return x.WhyEscalated
+	}
+	return ""
+}
+
+func (x *DuplicateCase) GetFraud() bool {
+	if x != nil {
+		return x.Fraud
+	}
+	return false
+}
+
+func (x *DuplicateCase) GetOpened() int64 {
+	if x != nil {
+		return x.Opened
+	}
+	return 0
+}
+
+func (x *DuplicateCase) GetDue() int64 {
+	if x != nil {
+		return x.Due
+	}
+	return 0
+}
+
+func (x *DuplicateCase) GetAgeDays() uint32 {
+	if x != nil {
+		return x.AgeDays
+	}
+	return 0
+}
+
+func (x *DuplicateCase) GetAgeBand() string {
+	if x != nil {
+		return x.AgeBand
+	}
+	return ""
+}
+
+func (x *DuplicateCase) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+func (x *DuplicateCase) GetKeep() string {
+	if x != nil {
+		return x.Keep
+	}
+	return ""
+}
+
+func (x *DuplicateCase) GetPortraits() uint32 {
+	if x != nil {
+		return x.Portraits
+	}
+	return 0
+}
+
+func (x *DuplicateCase) GetNotes() []*ShownNote {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
+type ShownNote struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Author        string                 `protobuf:"bytes,1,opt,name=author,proto3" json:"author,omitempty"`     // state
+	Operator      string                 `protobuf:"bytes,2,opt,name=operator,proto3" json:"operator,omitempty"` // of this state only
+	Class         string                 `protobuf:"bytes,3,opt,name=class,proto3" json:"class,omitempty"`
+	Written       int64                  `protobuf:"varint,4,opt,name=written,proto3" json:"written,omitempty"`
+	Text          string                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	Outcome       string                 `protobuf:"bytes,6,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Issued        string                 `protobuf:"bytes,7,opt,name=issued,proto3" json:"issued,omitempty"`
+	Delivery      string                 `protobuf:"bytes,8,opt,name=delivery,proto3" json:"delivery,omitempty"` // of this state's: on its way, delivered, or why not
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShownNote) Reset() {
+	*x = ShownNote{}
+	mi := &file_waypost_v1_case_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShownNote) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShownNote) ProtoMessage() {}
+
+func (x *ShownNote) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShownNote.ProtoReflect.Descriptor instead.
+func (*ShownNote) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ShownNote) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *ShownNote) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
+}
+
+func (x *ShownNote) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *ShownNote) GetWritten() int64 {
+	if x != nil {
+		return x.Written
+	}
+	return 0
+}
+
+func (x *ShownNote) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ShownNote) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *ShownNote) GetIssued() string {
+	if x != nil {
+		return x.Issued
+	}
+	return ""
+}
+
+func (x *ShownNote) GetDelivery() string {
+	if x != nil {
+		return x.Delivery
+	}
+	return ""
+}
+
+type OpenCaseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Check         string                 `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`         // ticket, hex
+	Reference     string                 `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"` // of the candidate, hex
+	Records       []string               `protobuf:"bytes,3,rep,name=records,proto3" json:"records,omitempty"`     // or two of this state's own
+	Text          string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenCaseRequest) Reset() {
+	*x = OpenCaseRequest{}
+	mi := &file_waypost_v1_case_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenCaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenCaseRequest) ProtoMessage() {}
+
+func (x *OpenCaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenCaseRequest.ProtoReflect.Descriptor instead.
+func (*OpenCaseRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *OpenCaseRequest) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *OpenCaseRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *OpenCaseRequest) GetRecords() []string {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+func (x *OpenCaseRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type NoteCaseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	Closes        bool                   `protobuf:"varint,3,opt,name=closes,proto3" json:"closes,omitempty"` // nothing is left to do
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NoteCaseRequest) Reset() {
+	*x = NoteCaseRequest{}
+	mi := &file_waypost_v1_case_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NoteCaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NoteCaseRequest) ProtoMessage() {}
+
+func (x *NoteCaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NoteCaseRequest.ProtoReflect.Descriptor instead.
+func (*NoteCaseRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *NoteCaseRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *NoteCaseRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *NoteCaseRequest) GetCloses() bool {
+	if x != nil {
+		return x.Closes
+	}
+	return false
+}
+
+type DecideCaseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Outcome       string                 `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"` // same, different, fraud, undecided, left
+	Text          string                 `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`       // needed, save with same, different and undecided where both agree
+	Issued        string                 `protobuf:"bytes,4,opt,name=issued,proto3" json:"issued,omitempty"`   // with same: when this state's card was issued
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecideCaseRequest) Reset() {
+	*x = DecideCaseRequest{}
+	mi := &file_waypost_v1_case_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecideCaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecideCaseRequest) ProtoMessage() {}
+
+func (x *DecideCaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecideCaseRequest.ProtoReflect.Descriptor instead.
+func (*DecideCaseRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DecideCaseRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DecideCaseRequest) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *DecideCaseRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *DecideCaseRequest) GetIssued() string {
+	if x != nil {
+		return x.Issued
+	}
+	return ""
+}
+
+type CasePortraitsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CasePortraitsRequest) Reset() {
+	*x = CasePortraitsRequest{}
+	mi := &file_waypost_v1_case_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CasePortraitsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CasePortraitsRequest) ProtoMessage() {}
+
+func (x *CasePortraitsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CasePortraitsRequest.ProtoReflect.Descriptor instead.
+func (*CasePortraitsRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CasePortraitsRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type CasePortraitsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Own           []byte                 `protobuf:"bytes,1,opt,name=own,proto3" json:"own,omitempty"`       // JPEG; empty where there is none
+	Other         []byte                 `protobuf:"bytes,2,opt,name=other,proto3" json:"other,omitempty"`   // JPEG; empty where it was declined or has not come
+	Word          string                 `protobuf:"bytes,3,opt,name=word,proto3" json:"word,omitempty"`     // portrait, declined, pending
+	Errand        string                 `protobuf:"bytes,4,opt,name=errand,proto3" json:"errand,omitempty"` // while pending: ask again
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CasePortraitsResponse) Reset() {
+	*x = CasePortraitsResponse{}
+	mi := &file_waypost_v1_case_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CasePortraitsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CasePortraitsResponse) ProtoMessage() {}
+
+func (x *CasePortraitsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CasePortraitsResponse.ProtoReflect.Descriptor instead.
+func (*CasePortraitsResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *CasePortraitsResponse) GetOwn() []byte {
+	if x != nil {
+		return x.Own
+	}
+	return nil
+}
+
+func (x *CasePortraitsResponse) GetOther() []byte {
+	if x != nil {
+		return x.Other
+	}
+	return nil
+}
+
+func (x *CasePortraitsResponse) GetWord() string {
+	if x != nil {
+		return x.Word
+	}
+	return ""
+}
+
+func (x *CasePortraitsResponse) GetErrand() string {
+	if x != nil {
+		return x.Errand
+	}
+	return ""
+}
+
+type ClearCaseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Check         string                 `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`
+	Reference     string                 `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	Id            string                 `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`     // or a case that is there
+	Text          string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"` // the reason
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClearCaseRequest) Reset() {
+	*x = ClearCaseRequest{}
+	mi := &file_waypost_v1_case_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClearCaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClearCaseRequest) ProtoMessage() {}
+
+func (x *ClearCaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClearCaseRequest.ProtoReflect.Descriptor instead.
+func (*ClearCaseRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ClearCaseRequest) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *ClearCaseRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *ClearCaseRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ClearCaseRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type MergeCaseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Keep          string                 `protobuf:"bytes,2,opt,name=keep,proto3" json:"keep,omitempty"` // the state, or the record of this state, whose card is kept; empty: as proposed
+	Text          string                 `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"` // why, where not as proposed
+	Told          string                 `protobuf:"bytes,4,opt,name=told,proto3" json:"told,omitempty"` // what the resident was told and chose
+	Language      string                 `protobuf:"bytes,5,opt,name=language,proto3" json:"language,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MergeCaseRequest) Reset() {
+	*x = MergeCaseRequest{}
+	mi := &file_waypost_v1_case_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MergeCaseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MergeCaseRequest) ProtoMessage() {}
+
+func (x *MergeCaseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MergeCaseRequest.ProtoReflect.Descriptor instead.
+func (*MergeCaseRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *MergeCaseRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *MergeCaseRequest) GetKeep() string {
+	if x != nil {
+		return x.Keep
+	}
+	return ""
+}
+
+func (x *MergeCaseRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *MergeCaseRequest) GetTold() string {
+	if x != nil {
+		return x.Told
+	}
+	return ""
+}
+
+func (x *MergeCaseRequest) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+type CampaignRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Action        string                 `protobuf:"bytes,1,opt,name=action,proto3" json:"action,omitempty"`                         // start, pause, resume, stop, status
+	PerMinute     uint32                 `protobuf:"varint,2,opt,name=per_minute,json=perMinute,proto3" json:"per_minute,omitempty"` // with start; 0: as configured
+	PerDay        uint32                 `protobuf:"varint,3,opt,name=per_day,json=perDay,proto3" json:"per_day,omitempty"`
+	FromHour      uint32                 `protobuf:"varint,4,opt,name=from_hour,json=fromHour,proto3" json:"from_hour,omitempty"` // hours of the day, UTC; from = to: always
+	ToHour        uint32                 `protobuf:"varint,5,opt,name=to_hour,json=toHour,proto3" json:"to_hour,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CampaignRequest) Reset() {
+	*x = CampaignRequest{}
+	mi := &file_waypost_v1_case_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CampaignRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CampaignRequest) ProtoMessage() {}
+
+func (x *CampaignRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CampaignRequest.ProtoReflect.Descriptor instead.
+func (*CampaignRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CampaignRequest) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *CampaignRequest) GetPerMinute() uint32 {
+	if x != nil {
+		return x.PerMinute
+	}
+	return 0
+}
+
+func (x *CampaignRequest) GetPerDay() uint32 {
+	if x != nil {
+		return x.PerDay
+	}
+	return 0
+}
+
+func (x *CampaignRequest) GetFromHour() uint32 {
+	if x != nil {
+		return x.FromHour
+	}
+	return 0
+}
+
+func (x *CampaignRequest) GetToHour() uint32 {
+	if x != nil {
+		return x.ToHour
+	}
+	return 0
+}
+
+type CampaignStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`      // none, running, paused, stopped, done
+	Why           string                 `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`          // paused, in words
+	Records       uint64                 `protobuf:"varint,3,opt,name=records,proto3" json:"records,omitempty"` // to be looked at, as counted at the start
+	Asked         uint64                 `protobuf:"varint,4,opt,name=asked,proto3" json:"asked,omitempty"`
+	Waiting       uint64                 `protobuf:"varint,5,opt,name=waiting,proto3" json:"waiting,omitempty"` // for answers
+	Opened        uint64                 `protobuf:"varint,6,opt,name=opened,proto3" json:"opened,omitempty"`   // cases
+	Skipped       uint64                 `protobuf:"varint,7,opt,name=skipped,proto3" json:"skipped,omitempty"` // cleared before, not live any more, protected, or it failed for good
+	PerMinute     uint32                 `protobuf:"varint,8,opt,name=per_minute,json=perMinute,proto3" json:"per_minute,omitempty"`
+	PerDay        uint32                 `protobuf:"varint,9,opt,name=per_day,json=perDay,proto3" json:"per_day,omitempty"`
+	FromHour      uint32                 `protobuf:"varint,10,opt,name=from_hour,json=fromHour,proto3" json:"from_hour,omitempty"`
+	ToHour        uint32                 `protobuf:"varint,11,opt,name=to_hour,json=toHour,proto3" json:"to_hour,omitempty"`
+	Started       int64                  `protobuf:"varint,12,opt,name=started,proto3" json:"started,omitempty"`
+	Ended         int64                  `protobuf:"varint,13,opt,name=ended,proto3" json:"ended,omitempty"`
+	Operator      string                 `protobuf:"bytes,14,opt,name=operator,proto3" json:"operator,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CampaignStatus) Reset() {
+	*x = CampaignStatus{}
+	mi := &file_waypost_v1_case_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CampaignStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CampaignStatus) ProtoMessage() {}
+
+func (x *CampaignStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CampaignStatus.ProtoReflect.Descriptor instead.
+func (*CampaignStatus) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CampaignStatus) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *CampaignStatus) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *CampaignStatus) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *CampaignStatus) GetAsked() uint64 {
+	if x != nil {
+		return x.Asked
+	}
+	return 0
+}
+
+func (x *CampaignStatus) GetWaiting() uint64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *CampaignStatus) GetOpened() uint64 {
+	if x != nil {
+		return x.Opened
+	}
+	return 0
+}
+
+func (x *CampaignStatus) GetSkipped() uint64 {
+	if x != nil {
+		return x.Skipped
+	}
+	return 0
+}
+
+func (x *CampaignStatus) GetPerMinute() uint32 {
+	if x != nil {
+		return x.PerMinute
+	}
+	return 0
+}
+
+func (x *CampaignStatus) GetPerDay() uint32 {
+	if x != nil {
+		return x.PerDay
+	}
+	return 0
+}
+
+func (x *CampaignStatus) GetFromHour() uint32 {
+	if x != nil {
+		return x.FromHour
+	}
+	return 0
+}
+
+func (x *CampaignStatus) GetToHour() uint32 {
+	if x != nil {
+		return x.ToHour
+	}
+	return 0
+}
+
+func (x *CampaignStatus) GetStarted() int64 {
+	if x != nil {
+		return x.Started
+	}
+	return 0
+}
+
+func (x *CampaignStatus) GetEnded() int64 {
+	if x != nil {
+		return x.Ended
+	}
+	return 0
+}
+
+func (x *CampaignStatus) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
+}
+
+type FrequentRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Acknowledge   string                 `protobuf:"bytes,1,opt,name=acknowledge,proto3" json:"acknowledge,omitempty"` // a record whose questions so far were looked at
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FrequentRequest) Reset() {
+	*x = FrequentRequest{}
+	mi := &file_waypost_v1_case_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FrequentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FrequentRequest) ProtoMessage() {}
+
+func (x *FrequentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FrequentRequest.ProtoReflect.Descriptor instead.
+func (*FrequentRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *FrequentRequest) GetAcknowledge() string {
+	if x != nil {
+		return x.Acknowledge
+	}
+	return ""
+}
+
+type FrequentResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Records       []*FrequentRecord      `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FrequentResponse) Reset() {
+	*x = FrequentResponse{}
+	mi := &file_waypost_v1_case_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FrequentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FrequentResponse) ProtoMessage() {}
+
+func (x *FrequentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FrequentResponse.ProtoReflect.Descriptor instead.
+func (*FrequentResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *FrequentResponse) GetRecords() []*FrequentRecord {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+type FrequentRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Record        string                 `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	Since         int64                  `protobuf:"varint,2,opt,name=since,proto3" json:"since,omitempty"`
+	Inquiries     []*FrequentInquiry     `protobuf:"bytes,3,rep,name=inquiries,proto3" json:"inquiries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FrequentRecord) Reset() {
+	*x = FrequentRecord{}
+	mi := &file_waypost_v1_case_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FrequentRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FrequentRecord) ProtoMessage() {}
+
+func (x *FrequentRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FrequentRecord.ProtoReflect.Descriptor instead.
+func (*FrequentRecord) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *FrequentRecord) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *FrequentRecord) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *FrequentRecord) GetInquiries() []*FrequentInquiry {
+	if x != nil {
+		return x.Inquiries
+	}
+	return nil
+}
+
+type FrequentInquiry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Asking        string                 `protobuf:"bytes,1,opt,name=asking,proto3" json:"asking,omitempty"`
+	Purpose       string                 `protobuf:"bytes,2,opt,name=purpose,proto3" json:"purpose,omitempty"`
+	At            int64                  `protobuf:"varint,3,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FrequentInquiry) Reset() {
+	*x = FrequentInquiry{}
+	mi := &file_waypost_v1_case_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FrequentInquiry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FrequentInquiry) ProtoMessage() {}
+
+func (x *FrequentInquiry) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FrequentInquiry.ProtoReflect.Descriptor instead.
+func (*FrequentInquiry) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *FrequentInquiry) GetAsking() string {
+	if x != nil {
+		return x.Asking
+	}
+	return ""
+}
+
+func (x *FrequentInquiry) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *FrequentInquiry) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+type WorklistRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorklistRequest) Reset() {
+	*x = WorklistRequest{}
+	mi := &file_waypost_v1_case_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorklistRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorklistRequest) ProtoMessage() {}
+
+func (x *WorklistRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorklistRequest.ProtoReflect.Descriptor instead.
+func (*WorklistRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{20}
+}
+
+type WorklistResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Items         []*WorkItem            `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"` // late ones first, then the oldest
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorklistResponse) Reset() {
+	*x = WorklistResponse{}
+	mi := &file_waypost_v1_case_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorklistResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorklistResponse) ProtoMessage() {}
+
+func (x *WorklistResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorklistResponse.ProtoReflect.Descriptor instead.
+func (*WorklistResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *WorklistResponse) GetItems() []*WorkItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+type WorkItem struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`   // case, clearing, escalated, fraud, merge, frequent, withheld, suspense, termination, report, campaign
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`       // for the command that shows it
+	Other         string                 `protobuf:"bytes,3,opt,name=other,proto3" json:"other,omitempty"` // the other state, if there is one
+	Since         int64                  `protobuf:"varint,4,opt,name=since,proto3" json:"since,omitempty"`
+	AgeDays       uint32                 `protobuf:"varint,5,opt,name=age_days,json=ageDays,proto3" json:"age_days,omitempty"`
+	Late          bool                   `protobuf:"varint,6,opt,name=late,proto3" json:"late,omitempty"`
+	Count         uint32                 `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"` // where one item stands for several
+	Next          string                 `protobuf:"bytes,8,opt,name=next,proto3" json:"next,omitempty"`    // in words
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkItem) Reset() {
+	*x = WorkItem{}
+	mi := &file_waypost_v1_case_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkItem) ProtoMessage() {}
+
+func (x *WorkItem) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_case_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkItem.ProtoReflect.Descriptor instead.
+func (*WorkItem) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_case_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *WorkItem) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *WorkItem) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *WorkItem) GetOther() string {
+	if x != nil {
+		return x.Other
+	}
+	return ""
+}
+
+func (x *WorkItem) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *WorkItem) GetAgeDays() uint32 {
+	if x != nil {
+		return x.AgeDays
+	}
+	return 0
+}
+
+func (x *WorkItem) GetLate() bool {
+	if x != nil {
+		return x.Late
+	}
+	return false
+}
+
+func (x *WorkItem) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *WorkItem) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
 var File_waypost_v1_case_proto protoreflect.FileDescriptor
 
 const file_waypost_v1_case_proto_rawDesc = "" +
 	"\n" +
 	"\x15waypost/v1/case.proto\x12\n" +
-	"waypost.v1\x1a\x18waypost/v1/message.proto2\a\n" +
-	"\x05CasesB5Z3github.com/waypost/waypost/api/waypost/v1;waypostv1b\x06proto3"
+	"waypost.v1\x1a\x18waypost/v1/message.proto\"\xaf\x01\n" +
+	"\vCaseMessage\x12\x12\n" +
+	"\x04case\x18\x01 \x01(\fR\x04case\x12\x14\n" +
+	"\x05check\x18\x02 \x01(\fR\x05check\x12\x1c\n" +
+	"\treference\x18\x03 \x01(\fR\treference\x12\x16\n" +
+	"\x06origin\x18\x04 \x01(\tR\x06origin\x12\x16\n" +
+	"\x06person\x18\x05 \x01(\fR\x06person\x12(\n" +
+	"\x04note\x18\x06 \x01(\v2\x14.waypost.v1.CaseNoteR\x04note\"\xc0\x01\n" +
+	"\bCaseNote\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x14\n" +
+	"\x05class\x18\x02 \x01(\tR\x05class\x12\x18\n" +
+	"\awritten\x18\x03 \x01(\x03R\awritten\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\x12\x18\n" +
+	"\aoutcome\x18\x05 \x01(\tR\aoutcome\x12\x16\n" +
+	"\x06number\x18\x06 \x01(\rR\x06number\x12\x16\n" +
+	"\x06issued\x18\a \x01(\tR\x06issued\x12\x16\n" +
+	"\x06closes\x18\b \x01(\bR\x06closes\"j\n" +
+	"\x10ListCasesRequest\x12\x14\n" +
+	"\x05state\x18\x01 \x01(\tR\x05state\x12\x14\n" +
+	"\x05other\x18\x02 \x01(\tR\x05other\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\x12\x14\n" +
+	"\x05after\x18\x04 \x01(\tR\x05after\"X\n" +
+	"\x11ListCasesResponse\x12/\n" +
+	"\x05cases\x18\x01 \x03(\v2\x19.waypost.v1.DuplicateCaseR\x05cases\x12\x12\n" +
+	"\x04next\x18\x02 \x01(\tR\x04next\"!\n" +
+	"\x0fShowCaseRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x9f\x05\n" +
+	"\rDuplicateCase\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05other\x18\x02 \x01(\tR\x05other\x12\x16\n" +
+	"\x06origin\x18\x03 \x01(\tR\x06origin\x12\x14\n" +
+	"\x05asked\x18\x04 \x01(\bR\x05asked\x12\x14\n" +
+	"\x05check\x18\x05 \x01(\tR\x05check\x12\x1c\n" +
+	"\treference\x18\x06 \x01(\tR\treference\x12\x16\n" +
+	"\x06record\x18\a \x01(\tR\x06record\x12\x1d\n" +
+	"\n" +
+	"record_too\x18\b \x01(\tR\trecordToo\x123\n" +
+	"\tapplicant\x18\t \x01(\v2\x15.waypost.v1.ApplicantR\tapplicant\x12\x12\n" +
+	"\x04told\x18\n" +
+	" \x01(\tR\x04told\x12\x14\n" +
+	"\x05state\x18\v \x01(\tR\x05state\x12\x18\n" +
+	"\aoutcome\x18\f \x01(\tR\aoutcome\x12\x12\n" +
+	"\x04ours\x18\r \x01(\tR\x04ours\x12\x16\n" +
+	"\x06theirs\x18\x0e \x01(\tR\x06theirs\x12\x1c\n" +
+	"\tescalated\x18\x0f \x01(\bR\tescalated\x12#\n" +
+	"\rwhy_escalated\x18\x10 \x01(\tR\fwhyEscalated\x12\x14\n" +
+	"\x05fraud\x18\x11 \x01(\bR\x05fraud\x12\x16\n" +
+	"\x06opened\x18\x12 \x01(\x03R\x06opened\x12\x10\n" +
+	"\x03due\x18\x13 \x01(\x03R\x03due\x12\x19\n" +
+	"\bage_days\x18\x14 \x01(\rR\aageDays\x12\x19\n" +
+	"\bage_band\x18\x15 \x01(\tR\aageBand\x12\x12\n" +
+	"\x04next\x18\x16 \x01(\tR\x04next\x12\x12\n" +
+	"\x04keep\x18\x17 \x01(\tR\x04keep\x12\x1c\n" +
+	"\tportraits\x18\x18 \x01(\rR\tportraits\x12+\n" +
+	"\x05notes\x18\x19 \x03(\v2\x15.waypost.v1.ShownNoteR\x05notes\"\xd1\x01\n" +
+	"\tShownNote\x12\x16\n" +
+	"\x06author\x18\x01 \x01(\tR\x06author\x12\x1a\n" +
+	"\boperator\x18\x02 \x01(\tR\boperator\x12\x14\n" +
+	"\x05class\x18\x03 \x01(\tR\x05class\x12\x18\n" +
+	"\awritten\x18\x04 \x01(\x03R\awritten\x12\x12\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\x12\x18\n" +
+	"\aoutcome\x18\x06 \x01(\tR\aoutcome\x12\x16\n" +
+	"\x06issued\x18\a \x01(\tR\x06issued\x12\x1a\n" +
+	"\bdelivery\x18\b \x01(\tR\bdelivery\"s\n" +
+	"\x0fOpenCaseRequest\x12\x14\n" +
+	"\x05check\x18\x01 \x01(\tR\x05check\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12\x18\n" +
+	"\arecords\x18\x03 \x03(\tR\arecords\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"M\n" +
+	"\x0fNoteCaseRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x16\n" +
+	"\x06closes\x18\x03 \x01(\bR\x06closes\"i\n" +
+	"\x11DecideCaseRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x16\n" +
+	"\x06issued\x18\x04 \x01(\tR\x06issued\"&\n" +
+	"\x14CasePortraitsRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"k\n" +
+	"\x15CasePortraitsResponse\x12\x10\n" +
+	"\x03own\x18\x01 \x01(\fR\x03own\x12\x14\n" +
+	"\x05other\x18\x02 \x01(\fR\x05other\x12\x12\n" +
+	"\x04word\x18\x03 \x01(\tR\x04word\x12\x16\n" +
+	"\x06errand\x18\x04 \x01(\tR\x06errand\"j\n" +
+	"\x10ClearCaseRequest\x12\x14\n" +
+	"\x05check\x18\x01 \x01(\tR\x05check\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"z\n" +
+	"\x10MergeCaseRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04keep\x18\x02 \x01(\tR\x04keep\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\x12\x12\n" +
+	"\x04told\x18\x04 \x01(\tR\x04told\x12\x1a\n" +
+	"\blanguage\x18\x05 \x01(\tR\blanguage\"\x97\x01\n" +
+	"\x0fCampaignRequest\x12\x16\n" +
+	"\x06action\x18\x01 \x01(\tR\x06action\x12\x1d\n" +
+	"\n" +
+	"per_minute\x18\x02 \x01(\rR\tperMinute\x12\x17\n" +
+	"\aper_day\x18\x03 \x01(\rR\x06perDay\x12\x1b\n" +
+	"\tfrom_hour\x18\x04 \x01(\rR\bfromHour\x12\x17\n" +
+	"\ato_hour\x18\x05 \x01(\rR\x06toHour\"\xee\x02\n" +
+	"\x0eCampaignStatus\x12\x14\n" +
+	"\x05state\x18\x01 \x01(\tR\x05state\x12\x10\n" +
+	"\x03why\x18\x02 \x01(\tR\x03why\x12\x18\n" +
+	"\arecords\x18\x03 \x01(\x04R\arecords\x12\x14\n" +
+	"\x05asked\x18\x04 \x01(\x04R\x05asked\x12\x18\n" +
+	"\awaiting\x18\x05 \x01(\x04R\awaiting\x12\x16\n" +
+	"\x06opened\x18\x06 \x01(\x04R\x06opened\x12\x18\n" +
+	"\askipped\x18\a \x01(\x04R\askipped\x12\x1d\n" +
+	"\n" +
+	"per_minute\x18\b \x01(\rR\tperMinute\x12\x17\n" +
+	"\aper_day\x18\t \x01(\rR\x06perDay\x12\x1b\n" +
+	"\tfrom_hour\x18\n" +
+	" \x01(\rR\bfromHour\x12\x17\n" +
+	"\ato_hour\x18\v \x01(\rR\x06toHour\x12\x18\n" +
+	"\astarted\x18\f \x01(\x03R\astarted\x12\x14\n" +
+	"\x05ended\x18\r \x01(\x03R\x05ended\x12\x1a\n" +
+	"\boperator\x18\x0e \x01(\tR\boperator\"3\n" +
+	"\x0fFrequentRequest\x12 \n" +
+	"\vacknowledge\x18\x01 \x01(\tR\vacknowledge\"H\n" +
+	"\x10FrequentResponse\x124\n" +
+	"\arecords\x18\x01 \x03(\v2\x1a.waypost.v1.FrequentRecordR\arecords\"y\n" +
+	"\x0eFrequentRecord\x12\x16\n" +
+	"\x06record\x18\x01 \x01(\tR\x06record\x12\x14\n" +
+	"\x05since\x18\x02 \x01(\x03R\x05since\x129\n" +
+	"\tinquiries\x18\x03 \x03(\v2\x1b.waypost.v1.FrequentInquiryR\tinquiries\"S\n" +
+	"\x0fFrequentInquiry\x12\x16\n" +
+	"\x06asking\x18\x01 \x01(\tR\x06asking\x12\x18\n" +
+	"\apurpose\x18\x02 \x01(\tR\apurpose\x12\x0e\n" +
+	"\x02at\x18\x03 \x01(\x03R\x02at\"\x11\n" +
+	"\x0fWorklistRequest\">\n" +
+	"\x10WorklistResponse\x12*\n" +
+	"\x05items\x18\x01 \x03(\v2\x14.waypost.v1.WorkItemR\x05items\"\xb3\x01\n" +
+	"\bWorkItem\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
+	"\x05other\x18\x03 \x01(\tR\x05other\x12\x14\n" +
+	"\x05since\x18\x04 \x01(\x03R\x05since\x12\x19\n" +
+	"\bage_days\x18\x05 \x01(\rR\aageDays\x12\x12\n" +
+	"\x04late\x18\x06 \x01(\bR\x04late\x12\x14\n" +
+	"\x05count\x18\a \x01(\rR\x05count\x12\x12\n" +
+	"\x04next\x18\b \x01(\tR\x04next2\xf9\x05\n" +
+	"\x05Cases\x12C\n" +
+	"\x04List\x12\x1c.waypost.v1.ListCasesRequest\x1a\x1d.waypost.v1.ListCasesResponse\x12>\n" +
+	"\x04Show\x12\x1b.waypost.v1.ShowCaseRequest\x1a\x19.waypost.v1.DuplicateCase\x12>\n" +
+	"\x04Open\x12\x1b.waypost.v1.OpenCaseRequest\x1a\x19.waypost.v1.DuplicateCase\x12>\n" +
+	"\x04Note\x12\x1b.waypost.v1.NoteCaseRequest\x1a\x19.waypost.v1.DuplicateCase\x12B\n" +
+	"\x06Decide\x12\x1d.waypost.v1.DecideCaseRequest\x1a\x19.waypost.v1.DuplicateCase\x12P\n" +
+	"\tPortraits\x12 .waypost.v1.CasePortraitsRequest\x1a!.waypost.v1.CasePortraitsResponse\x12@\n" +
+	"\x05Clear\x12\x1c.waypost.v1.ClearCaseRequest\x1a\x19.waypost.v1.DuplicateCase\x12@\n" +
+	"\x05Merge\x12\x1c.waypost.v1.MergeCaseRequest\x1a\x19.waypost.v1.DuplicateCase\x12C\n" +
+	"\bCampaign\x12\x1b.waypost.v1.CampaignRequest\x1a\x1a.waypost.v1.CampaignStatus\x12E\n" +
+	"\bFrequent\x12\x1b.waypost.v1.FrequentRequest\x1a\x1c.waypost.v1.FrequentResponse\x12E\n" +
+	"\bWorklist\x12\x1b.waypost.v1.WorklistRequest\x1a\x1c.waypost.v1.WorklistResponseB5Z3github.com/waypost/waypost/api/waypost/v1;waypostv1b\x06proto3"
 
-var file_waypost_v1_case_proto_goTypes = []any{}
+var (
+	file_waypost_v1_case_proto_rawDescOnce sync.Once
+	file_waypost_v1_case_proto_rawDescData []byte
+)
+
+func file_waypost_v1_case_proto_rawDescGZIP() []byte {
+	file_waypost_v1_case_proto_rawDescOnce.Do(func() {
+		file_waypost_v1_case_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_waypost_v1_case_proto_rawDesc), len(file_waypost_v1_case_proto_rawDesc)))
+	})
+	return file_waypost_v1_case_proto_rawDescData
+}
+
+var file_waypost_v1_case_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_waypost_v1_case_proto_goTypes = []any{
+	(*CaseMessage)(nil),           // 0: waypost.v1.CaseMessage
+	(*CaseNote)(nil),              // 1: waypost.v1.CaseNote
+	(*ListCasesRequest)(nil),      // 2: waypost.v1.ListCasesRequest
+	(*ListCasesResponse)(nil),     // 3: waypost.v1.ListCasesResponse
+	(*ShowCaseRequest)(nil),       // 4: waypost.v1.ShowCaseRequest
+	(*DuplicateCase)(nil),         // 5: waypost.v1.DuplicateCase
+	(*ShownNote)(nil),             // 6: waypost.v1.ShownNote
+	(*OpenCaseRequest)(nil),       // 7: waypost.v1.OpenCaseRequest
+	(*NoteCaseRequest)(nil),       // 8: waypost.v1.NoteCaseRequest
+	(*DecideCaseRequest)(nil),     // 9: waypost.v1.DecideCaseRequest
+	(*CasePortraitsRequest)(nil),  // 10: waypost.v1.CasePortraitsRequest
+	(*CasePortraitsResponse)(nil), // 11: waypost.v1.CasePortraitsResponse
+	(*ClearCaseRequest)(nil),      // 12: waypost.v1.ClearCaseRequest
+	(*MergeCaseRequest)(nil),      // 13: waypost.v1.MergeCaseRequest
+	(*CampaignRequest)(nil),       // 14: waypost.v1.CampaignRequest
+	(*CampaignStatus)(nil),        // 15: waypost.v1.CampaignStatus
+	(*FrequentRequest)(nil),       // 16: waypost.v1.FrequentRequest
+	(*FrequentResponse)(nil),      // 17: waypost.v1.FrequentResponse
+	(*FrequentRecord)(nil),        // 18: waypost.v1.FrequentRecord
+	(*FrequentInquiry)(nil),       // 19: waypost.v1.FrequentInquiry
+	(*WorklistRequest)(nil),       // 20: waypost.v1.WorklistRequest
+	(*WorklistResponse)(nil),      // 21: waypost.v1.WorklistResponse
+	(*WorkItem)(nil),              // 22: waypost.v1.WorkItem
+	(*Applicant)(nil),             // 23: waypost.v1.Applicant
+}
 var file_waypost_v1_case_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	1,  // 0: waypost.v1.CaseMessage.note:type_name -> waypost.v1.CaseNote
+	5,  // 1: waypost.v1.ListCasesResponse.cases:type_name -> waypost.v1.DuplicateCase
+	23, // 2: waypost.v1.DuplicateCase.applicant:type_name -> waypost.v1.Applicant
+	6,  // 3: waypost.v1.DuplicateCase.notes:type_name -> waypost.v1.ShownNote
+	18, // 4: waypost.v1.FrequentResponse.records:type_name -> waypost.v1.FrequentRecord
+	19, // 5: waypost.v1.FrequentRecord.inquiries:type_name -> waypost.v1.FrequentInquiry
+	22, // 6: waypost.v1.WorklistResponse.items:type_name -> waypost.v1.WorkItem
+	2,  // 7: waypost.v1.Cases.List:input_type -> waypost.v1.ListCasesRequest
+	4,  // 8: waypost.v1.Cases.Show:input_type -> waypost.v1.ShowCaseRequest
+	7,  // 9: waypost.v1.Cases.Open:input_type -> waypost.v1.OpenCaseRequest
+	8,  // 10: waypost.v1.Cases.Note:input_type -> waypost.v1.NoteCaseRequest
+	9,  // 11: waypost.v1.Cases.Decide:input_type -> waypost.v1.DecideCaseRequest
+	10, // 12: waypost.v1.Cases.Portraits:input_type -> waypost.v1.CasePortraitsRequest
+	12, // 13: waypost.v1.Cases.Clear:input_type -> waypost.v1.ClearCaseRequest
+	13, // 14: waypost.v1.Cases.Merge:input_type -> waypost.v1.MergeCaseRequest
+	14, // 15: waypost.v1.Cases.Campaign:input_type -> waypost.v1.CampaignRequest
+	16, // 16: waypost.v1.Cases.Frequent:input_type -> waypost.v1.FrequentRequest
+	20, // 17: waypost.v1.Cases.Worklist:input_type -> waypost.v1.WorklistRequest
+	3,  // 18: waypost.v1.Cases.List:output_type -> waypost.v1.ListCasesResponse
+	5,  // 19: waypost.v1.Cases.Show:output_type -> waypost.v1.DuplicateCase
+	5,  // 20: waypost.v1.Cases.Open:output_type -> waypost.v1.DuplicateCase
+	5,  // 21: waypost.v1.Cases.Note:output_type -> waypost.v1.DuplicateCase
+	5,  // 22: waypost.v1.Cases.Decide:output_type -> waypost.v1.DuplicateCase
+	11, // 23: waypost.v1.Cases.Portraits:output_type -> waypost.v1.CasePortraitsResponse
+	5,  // 24: waypost.v1.Cases.Clear:output_type -> waypost.v1.DuplicateCase
+	5,  // 25: waypost.v1.Cases.Merge:output_type -> waypost.v1.DuplicateCase
+	15, // 26: waypost.v1.Cases.Campaign:output_type -> waypost.v1.CampaignStatus
+	17, // 27: waypost.v1.Cases.Frequent:output_type -> waypost.v1.FrequentResponse
+	21, // 28: waypost.v1.Cases.Worklist:output_type -> waypost.v1.WorklistResponse
+	18, // [18:29] is the sub-list for method output_type
+	7,  // [7:18] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_waypost_v1_case_proto_init() }
@@ -51,12 +2031,13 @@ func file_waypost_v1_case_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_waypost_v1_case_proto_rawDesc), len(file_waypost_v1_case_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   0,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_waypost_v1_case_proto_goTypes,
 		DependencyIndexes: file_waypost_v1_case_proto_depIdxs,
+		MessageInfos:      file_waypost_v1_case_proto_msgTypes,
 	}.Build()
 	File_waypost_v1_case_proto = out.File
 	file_waypost_v1_case_proto_goTypes = nil

@@ -8,7 +8,9 @@ package waypostv1connect
 
 import (
 	connect "connectrpc.com/connect/v2"
-	_ "github.com/waypost/waypost/api/waypost/v1"
+	context "context"
+	v1 "github.com/waypost/waypost/api/waypost/v1"
+	sync "sync"
 )
 
 const (
@@ -16,8 +18,137 @@ const (
 	CasesName = "waypost.v1.Cases"
 )
 
+// These constants are the procedure names of the RPCs defined in this package. They're exposed at
+// runtime as Spec.Procedure and as the final two segments of the HTTP route.
+//
+// Note that these are different from the fully-qualified method names used by
+// google.golang.org/protobuf/reflect/protoreflect. To convert from these constants to
+// reflection-formatted method names, remove the leading slash and convert the remaining slash to a
+// period.
+const (
+	// CasesListProcedure is the procedure name of the Cases's List RPC.
+	CasesListProcedure = "/waypost.v1.Cases/List"
+	// CasesShowProcedure is the procedure name of the Cases's Show RPC.
+	CasesShowProcedure = "/waypost.v1.Cases/Show"
+	// CasesOpenProcedure is the procedure name of the Cases's Open RPC.
+	CasesOpenProcedure = "/waypost.v1.Cases/Open"
+	// CasesNoteProcedure is the procedure name of the Cases's Note RPC.
+	CasesNoteProcedure = "/waypost.v1.Cases/Note"
+	// CasesDecideProcedure is the procedure name of the Cases's Decide RPC.
+	CasesDecideProcedure = "/waypost.v1.Cases/Decide"
+	// CasesPortraitsProcedure is the procedure name of the Cases's Portraits RPC.
+	CasesPortraitsProcedure = "/waypost.v1.Cases/Portraits"
+	// CasesClearProcedure is the procedure name of the Cases's Clear RPC.
+	CasesClearProcedure = "/waypost.v1.Cases/Clear"
+	// CasesMergeProcedure is the procedure name of the Cases's Merge RPC.
+	CasesMergeProcedure = "/waypost.v1.Cases/Merge"
+	// CasesCampaignProcedure is the procedure name of the Cases's Campaign RPC.
+	CasesCampaignProcedure = "/waypost.v1.Cases/Campaign"
+	// CasesFrequentProcedure is the procedure name of the Cases's Frequent RPC.
+	CasesFrequentProcedure = "/waypost.v1.Cases/Frequent"
+	// CasesWorklistProcedure is the procedure name of the Cases's Worklist RPC.
+	CasesWorklistProcedure = "/waypost.v1.Cases/Worklist"
+)
+
+var (
+	casesListSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_case_proto.Services().ByName("Cases").Methods().ByName("List"),
+			Procedure:  CasesListProcedure,
+		}
+	})
+	casesShowSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_case_proto.Services().ByName("Cases").Methods().ByName("Show"),
+			Procedure:  CasesShowProcedure,
+		}
+	})
+	casesOpenSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_case_proto.Services().ByName("Cases").Methods().ByName("Open"),
+			Procedure:  CasesOpenProcedure,
+		}
+	})
+	casesNoteSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_case_proto.Services().ByName("Cases").Methods().ByName("Note"),
+			Procedure:  CasesNoteProcedure,
+		}
+	})
+	casesDecideSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_case_proto.Services().ByName("Cases").Methods().ByName("Decide"),
+			Procedure:  CasesDecideProcedure,
+		}
+	})
+	casesPortraitsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_case_proto.Services().ByName("Cases").Methods().ByName("Portraits"),
+			Procedure:  CasesPortraitsProcedure,
+		}
+	})
+	casesClearSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_case_proto.Services().ByName("Cases").Methods().ByName("Clear"),
+			Procedure:  CasesClearProcedure,
+		}
+	})
+	casesMergeSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_case_proto.Services().ByName("Cases").Methods().ByName("Merge"),
+			Procedure:  CasesMergeProcedure,
+		}
+	})
+	casesCampaignSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_case_proto.Services().ByName("Cases").Methods().ByName("Campaign"),
+			Procedure:  CasesCampaignProcedure,
+		}
+	})
+	casesFrequentSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_case_proto.Services().ByName("Cases").Methods().ByName("Frequent"),
+			Procedure:  CasesFrequentProcedure,
+		}
+	})
+	casesWorklistSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_case_proto.Services().ByName("Cases").Methods().ByName("Worklist"),
+			Procedure:  CasesWorklistProcedure,
+		}
+	})
+)
+
 // CasesClient is a client for the waypost.v1.Cases service.
 type CasesClient interface {
+	List(context.Context, *v1.ListCasesRequest) (*v1.ListCasesResponse, error)
+	Show(context.Context, *v1.ShowCaseRequest) (*v1.DuplicateCase, error)
+	// Open begins a case about a check's answer, or about two records of this state.
+	Open(context.Context, *v1.OpenCaseRequest) (*v1.DuplicateCase, error)
+	Note(context.Context, *v1.NoteCaseRequest) (*v1.DuplicateCase, error)
+	Decide(context.Context, *v1.DecideCaseRequest) (*v1.DuplicateCase, error)
+	// Portraits shows both portraits, and only these two.
+	Portraits(context.Context, *v1.CasePortraitsRequest) (*v1.CasePortraitsResponse, error)
+	// Clear corrects a wrong match: the case and this state's outcome in one step.
+	Clear(context.Context, *v1.ClearCaseRequest) (*v1.DuplicateCase, error)
+	// Merge begins the end of the card that is not kept.
+	Merge(context.Context, *v1.MergeCaseRequest) (*v1.DuplicateCase, error)
+	Campaign(context.Context, *v1.CampaignRequest) (*v1.CampaignStatus, error)
+	// Frequent lists records that were asked about unusually often.
+	Frequent(context.Context, *v1.FrequentRequest) (*v1.FrequentResponse, error)
+	// Worklist is all that waits for a person.
+	Worklist(context.Context, *v1.WorklistRequest) (*v1.WorklistResponse, error)
 }
 
 // NewCasesClient constructs a client for the waypost.v1.Cases service. Multiple service clients may
@@ -28,18 +159,312 @@ func NewCasesClient(client *connect.Client) CasesClient {
 
 // CasesHandler is an implementation of the waypost.v1.Cases service.
 type CasesHandler interface {
+	List(context.Context, *v1.ListCasesRequest) (*v1.ListCasesResponse, error)
+	Show(context.Context, *v1.ShowCaseRequest) (*v1.DuplicateCase, error)
+	// Open begins a case about a check's answer, or about two records of this state.
+	Open(context.Context, *v1.OpenCaseRequest) (*v1.DuplicateCase, error)
+	Note(context.Context, *v1.NoteCaseRequest) (*v1.DuplicateCase, error)
+	Decide(context.Context, *v1.DecideCaseRequest) (*v1.DuplicateCase, error)
+	// Portraits shows both portraits, and only these two.
+	Portraits(context.Context, *v1.CasePortraitsRequest) (*v1.CasePortraitsResponse, error)
+	// Clear corrects a wrong match: the case and this state's outcome in one step.
+	Clear(context.Context, *v1.ClearCaseRequest) (*v1.DuplicateCase, error)
+	// Merge begins the end of the card that is not kept.
+	Merge(context.Context, *v1.MergeCaseRequest) (*v1.DuplicateCase, error)
+	Campaign(context.Context, *v1.CampaignRequest) (*v1.CampaignStatus, error)
+	// Frequent lists records that were asked about unusually often.
+	Frequent(context.Context, *v1.FrequentRequest) (*v1.FrequentResponse, error)
+	// Worklist is all that waits for a person.
+	Worklist(context.Context, *v1.WorklistRequest) (*v1.WorklistResponse, error)
 }
 
 // RegisterCasesHandler registers svc as the waypost.v1.Cases implementation on server.
 func RegisterCasesHandler(server *connect.Server, svc CasesHandler) {
-	server.Register()
+	adapter := casesHandler{svc: svc}
+	server.Register(
+		connect.Method{Spec: casesListSpec(), Handler: adapter.list},
+		connect.Method{Spec: casesShowSpec(), Handler: adapter.show},
+		connect.Method{Spec: casesOpenSpec(), Handler: adapter.open},
+		connect.Method{Spec: casesNoteSpec(), Handler: adapter.note},
+		connect.Method{Spec: casesDecideSpec(), Handler: adapter.decide},
+		connect.Method{Spec: casesPortraitsSpec(), Handler: adapter.portraits},
+		connect.Method{Spec: casesClearSpec(), Handler: adapter.clear},
+		connect.Method{Spec: casesMergeSpec(), Handler: adapter.merge},
+		connect.Method{Spec: casesCampaignSpec(), Handler: adapter.campaign},
+		connect.Method{Spec: casesFrequentSpec(), Handler: adapter.frequent},
+		connect.Method{Spec: casesWorklistSpec(), Handler: adapter.worklist},
+	)
 }
 
 // UnimplementedCasesHandler returns CodeUnimplemented from all methods.
 type UnimplementedCasesHandler struct{}
 
+func (UnimplementedCasesHandler) List(context.Context, *v1.ListCasesRequest) (*v1.ListCasesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Cases.List is not implemented")
+}
+
+func (UnimplementedCasesHandler) Show(context.Context, *v1.ShowCaseRequest) (*v1.DuplicateCase, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Cases.Show is not implemented")
+}
+
+func (UnimplementedCasesHandler) Open(context.Context, *v1.OpenCaseRequest) (*v1.DuplicateCase, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Cases.Open is not implemented")
+}
+
+func (UnimplementedCasesHandler) Note(context.Context, *v1.NoteCaseRequest) (*v1.DuplicateCase, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Cases.Note is not implemented")
+}
+
+func (UnimplementedCasesHandler) Decide(context.Context, *v1.DecideCaseRequest) (*v1.DuplicateCase, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Cases.Decide is not implemented")
+}
+
+func (UnimplementedCasesHandler) Portraits(context.Context, *v1.CasePortraitsRequest) (*v1.CasePortraitsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Cases.Portraits is not implemented")
+}
+
+func (UnimplementedCasesHandler) Clear(context.Context, *v1.ClearCaseRequest) (*v1.DuplicateCase, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Cases.Clear is not implemented")
+}
+
+func (UnimplementedCasesHandler) Merge(context.Context, *v1.MergeCaseRequest) (*v1.DuplicateCase, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Cases.Merge is not implemented")
+}
+
+func (UnimplementedCasesHandler) Campaign(context.Context, *v1.CampaignRequest) (*v1.CampaignStatus, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Cases.Campaign is not implemented")
+}
+
+func (UnimplementedCasesHandler) Frequent(context.Context, *v1.FrequentRequest) (*v1.FrequentResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Cases.Frequent is not implemented")
+}
+
+func (UnimplementedCasesHandler) Worklist(context.Context, *v1.WorklistRequest) (*v1.WorklistResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Cases.Worklist is not implemented")
+}
+
 type casesClient struct {
 	client *connect.Client
 }
 
+func (c *casesClient) List(ctx context.Context, req *v1.ListCasesRequest) (*v1.ListCasesResponse, error) {
+	var res v1.ListCasesResponse
+	if err := c.client.CallUnary(ctx, casesListSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *casesClient) Show(ctx context.Context, req *v1.ShowCaseRequest) (*v1.DuplicateCase, error) {
+	var res v1.DuplicateCase
+	if err := c.client.CallUnary(ctx, casesShowSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *casesClient) Open(ctx context.Context, req *v1.OpenCaseRequest) (*v1.DuplicateCase, error) {
+	var res v1.DuplicateCase
+	if err := c.client.CallUnary(ctx, casesOpenSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *casesClient) Note(ctx context.Context, req *v1.NoteCaseRequest) (*v1.DuplicateCase, error) {
+	var res v1.DuplicateCase
+	if err := c.client.CallUnary(ctx, casesNoteSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *casesClient) Decide(ctx context.Context, req *v1.DecideCaseRequest) (*v1.DuplicateCase, error) {
+	var res v1.DuplicateCase
+	if err := c.client.CallUnary(ctx, casesDecideSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *casesClient) Portraits(ctx context.Context, req *v1.CasePortraitsRequest) (*v1.CasePortraitsResponse, error) {
+	var res v1.CasePortraitsResponse
+	if err := c.client.CallUnary(ctx, casesPortraitsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *casesClient) Clear(ctx context.Context, req *v1.ClearCaseRequest) (*v1.DuplicateCase, error) {
+	var res v1.DuplicateCase
+	if err := c.client.CallUnary(ctx, casesClearSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *casesClient) Merge(ctx context.Context, req *v1.MergeCaseRequest) (*v1.DuplicateCase, error) {
+	var res v1.DuplicateCase
+	if err := c.client.CallUnary(ctx, casesMergeSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *casesClient) Campaign(ctx context.Context, req *v1.CampaignRequest) (*v1.CampaignStatus, error) {
+	var res v1.CampaignStatus
+	if err := c.client.CallUnary(ctx, casesCampaignSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *casesClient) Frequent(ctx context.Context, req *v1.FrequentRequest) (*v1.FrequentResponse, error) {
+	var res v1.FrequentResponse
+	if err := c.client.CallUnary(ctx, casesFrequentSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *casesClient) Worklist(ctx context.Context, req *v1.WorklistRequest) (*v1.WorklistResponse, error) {
+	var res v1.WorklistResponse
+	if err := c.client.CallUnary(ctx, casesWorklistSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
 type casesHandler struct{ svc CasesHandler }
+
+func (h casesHandler) list(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ListCasesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.List(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h casesHandler) show(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ShowCaseRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Show(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h casesHandler) open(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.OpenCaseRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Open(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h casesHandler) note(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.NoteCaseRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Note(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h casesHandler) decide(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.DecideCaseRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Decide(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h casesHandler) portraits(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.CasePortraitsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Portraits(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h casesHandler) clear(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ClearCaseRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Clear(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h casesHandler) merge(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.MergeCaseRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Merge(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h casesHandler) campaign(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.CampaignRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Campaign(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h casesHandler) frequent(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.FrequentRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Frequent(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h casesHandler) worklist(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.WorklistRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Worklist(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
