@@ -237,19 +237,15 @@ func answersOf(asked []ask) []waypost.CandidateAnswer {
 // await returns the candidates as soon as they satisfy enough, or as they are
 // when the time is over.
 func (s *Server) await(ctx context.Context, q *inquiry, wait time.Duration, enough func([]ask) bool) ([]ask, error) {
-	timeout := time.NewTimer(wait)
-	defer timeout.Stop()
+	deadline := s.Now().Add(wait)
 	for {
 		asked, changed := s.watch.look(q.ticket.ID)
-		if enough(asked) {
+		left := deadline.Sub(s.Now())
+		if enough(asked) || left <= 0 {
 			return asked, nil
 		}
-		select {
-		case <-changed:
-		case <-timeout.C:
-			return asked, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := s.wait(ctx, changed, left); err != nil {
+			return nil, err
 		}
 	}
 }

@@ -61,7 +61,7 @@ func (s *Server) Check(ctx context.Context, who Applicant, why Counter) (waypost
 
 	// 7, 8. A state whose own record agrees gets the applicant in clear and
 	// compares; this goes on in the mailbox, here we wait for it.
-	deadline := time.Now().Add(answerWait)
+	deadline := s.Now().Add(answerWait)
 	asked, err := s.await(ctx, q, firstLegWait, firstLegsIn)
 	if err == nil && anyContinues(asked) {
 		asked, err = s.await(ctx, q, disclosureWait, disclosuresIn)
@@ -83,7 +83,7 @@ func (s *Server) Check(ctx context.Context, who Applicant, why Counter) (waypost
 	if err := s.searched(ctx, q); err != nil {
 		return waypost.Answer{}, err
 	}
-	if _, err := s.await(ctx, q, time.Until(deadline), allAnswered); err != nil {
+	if _, err := s.await(ctx, q, deadline.Sub(s.Now()), allAnswered); err != nil {
 		return waypost.Answer{}, err
 	}
 	return s.Answer(ctx, q.ticket.ID)

@@ -75,6 +75,15 @@ func (s *Server) quorum(ctx context.Context, ticket waypost.SignedTicket, elemen
 	}
 	holders := rotate(usable, int(ticket.Nonce[0]))
 	req := &waypostv1.EvaluateRequest{Ticket: ticket.Bytes(), Elements: toprf.EncodeElements(elements)}
+	count := tally{need: need, all: len(all)}
+	if s.Loop != nil {
+		for _, h := range holders {
+			if s.counts(&count, s.ask(ctx, h, ticket, elements, req)) {
+				return count.good, nil
+			}
+		}
+		return nil, count.failure()
+	}
 
 	ctx, cancel := context.WithCancel(ctx)
 	votes := make(chan vote, len(holders))
@@ -98,22 +107,16 @@ func (s *Server) quorum(ctx context.Context, ticket waypost.SignedTicket, elemen
 	defer slow.Stop()
 	early := true
 
-	var good []vote
-	var refusals []error
 	for open > 0 {
 		select {
 		case v := <-votes:
 			open--
-			if v.err == nil {
-				if good = append(good, v); len(good) == need {
-					return good, nil
-				}
-				continue
+			if s.counts(&count, v) {
+				return count.good, nil
 			}
-			if s.refuses(v) {
-				refusals = append(refusals, v.err)
+			if v.err != nil {
+				askNext()
 			}
-			askNext()
 		case <-slow.C:
 			if !early || s.hedge.spend() {
 				askNext()
@@ -122,12 +125,34 @@ func (s *Server) quorum(ctx context.Context, ticket waypost.SignedTicket, elemen
 			slow.Reset(forBatch(silentAfter, len(elements)))
 		}
 	}
-	// A refusal counts if it alone makes the quorum impossible: one holder that
-	// says no does not decide for all.
-	if len(refusals) > len(all)-need {
-		return nil, refusals[0]
+	return nil, count.failure()
+}
+
+// tally is what the holders that were asked have come to so far.
+type tally struct {
+	need, all int
+	good      []vote
+	refusals  []error
+}
+
+// counts adds a vote, and reports whether there are enough good ones.
+func (s *Server) counts(t *tally, v vote) (enough bool) {
+	switch {
+	case v.err == nil:
+		t.good = append(t.good, v)
+	case s.refuses(v):
+		t.refusals = append(t.refusals, v.err)
 	}
-	return nil, waypost.Errorf(waypost.Unavailable, "%d of %d key holders have answered, %d are needed", len(good), len(all), need)
+	return len(t.good) == t.need
+}
+
+// failure says why there is no quorum. A refusal counts if it alone makes the
+// quorum impossible: one holder that says no does not decide for all.
+func (t *tally) failure() error {
+	if len(t.refusals) > t.all-t.need {
+		return t.refusals[0]
+	}
+	return waypost.Errorf(waypost.Unavailable, "%d of %d key holders have answered, %d are needed", len(t.good), t.all, t.need)
 }
 
 // usableHolders leaves out the holders whose own ledger cannot be relied on,
@@ -181,11 +206,6 @@ func (s *Server) ask(ctx context.Context, h roster.Member, ticket waypost.Signed
 
 // checkEvaluation verifies the proof and insists on a receipt for this answer.
 func (s *Server) checkEvaluation(h roster.Member, ticket waypost.SignedTicket, elements []toprf.Element, res *waypostv1.EvaluateResponse) (toprf.Verified, waypost.SignedReceipt, error) {
-	evaluation := toprf.Evaluation{Elements: res.Elements}
-	if len(res.Proof) != toprf.ProofSize {
-		return toprf.Verified{}, waypost.SignedReceipt{}, &toprf.BadEvaluationError{Index: h.Index, Reason: "the proof's length is wrong"}
-	}
-	copy(evaluation.Proof[:], res.Proof)
 	receipt, err := waypost.ParseReceipt(res.Receipt)
 	if err != nil {
 		return toprf.Verified{}, receipt, err
@@ -196,6 +216,14 @@ func (s *Server) checkEvaluation(h roster.Member, ticket waypost.SignedTicket, e
 	if err := receipt.CheckPromise(s.Now(), journal.MergeDelay); err != nil {
 		return toprf.Verified{}, receipt, err
 	}
+	if len(elements) == 0 { // the receipt says it all, and that there is no output and no proof
+		return toprf.Verified{}, receipt, nil
+	}
+	evaluation := toprf.Evaluation{Elements: res.Elements}
+	if len(res.Proof) != toprf.ProofSize {
+		return toprf.Verified{}, receipt, &toprf.BadEvaluationError{Index: h.Index, Reason: "the proof's length is wrong"}
+	}
+	copy(evaluation.Proof[:], res.Proof)
 	answer, err := s.keys.Verify(h.Index, elements, evaluation)
 	return answer, receipt, err
 }
@@ -209,6 +237,9 @@ func checkReceipt(r waypost.SignedReceipt, h roster.Member, t waypost.SignedTick
 		Action: waypost.ActionEvaluate, Signer: h.Name, Ticket: t.ID, Epoch: t.Epoch, Inputs: t.Probes,
 		Outputs: waypost.HashOutputs(waypost.ActionEvaluate, res.Elements), Proof: sha256.Sum256(res.Proof),
 		Origin: r.Origin, Sequence: r.Sequence, Deadline: r.Deadline,
+	}
+	if t.Elements == 0 {
+		want.Outputs, want.Proof = waypost.HashOutputs(waypost.ActionEvaluate, nil), [32]byte{}
 	}
 	if r.Receipt != want {
 		return waypost.Errorf(waypost.PermissionDenied, "the receipt of %s is not for its answer", h.Name)

@@ -10,6 +10,7 @@
 //	owner.go     the two legs, as the state of record
 //	post.go      sealing, outbox
 //	mail.go      mailbox, inbox
+//	loop.go      Run, or one step of it after the other
 //	house.go     what is owed, cut off, held back or too old
 //	load.go      the state's records, from file to pointer
 //	publish.go   their tokens, to the hub
@@ -114,6 +115,7 @@ type Deps struct {
 	Now         func() time.Time
 	Log         *slog.Logger
 	Metrics     *metrics.Set // may be nil
+	Loop        Loop         // of a simulation; otherwise nil
 }
 
 // Server is one state's gateway.
@@ -130,6 +132,10 @@ type Server struct {
 	loading     *inFlight
 	recipients  sync.Map // member name -> *seal.PublicKey
 	looks       looks
+	care        keyCare
+	house       house
+	promises    promises
+	handled     uint64       // number of the last message that was handled and is not acknowledged
 	loader      atomic.Value // string: the operator who loaded last
 }
 
@@ -157,29 +163,4 @@ func derive(secret [32]byte, use string) []byte {
 	m := hmac.New(sha256.New, secret[:])
 	m.Write([]byte("waypost gateway v1 " + use))
 	return m.Sum(nil)
-}
-
-// Run announces the encryption key, delivers what is in the outbox and works
-// through the mailbox until the context ends.
-func (s *Server) Run(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	var tasks sync.WaitGroup
-	for _, task := range []func(context.Context){s.keepKeys, s.deliver, s.collect, s.keepHouse, s.keepPromises, s.keepCanaries} {
-		tasks.Go(func() { task(ctx) })
-	}
-	tasks.Wait()
-	return nil
-}
-
-// pause waits, and reports whether the context is still alive.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/store"
 )
@@ -23,32 +21,52 @@ const (
 // keepHouse catches up with what a crash or an unreachable party left undone,
 // and deletes what nobody can ask for any more.
 func (s *Server) keepHouse(ctx context.Context) {
-	var purged time.Time
 	for pause(ctx, houseEvery) {
-		err := errors.Join(s.sendUnsent(ctx), s.retryHeld(ctx), s.abandonPublications(ctx))
-		if now := s.Now(); now.Sub(purged) > purgeEvery {
-			err = errors.Join(err, s.purge(ctx, now))
-			purged = now
-		}
-		if err != nil && ctx.Err() == nil {
+		if err := s.tidy(ctx); err != nil && ctx.Err() == nil {
 			s.Log.Warn("housekeeping failed; it will be tried again", "cause", err)
 		}
 	}
 }
 
+// house is what housekeeping remembers from one step to the next.
+type house struct {
+	purged time.Time
+}
+
+func (s *Server) tidy(ctx context.Context) error {
+	err := errors.Join(s.sendUnsent(ctx), s.retryHeld(ctx), s.abandonPublications(ctx))
+	if now := s.Now(); now.Sub(s.house.purged) > purgeEvery {
+		err = errors.Join(err, s.purge(ctx, now))
+		s.house.purged = now
+	}
+	return err
+}
+
 // keepPromises makes owed checks again, and those that a crash cut off.
 func (s *Server) keepPromises(ctx context.Context) {
-	begun, resumed := s.Now(), false
+	s.promises.begun = s.Now()
 	for pause(ctx, houseEvery) {
-		var err error
-		if !resumed {
-			err = s.resume(ctx, begun)
-			resumed = err == nil
-		}
-		if err = errors.Join(err, s.repayAll(ctx)); err != nil && ctx.Err() == nil {
+		if err := s.makeGood(ctx); err != nil && ctx.Err() == nil {
 			s.Log.Warn("owed checks could not be made; they stay owed", "cause", err)
 		}
 	}
+}
+
+// promises is what is remembered of them from one step to the next.
+type promises struct {
+	begun   time.Time // when this process began
+	resumed bool
+}
+
+func (s *Server) makeGood(ctx context.Context) (err error) {
+	if s.promises.begun.IsZero() {
+		s.promises.begun = s.Now()
+	}
+	if !s.promises.resumed {
+		err = s.resume(ctx, s.promises.begun)
+		s.promises.resumed = err == nil
+	}
+	return errors.Join(err, s.repayAll(ctx))
 }
 
 // resume makes due at once what the process before has left open or owed: it
@@ -76,15 +94,10 @@ func (s *Server) repayAll(ctx context.Context) error {
 	if still, err := s.repay(ctx, due[0]); err != nil || still {
 		return err
 	}
-	var repaying errgroup.Group
-	repaying.SetLimit(4)
-	for _, id := range due[1:] {
-		repaying.Go(func() error {
-			_, err := s.repay(ctx, id)
-			return err
-		})
-	}
-	return repaying.Wait()
+	due = due[1:]
+	errs := make([]error, len(due))
+	s.sideBySide(len(due), 4, func(i int) { _, errs[i] = s.repay(ctx, due[i]) })
+	return errors.Join(errs...)
 }
 
 func (s *Server) dueInquiries(ctx context.Context) ([]waypost.TicketID, error) {

@@ -3,8 +3,8 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -16,32 +16,35 @@ import (
 // collect works through the mailbox. What is handled, or held here to be tried
 // again, is acknowledged with the next call, and only then deleted.
 func (s *Server) collect(ctx context.Context) {
-	var done uint64
 	for ctx.Err() == nil {
-		res, err := s.Mailbox.Receive(ctx, &waypostv1.ReceiveRequest{Acknowledge: done, Max: batchSize, WaitMs: uint32(pollWait / time.Millisecond)})
-		if err != nil {
+		if err := s.receive(ctx, pollWait); err != nil {
 			if ctx.Err() == nil {
-				s.Log.Warn("the mailbox cannot be read; trying again", "cause", err)
+				s.Log.Warn("the mailbox cannot be worked through; trying again", "cause", err)
 			}
 			pause(ctx, retryPause)
-			continue
-		}
-		done = 0 // what was acknowledged is gone
-		sealed := make([][]byte, len(res.Mail))
-		for i, mail := range res.Mail {
-			sealed[i] = mail.Sealed
-		}
-		if err := s.hold(ctx, sealed, s.handleAll(ctx, sealed)); err != nil {
-			if ctx.Err() == nil {
-				s.Log.Error("messages can be neither handled nor stored; they stay in the mailbox", "cause", err)
-			}
-			pause(ctx, retryPause)
-			continue
-		}
-		if n := len(res.Mail); n > 0 {
-			done = res.Mail[n-1].Sequence
 		}
 	}
+}
+
+// receive handles what is in the mailbox, or comes within the given time.
+func (s *Server) receive(ctx context.Context, wait time.Duration) error {
+	res, err := s.Mailbox.Receive(ctx, &waypostv1.ReceiveRequest{Acknowledge: s.handled, Max: batchSize, WaitMs: uint32(wait / time.Millisecond)})
+	if err != nil {
+		return err
+	}
+	s.handled = 0 // what was acknowledged is gone
+	if len(res.Mail) == 0 {
+		return nil
+	}
+	sealed := make([][]byte, len(res.Mail))
+	for i, mail := range res.Mail {
+		sealed[i] = mail.Sealed
+	}
+	if err := s.hold(ctx, sealed, s.handleAll(ctx, sealed)); err != nil {
+		return fmt.Errorf("messages can be neither handled nor stored, and stay in the mailbox: %w", err)
+	}
+	s.handled = res.Mail[len(res.Mail)-1].Sequence
+	return nil
 }
 
 // holdFor is how long a message waits between two tries.
@@ -109,19 +112,13 @@ func (s *Server) retryHeld(ctx context.Context) error {
 func (s *Server) handleAll(ctx context.Context, sealed [][]byte) []bool {
 	done := make([]bool, len(sealed))
 	opened := make([]*seal.Message, len(sealed))
-	var opening sync.WaitGroup
-	for i, raw := range sealed {
-		opening.Go(func() { opened[i], done[i] = s.unseal(ctx, raw) })
-	}
-	opening.Wait()
+	s.sideBySide(len(sealed), batchSize, func(i int) { opened[i], done[i] = s.unseal(ctx, sealed[i]) })
 	for _, notices := range []bool{true, false} {
-		var handling sync.WaitGroup
-		for i, m := range opened {
-			if m != nil && (m.Type == waypost.MessageNotice) == notices {
-				handling.Go(func() { done[i] = s.handle(ctx, *m) })
+		s.sideBySide(len(opened), batchSize, func(i int) {
+			if m := opened[i]; m != nil && (m.Type == waypost.MessageNotice) == notices {
+				done[i] = s.handle(ctx, *m)
 			}
-		}
-		handling.Wait()
+		})
 		if notices && unnoticed(opened, done) {
 			break // a question of this batch may rest on it: all are tried again
 		}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -119,29 +120,19 @@ func (s *Server) deliver(ctx context.Context) {
 	free := make(chan struct{}, senders)
 	sweep := time.NewTicker(3 * time.Second)
 	defer sweep.Stop()
-	s.sweepOutbox(ctx, time.Time{})
+	s.logSweep(ctx, s.sweepOutbox(ctx, math.MaxInt64))
 	for {
-		var batch []letter
+		var first letter
 		select {
 		case <-ctx.Done():
 			return
 		case <-sweep.C:
-			// What is older than the pause was dispatched long ago and is stuck.
-			s.sweepOutbox(ctx, s.Now().Add(-retryPause))
+			s.logSweep(ctx, s.sweepStuck(ctx))
 			continue
-		case l := <-s.outgoing:
-			batch = append(batch, l)
+		case first = <-s.outgoing:
 		}
 		free <- struct{}{}
-		for len(batch) < batchSize {
-			select {
-			case l := <-s.outgoing:
-				batch = append(batch, l)
-				continue
-			default:
-			}
-			break
-		}
+		batch := s.batch(first)
 		sending.Go(func() {
 			defer func() { <-free }()
 			s.send(ctx, batch)
@@ -149,12 +140,33 @@ func (s *Server) deliver(ctx context.Context) {
 	}
 }
 
-// sweepOutbox sends what was put into the outbox before the given time, or all.
-func (s *Server) sweepOutbox(ctx context.Context, before time.Time) {
-	limit := int64(1 << 62)
-	if !before.IsZero() {
-		limit = before.Unix()
+// batch adds to the letters whatever else waits to be sent in the same call.
+func (s *Server) batch(letters ...letter) []letter {
+	for len(letters) < batchSize {
+		select {
+		case l := <-s.outgoing:
+			letters = append(letters, l)
+			continue
+		default:
+		}
+		break
 	}
+	return letters
+}
+
+// sweepStuck sends what was dispatched long ago and is still in the outbox.
+func (s *Server) sweepStuck(ctx context.Context) error {
+	return s.sweepOutbox(ctx, s.Now().Add(-retryPause).Unix())
+}
+
+func (s *Server) logSweep(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		s.Log.Warn("the outbox could not be read; it will be tried again", "cause", err)
+	}
+}
+
+// sweepOutbox sends what was put into the outbox before the given Unix time.
+func (s *Server) sweepOutbox(ctx context.Context, limit int64) error {
 	var after struct { // what is sent is deleted a little later
 		at int64
 		id [16]byte
@@ -173,9 +185,10 @@ func (s *Server) sweepOutbox(ctx context.Context, before time.Time) {
 				})
 		})
 		if err != nil || len(batch) == 0 || !s.send(ctx, batch) || len(batch) < batchSize {
-			return
+			return err
 		}
 	}
+	return nil
 }
 
 // send delivers a batch and takes what the hub has accepted, or will never
@@ -218,24 +231,9 @@ func (s *Server) send(ctx context.Context, batch []letter) bool {
 // keepKeys announces the encryption key, and renews it before it is retired. A
 // new key is stored before anybody hears of it.
 func (s *Server) keepKeys(ctx context.Context) {
-	stored := true
-	var announced time.Time
 	for {
-		changed, err := s.Keyring.Rotate(s.Identity, s.Now())
-		if changed {
-			stored, announced = false, time.Time{}
-		}
-		if err == nil && !stored {
-			err = s.SaveKeyring(s.Keyring)
-			stored = err == nil
-		}
-		if err == nil && time.Since(announced) > announceEvery {
-			if _, err = s.Mailbox.PutKey(ctx, &waypostv1.PutKeyRequest{Key: s.Keyring.Current().Encode()}); err == nil {
-				announced = time.Now()
-			}
-		}
 		wait := time.Minute
-		if err != nil {
+		if err := s.careForKeys(ctx); err != nil {
 			if ctx.Err() == nil {
 				s.Log.Warn("the encryption key could not be announced; trying again", "cause", err)
 			}
@@ -245,4 +243,28 @@ func (s *Server) keepKeys(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// keyCare is what is remembered of the own key from one step to the next.
+type keyCare struct {
+	unsaved   bool
+	announced time.Time // when the hub last took it; zero for a new one
+}
+
+func (s *Server) careForKeys(ctx context.Context) error {
+	care := &s.care
+	changed, err := s.Keyring.Rotate(s.Identity, s.Now())
+	if changed {
+		care.unsaved, care.announced = true, time.Time{}
+	}
+	if err == nil && care.unsaved {
+		err = s.SaveKeyring(s.Keyring)
+		care.unsaved = err != nil
+	}
+	if err == nil && s.Now().Sub(care.announced) > announceEvery {
+		if _, err = s.Mailbox.PutKey(ctx, &waypostv1.PutKeyRequest{Key: s.Keyring.Current().Encode()}); err == nil {
+			care.announced = s.Now()
+		}
+	}
+	return err
 }
