@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
+	sync "sync"
 	unsafe "unsafe"
 )
 
@@ -22,21 +23,2174 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ChangeRequest is the body of a change_state_of_record errand: the asking state
+// wants to become the state of record of one that its check has found.
+type ChangeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reference     []byte                 `protobuf:"bytes,1,opt,name=reference,proto3" json:"reference,omitempty"` // of the check that the ticket cites, 16 bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeRequest) Reset() {
+	*x = ChangeRequest{}
+	mi := &file_waypost_v1_move_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeRequest) ProtoMessage() {}
+
+func (x *ChangeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeRequest.ProtoReflect.Descriptor instead.
+func (*ChangeRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ChangeRequest) GetReference() []byte {
+	if x != nil {
+		return x.Reference
+	}
+	return nil
+}
+
+// ChangeReply is the body of the word "released": everything about the record.
+type ChangeReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Release       []byte                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"` // waypost.SignedRelease
+	History       []byte                 `protobuf:"bytes,2,opt,name=history,proto3" json:"history,omitempty"` // a History, as the former state exports it
+	Names         []*NameOfPointer       `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`     // one for each pointer, in the order of the release
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeReply) Reset() {
+	*x = ChangeReply{}
+	mi := &file_waypost_v1_move_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeReply) ProtoMessage() {}
+
+func (x *ChangeReply) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeReply.ProtoReflect.Descriptor instead.
+func (*ChangeReply) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ChangeReply) GetRelease() []byte {
+	if x != nil {
+		return x.Release
+	}
+	return nil
+}
+
+func (x *ChangeReply) GetHistory() []byte {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
+func (x *ChangeReply) GetNames() []*NameOfPointer {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+// NameOfPointer is what one pointer was made of, as far as it travels: nothing
+// from the SSN, and nothing that stands in its place.
+type NameOfPointer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Handle        []byte                 `protobuf:"bytes,1,opt,name=handle,proto3" json:"handle,omitempty"` // the new one, 16 bytes
+	Name          *Applicant             `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`     // names, date of birth, sex
+	Tokens        []byte                 `protobuf:"bytes,3,opt,name=tokens,proto3" json:"tokens,omitempty"` // of the six slots from name and date, 32 bytes each
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NameOfPointer) Reset() {
+	*x = NameOfPointer{}
+	mi := &file_waypost_v1_move_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NameOfPointer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NameOfPointer) ProtoMessage() {}
+
+func (x *NameOfPointer) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NameOfPointer.ProtoReflect.Descriptor instead.
+func (*NameOfPointer) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *NameOfPointer) GetHandle() []byte {
+	if x != nil {
+		return x.Handle
+	}
+	return nil
+}
+
+func (x *NameOfPointer) GetName() *Applicant {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *NameOfPointer) GetTokens() []byte {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+// IssuanceNotice is the body of a notice_of_issuance errand.
+type IssuanceNotice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reference     []byte                 `protobuf:"bytes,1,opt,name=reference,proto3" json:"reference,omitempty"` // of the check that the ticket cites, 16 bytes
+	Issued        string                 `protobuf:"bytes,2,opt,name=issued,proto3" json:"issued,omitempty"`       // YYYY-MM-DD
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IssuanceNotice) Reset() {
+	*x = IssuanceNotice{}
+	mi := &file_waypost_v1_move_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssuanceNotice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssuanceNotice) ProtoMessage() {}
+
+func (x *IssuanceNotice) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssuanceNotice.ProtoReflect.Descriptor instead.
+func (*IssuanceNotice) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *IssuanceNotice) GetReference() []byte {
+	if x != nil {
+		return x.Reference
+	}
+	return nil
+}
+
+func (x *IssuanceNotice) GetIssued() string {
+	if x != nil {
+		return x.Issued
+	}
+	return ""
+}
+
+// TerminationRequest is the body of a request_to_terminate errand.
+type TerminationRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Reference []byte                 `protobuf:"bytes,1,opt,name=reference,proto3" json:"reference,omitempty"` // of the check that the ticket cites, 16 bytes
+	// The resident has signed the surrender before the asking state: the card is
+	// ended without a period to object.
+	Surrendered   bool `protobuf:"varint,2,opt,name=surrendered,proto3" json:"surrendered,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TerminationRequest) Reset() {
+	*x = TerminationRequest{}
+	mi := &file_waypost_v1_move_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TerminationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TerminationRequest) ProtoMessage() {}
+
+func (x *TerminationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TerminationRequest.ProtoReflect.Descriptor instead.
+func (*TerminationRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TerminationRequest) GetReference() []byte {
+	if x != nil {
+		return x.Reference
+	}
+	return nil
+}
+
+func (x *TerminationRequest) GetSurrendered() bool {
+	if x != nil {
+		return x.Surrendered
+	}
+	return false
+}
+
+// TerminationReply is the body of its replies.
+type TerminationReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"` // of "declined": objection, dispute, court_order, law
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TerminationReply) Reset() {
+	*x = TerminationReply{}
+	mi := &file_waypost_v1_move_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TerminationReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TerminationReply) ProtoMessage() {}
+
+func (x *TerminationReply) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TerminationReply.ProtoReflect.Descriptor instead.
+func (*TerminationReply) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *TerminationReply) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// Consent is what the resident has chosen, and what they were told before.
+type Consent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Told          string                 `protobuf:"bytes,1,opt,name=told,proto3" json:"told,omitempty"`         // the text, up to 4000 bytes
+	Language      string                 `protobuf:"bytes,2,opt,name=language,proto3" json:"language,omitempty"` // in which, like "en" or "es"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Consent) Reset() {
+	*x = Consent{}
+	mi := &file_waypost_v1_move_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Consent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Consent) ProtoMessage() {}
+
+func (x *Consent) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Consent.ProtoReflect.Descriptor instead.
+func (*Consent) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Consent) GetTold() string {
+	if x != nil {
+		return x.Told
+	}
+	return ""
+}
+
+func (x *Consent) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+type StartMoveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Check         string                 `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`         // 64 hex digits
+	Reference     string                 `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"` // 32 hex digits: the candidate of that check
+	Record        string                 `protobuf:"bytes,3,opt,name=record,proto3" json:"record,omitempty"`       // this state's own id for the record
+	CardNumber    string                 `protobuf:"bytes,4,opt,name=card_number,json=cardNumber,proto3" json:"card_number,omitempty"`
+	CardKind      string                 `protobuf:"bytes,5,opt,name=card_kind,json=cardKind,proto3" json:"card_kind,omitempty"`
+	RealId        bool                   `protobuf:"varint,6,opt,name=real_id,json=realId,proto3" json:"real_id,omitempty"`
+	Consent       *Consent               `protobuf:"bytes,7,opt,name=consent,proto3" json:"consent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartMoveRequest) Reset() {
+	*x = StartMoveRequest{}
+	mi := &file_waypost_v1_move_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartMoveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartMoveRequest) ProtoMessage() {}
+
+func (x *StartMoveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartMoveRequest.ProtoReflect.Descriptor instead.
+func (*StartMoveRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *StartMoveRequest) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *StartMoveRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *StartMoveRequest) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *StartMoveRequest) GetCardNumber() string {
+	if x != nil {
+		return x.CardNumber
+	}
+	return ""
+}
+
+func (x *StartMoveRequest) GetCardKind() string {
+	if x != nil {
+		return x.CardKind
+	}
+	return ""
+}
+
+func (x *StartMoveRequest) GetRealId() bool {
+	if x != nil {
+		return x.RealId
+	}
+	return false
+}
+
+func (x *StartMoveRequest) GetConsent() *Consent {
+	if x != nil {
+		return x.Consent
+	}
+	return nil
+}
+
+type Move struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`       // 32 hex digits
+	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"` // asked, released, stored, passing, done, cancelled, ended
+	From          string                 `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	Record        string                 `protobuf:"bytes,4,opt,name=record,proto3" json:"record,omitempty"`
+	Check         string                 `protobuf:"bytes,5,opt,name=check,proto3" json:"check,omitempty"`
+	Reference     string                 `protobuf:"bytes,6,opt,name=reference,proto3" json:"reference,omitempty"`
+	Words         string                 `protobuf:"bytes,7,opt,name=words,proto3" json:"words,omitempty"`  // how it stands, in a sentence
+	Begun         int64                  `protobuf:"varint,8,opt,name=begun,proto3" json:"begun,omitempty"` // Unix seconds
+	Changed       int64                  `protobuf:"varint,9,opt,name=changed,proto3" json:"changed,omitempty"`
+	Pointers      uint32                 `protobuf:"varint,10,opt,name=pointers,proto3" json:"pointers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Move) Reset() {
+	*x = Move{}
+	mi := &file_waypost_v1_move_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Move) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Move) ProtoMessage() {}
+
+func (x *Move) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Move.ProtoReflect.Descriptor instead.
+func (*Move) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Move) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Move) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Move) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Move) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *Move) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *Move) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *Move) GetWords() string {
+	if x != nil {
+		return x.Words
+	}
+	return ""
+}
+
+func (x *Move) GetBegun() int64 {
+	if x != nil {
+		return x.Begun
+	}
+	return 0
+}
+
+func (x *Move) GetChanged() int64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *Move) GetPointers() uint32 {
+	if x != nil {
+		return x.Pointers
+	}
+	return 0
+}
+
+type GetMoveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMoveRequest) Reset() {
+	*x = GetMoveRequest{}
+	mi := &file_waypost_v1_move_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMoveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMoveRequest) ProtoMessage() {}
+
+func (x *GetMoveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMoveRequest.ProtoReflect.Descriptor instead.
+func (*GetMoveRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *GetMoveRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type ListMovesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	All           bool                   `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"`     // also those that are over
+	Limit         uint32                 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"` // 100 where it is zero, 1000 at most
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMovesRequest) Reset() {
+	*x = ListMovesRequest{}
+	mi := &file_waypost_v1_move_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMovesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMovesRequest) ProtoMessage() {}
+
+func (x *ListMovesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMovesRequest.ProtoReflect.Descriptor instead.
+func (*ListMovesRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListMovesRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *ListMovesRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type ListMovesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Moves         []*Move                `protobuf:"bytes,1,rep,name=moves,proto3" json:"moves,omitempty"`
+	More          bool                   `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMovesResponse) Reset() {
+	*x = ListMovesResponse{}
+	mi := &file_waypost_v1_move_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMovesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMovesResponse) ProtoMessage() {}
+
+func (x *ListMovesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMovesResponse.ProtoReflect.Descriptor instead.
+func (*ListMovesResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListMovesResponse) GetMoves() []*Move {
+	if x != nil {
+		return x.Moves
+	}
+	return nil
+}
+
+func (x *ListMovesResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+type CancelMoveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelMoveRequest) Reset() {
+	*x = CancelMoveRequest{}
+	mi := &file_waypost_v1_move_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelMoveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelMoveRequest) ProtoMessage() {}
+
+func (x *CancelMoveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelMoveRequest.ProtoReflect.Descriptor instead.
+func (*CancelMoveRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CancelMoveRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type CancelMoveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelMoveResponse) Reset() {
+	*x = CancelMoveResponse{}
+	mi := &file_waypost_v1_move_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelMoveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelMoveResponse) ProtoMessage() {}
+
+func (x *CancelMoveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelMoveResponse.ProtoReflect.Descriptor instead.
+func (*CancelMoveResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{13}
+}
+
+type ResumeMoveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeMoveRequest) Reset() {
+	*x = ResumeMoveRequest{}
+	mi := &file_waypost_v1_move_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeMoveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeMoveRequest) ProtoMessage() {}
+
+func (x *ResumeMoveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeMoveRequest.ProtoReflect.Descriptor instead.
+func (*ResumeMoveRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ResumeMoveRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type ResumeMoveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeMoveResponse) Reset() {
+	*x = ResumeMoveResponse{}
+	mi := &file_waypost_v1_move_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeMoveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeMoveResponse) ProtoMessage() {}
+
+func (x *ResumeMoveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeMoveResponse.ProtoReflect.Descriptor instead.
+func (*ResumeMoveResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{15}
+}
+
+type AnnounceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Check         string                 `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`
+	Reference     string                 `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	Issued        string                 `protobuf:"bytes,3,opt,name=issued,proto3" json:"issued,omitempty"` // YYYY-MM-DD; today where it is empty
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnnounceRequest) Reset() {
+	*x = AnnounceRequest{}
+	mi := &file_waypost_v1_move_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnnounceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnnounceRequest) ProtoMessage() {}
+
+func (x *AnnounceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnnounceRequest.ProtoReflect.Descriptor instead.
+func (*AnnounceRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *AnnounceRequest) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *AnnounceRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *AnnounceRequest) GetIssued() string {
+	if x != nil {
+		return x.Issued
+	}
+	return ""
+}
+
+type AnnounceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnnounceResponse) Reset() {
+	*x = AnnounceResponse{}
+	mi := &file_waypost_v1_move_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnnounceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnnounceResponse) ProtoMessage() {}
+
+func (x *AnnounceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnnounceResponse.ProtoReflect.Descriptor instead.
+func (*AnnounceResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *AnnounceResponse) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type AnnouncedRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Limit         uint32                 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnnouncedRequest) Reset() {
+	*x = AnnouncedRequest{}
+	mi := &file_waypost_v1_move_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnnouncedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnnouncedRequest) ProtoMessage() {}
+
+func (x *AnnouncedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnnouncedRequest.ProtoReflect.Descriptor instead.
+func (*AnnouncedRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *AnnouncedRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type AnnouncedResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Announcements []*Announcement        `protobuf:"bytes,1,rep,name=announcements,proto3" json:"announcements,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnnouncedResponse) Reset() {
+	*x = AnnouncedResponse{}
+	mi := &file_waypost_v1_move_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnnouncedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnnouncedResponse) ProtoMessage() {}
+
+func (x *AnnouncedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnnouncedResponse.ProtoReflect.Descriptor instead.
+func (*AnnouncedResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *AnnouncedResponse) GetAnnouncements() []*Announcement {
+	if x != nil {
+		return x.Announcements
+	}
+	return nil
+}
+
+type Announcement struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"` // that has issued a card
+	Record        string                 `protobuf:"bytes,3,opt,name=record,proto3" json:"record,omitempty"`
+	Issued        string                 `protobuf:"bytes,4,opt,name=issued,proto3" json:"issued,omitempty"`
+	At            int64                  `protobuf:"varint,5,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Announcement) Reset() {
+	*x = Announcement{}
+	mi := &file_waypost_v1_move_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Announcement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Announcement) ProtoMessage() {}
+
+func (x *Announcement) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Announcement.ProtoReflect.Descriptor instead.
+func (*Announcement) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Announcement) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Announcement) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Announcement) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *Announcement) GetIssued() string {
+	if x != nil {
+		return x.Issued
+	}
+	return ""
+}
+
+func (x *Announcement) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+type TerminateRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Check         string                 `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`
+	Reference     string                 `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	Record        string                 `protobuf:"bytes,3,opt,name=record,proto3" json:"record,omitempty"` // this state's own record, where there is one
+	Keep          string                 `protobuf:"bytes,4,opt,name=keep,proto3" json:"keep,omitempty"`     // new or old: which card the resident chose to keep
+	Surrendered   bool                   `protobuf:"varint,5,opt,name=surrendered,proto3" json:"surrendered,omitempty"`
+	Consent       *Consent               `protobuf:"bytes,6,opt,name=consent,proto3" json:"consent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TerminateRequest) Reset() {
+	*x = TerminateRequest{}
+	mi := &file_waypost_v1_move_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TerminateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TerminateRequest) ProtoMessage() {}
+
+func (x *TerminateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TerminateRequest.ProtoReflect.Descriptor instead.
+func (*TerminateRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *TerminateRequest) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *TerminateRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *TerminateRequest) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *TerminateRequest) GetKeep() string {
+	if x != nil {
+		return x.Keep
+	}
+	return ""
+}
+
+func (x *TerminateRequest) GetSurrendered() bool {
+	if x != nil {
+		return x.Surrendered
+	}
+	return false
+}
+
+func (x *TerminateRequest) GetConsent() *Consent {
+	if x != nil {
+		return x.Consent
+	}
+	return nil
+}
+
+// Termination is one card to be ended, here or in another state.
+type Termination struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Ours          bool                   `protobuf:"varint,2,opt,name=ours,proto3" json:"ours,omitempty"`  // it is this state's card
+	State         string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"` // asked, acknowledged, done, declined, refused, kept, cancelled; ours: notice, objected, ending, done, declined, kept
+	Other         string                 `protobuf:"bytes,4,opt,name=other,proto3" json:"other,omitempty"` // the other state
+	Record        string                 `protobuf:"bytes,5,opt,name=record,proto3" json:"record,omitempty"`
+	Reason        string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	Words         string                 `protobuf:"bytes,7,opt,name=words,proto3" json:"words,omitempty"`
+	Begun         int64                  `protobuf:"varint,8,opt,name=begun,proto3" json:"begun,omitempty"`
+	Changed       int64                  `protobuf:"varint,9,opt,name=changed,proto3" json:"changed,omitempty"`
+	Ends          int64                  `protobuf:"varint,10,opt,name=ends,proto3" json:"ends,omitempty"` // ours: when the time to object is over; 0 before the letter was mailed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Termination) Reset() {
+	*x = Termination{}
+	mi := &file_waypost_v1_move_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Termination) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Termination) ProtoMessage() {}
+
+func (x *Termination) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Termination.ProtoReflect.Descriptor instead.
+func (*Termination) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Termination) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Termination) GetOurs() bool {
+	if x != nil {
+		return x.Ours
+	}
+	return false
+}
+
+func (x *Termination) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Termination) GetOther() string {
+	if x != nil {
+		return x.Other
+	}
+	return ""
+}
+
+func (x *Termination) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *Termination) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Termination) GetWords() string {
+	if x != nil {
+		return x.Words
+	}
+	return ""
+}
+
+func (x *Termination) GetBegun() int64 {
+	if x != nil {
+		return x.Begun
+	}
+	return 0
+}
+
+func (x *Termination) GetChanged() int64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *Termination) GetEnds() int64 {
+	if x != nil {
+		return x.Ends
+	}
+	return 0
+}
+
+type TerminationsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	All           bool                   `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"`
+	Limit         uint32                 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TerminationsRequest) Reset() {
+	*x = TerminationsRequest{}
+	mi := &file_waypost_v1_move_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TerminationsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TerminationsRequest) ProtoMessage() {}
+
+func (x *TerminationsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TerminationsRequest.ProtoReflect.Descriptor instead.
+func (*TerminationsRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *TerminationsRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *TerminationsRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type TerminationsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Terminations  []*Termination         `protobuf:"bytes,1,rep,name=terminations,proto3" json:"terminations,omitempty"`
+	More          bool                   `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TerminationsResponse) Reset() {
+	*x = TerminationsResponse{}
+	mi := &file_waypost_v1_move_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TerminationsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TerminationsResponse) ProtoMessage() {}
+
+func (x *TerminationsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TerminationsResponse.ProtoReflect.Descriptor instead.
+func (*TerminationsResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *TerminationsResponse) GetTerminations() []*Termination {
+	if x != nil {
+		return x.Terminations
+	}
+	return nil
+}
+
+func (x *TerminationsResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+type ObjectRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Words         string                 `protobuf:"bytes,2,opt,name=words,proto3" json:"words,omitempty"` // the resident's, up to 1000 bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObjectRequest) Reset() {
+	*x = ObjectRequest{}
+	mi := &file_waypost_v1_move_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObjectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObjectRequest) ProtoMessage() {}
+
+func (x *ObjectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObjectRequest.ProtoReflect.Descriptor instead.
+func (*ObjectRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ObjectRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ObjectRequest) GetWords() string {
+	if x != nil {
+		return x.Words
+	}
+	return ""
+}
+
+type DecideTerminationRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Decision      string                 `protobuf:"bytes,2,opt,name=decision,proto3" json:"decision,omitempty"` // end, keep, decline
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`     // of decline: objection, dispute, court_order, law
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecideTerminationRequest) Reset() {
+	*x = DecideTerminationRequest{}
+	mi := &file_waypost_v1_move_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecideTerminationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecideTerminationRequest) ProtoMessage() {}
+
+func (x *DecideTerminationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecideTerminationRequest.ProtoReflect.Descriptor instead.
+func (*DecideTerminationRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *DecideTerminationRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DecideTerminationRequest) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
+}
+
+func (x *DecideTerminationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type LettersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mailed        []string               `protobuf:"bytes,1,rep,name=mailed,proto3" json:"mailed,omitempty"` // ids of letters that were mailed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LettersRequest) Reset() {
+	*x = LettersRequest{}
+	mi := &file_waypost_v1_move_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LettersRequest) ProtoMessage() {}
+
+func (x *LettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LettersRequest.ProtoReflect.Descriptor instead.
+func (*LettersRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *LettersRequest) GetMailed() []string {
+	if x != nil {
+		return x.Mailed
+	}
+	return nil
+}
+
+type LettersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Letters       []*Letter              `protobuf:"bytes,1,rep,name=letters,proto3" json:"letters,omitempty"` // to be mailed, oldest first
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LettersResponse) Reset() {
+	*x = LettersResponse{}
+	mi := &file_waypost_v1_move_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LettersResponse) ProtoMessage() {}
+
+func (x *LettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LettersResponse.ProtoReflect.Descriptor instead.
+func (*LettersResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *LettersResponse) GetLetters() []*Letter {
+	if x != nil {
+		return x.Letters
+	}
+	return nil
+}
+
+// Letter is text for one resident. The address is the state's own to find.
+type Letter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Record        string                 `protobuf:"bytes,2,opt,name=record,proto3" json:"record,omitempty"`
+	English       string                 `protobuf:"bytes,3,opt,name=english,proto3" json:"english,omitempty"`
+	Spanish       string                 `protobuf:"bytes,4,opt,name=spanish,proto3" json:"spanish,omitempty"`
+	Made          int64                  `protobuf:"varint,5,opt,name=made,proto3" json:"made,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Letter) Reset() {
+	*x = Letter{}
+	mi := &file_waypost_v1_move_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Letter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Letter) ProtoMessage() {}
+
+func (x *Letter) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Letter.ProtoReflect.Descriptor instead.
+func (*Letter) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Letter) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Letter) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *Letter) GetEnglish() string {
+	if x != nil {
+		return x.English
+	}
+	return ""
+}
+
+func (x *Letter) GetSpanish() string {
+	if x != nil {
+		return x.Spanish
+	}
+	return ""
+}
+
+func (x *Letter) GetMade() int64 {
+	if x != nil {
+		return x.Made
+	}
+	return 0
+}
+
+type SuspenseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	All           bool                   `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"` // whatever is unfinished, however young
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspenseRequest) Reset() {
+	*x = SuspenseRequest{}
+	mi := &file_waypost_v1_move_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspenseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspenseRequest) ProtoMessage() {}
+
+func (x *SuspenseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspenseRequest.ProtoReflect.Descriptor instead.
+func (*SuspenseRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *SuspenseRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+type SuspenseResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Items         []*Suspended           `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"` // oldest first
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SuspenseResponse) Reset() {
+	*x = SuspenseResponse{}
+	mi := &file_waypost_v1_move_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SuspenseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SuspenseResponse) ProtoMessage() {}
+
+func (x *SuspenseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SuspenseResponse.ProtoReflect.Descriptor instead.
+func (*SuspenseResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *SuspenseResponse) GetItems() []*Suspended {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+type Suspended struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	What          string                 `protobuf:"bytes,2,opt,name=what,proto3" json:"what,omitempty"`   // move, release, termination, ending, errand, publish
+	Other         string                 `protobuf:"bytes,3,opt,name=other,proto3" json:"other,omitempty"` // the other state
+	Record        string                 `protobuf:"bytes,4,opt,name=record,proto3" json:"record,omitempty"`
+	WaitsFor      string                 `protobuf:"bytes,5,opt,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	Since         int64                  `protobuf:"varint,6,opt,name=since,proto3" json:"since,omitempty"`
+	Alarm         bool                   `protobuf:"varint,7,opt,name=alarm,proto3" json:"alarm,omitempty"`
+	CanCancel     bool                   `protobuf:"varint,8,opt,name=can_cancel,json=canCancel,proto3" json:"can_cancel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Suspended) Reset() {
+	*x = Suspended{}
+	mi := &file_waypost_v1_move_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Suspended) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Suspended) ProtoMessage() {}
+
+func (x *Suspended) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_move_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Suspended.ProtoReflect.Descriptor instead.
+func (*Suspended) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_move_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Suspended) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Suspended) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Suspended) GetOther() string {
+	if x != nil {
+		return x.Other
+	}
+	return ""
+}
+
+func (x *Suspended) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *Suspended) GetWaitsFor() string {
+	if x != nil {
+		return x.WaitsFor
+	}
+	return ""
+}
+
+func (x *Suspended) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *Suspended) GetAlarm() bool {
+	if x != nil {
+		return x.Alarm
+	}
+	return false
+}
+
+func (x *Suspended) GetCanCancel() bool {
+	if x != nil {
+		return x.CanCancel
+	}
+	return false
+}
+
 var File_waypost_v1_move_proto protoreflect.FileDescriptor
 
 const file_waypost_v1_move_proto_rawDesc = "" +
 	"\n" +
 	"\x15waypost/v1/move.proto\x12\n" +
-	"waypost.v1\x1a\x18waypost/v1/message.proto2\a\n" +
-	"\x05MovesB5Z3github.com/waypost/waypost/api/waypost/v1;waypostv1b\x06proto3"
+	"waypost.v1\x1a\x18waypost/v1/message.proto\"-\n" +
+	"\rChangeRequest\x12\x1c\n" +
+	"\treference\x18\x01 \x01(\fR\treference\"r\n" +
+	"\vChangeReply\x12\x18\n" +
+	"\arelease\x18\x01 \x01(\fR\arelease\x12\x18\n" +
+	"\ahistory\x18\x02 \x01(\fR\ahistory\x12/\n" +
+	"\x05names\x18\x03 \x03(\v2\x19.waypost.v1.NameOfPointerR\x05names\"j\n" +
+	"\rNameOfPointer\x12\x16\n" +
+	"\x06handle\x18\x01 \x01(\fR\x06handle\x12)\n" +
+	"\x04name\x18\x02 \x01(\v2\x15.waypost.v1.ApplicantR\x04name\x12\x16\n" +
+	"\x06tokens\x18\x03 \x01(\fR\x06tokens\"F\n" +
+	"\x0eIssuanceNotice\x12\x1c\n" +
+	"\treference\x18\x01 \x01(\fR\treference\x12\x16\n" +
+	"\x06issued\x18\x02 \x01(\tR\x06issued\"T\n" +
+	"\x12TerminationRequest\x12\x1c\n" +
+	"\treference\x18\x01 \x01(\fR\treference\x12 \n" +
+	"\vsurrendered\x18\x02 \x01(\bR\vsurrendered\"*\n" +
+	"\x10TerminationReply\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"9\n" +
+	"\aConsent\x12\x12\n" +
+	"\x04told\x18\x01 \x01(\tR\x04told\x12\x1a\n" +
+	"\blanguage\x18\x02 \x01(\tR\blanguage\"\xe4\x01\n" +
+	"\x10StartMoveRequest\x12\x14\n" +
+	"\x05check\x18\x01 \x01(\tR\x05check\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12\x16\n" +
+	"\x06record\x18\x03 \x01(\tR\x06record\x12\x1f\n" +
+	"\vcard_number\x18\x04 \x01(\tR\n" +
+	"cardNumber\x12\x1b\n" +
+	"\tcard_kind\x18\x05 \x01(\tR\bcardKind\x12\x17\n" +
+	"\areal_id\x18\x06 \x01(\bR\x06realId\x12-\n" +
+	"\aconsent\x18\a \x01(\v2\x13.waypost.v1.ConsentR\aconsent\"\xee\x01\n" +
+	"\x04Move\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\tR\x04from\x12\x16\n" +
+	"\x06record\x18\x04 \x01(\tR\x06record\x12\x14\n" +
+	"\x05check\x18\x05 \x01(\tR\x05check\x12\x1c\n" +
+	"\treference\x18\x06 \x01(\tR\treference\x12\x14\n" +
+	"\x05words\x18\a \x01(\tR\x05words\x12\x14\n" +
+	"\x05begun\x18\b \x01(\x03R\x05begun\x12\x18\n" +
+	"\achanged\x18\t \x01(\x03R\achanged\x12\x1a\n" +
+	"\bpointers\x18\n" +
+	" \x01(\rR\bpointers\" \n" +
+	"\x0eGetMoveRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\":\n" +
+	"\x10ListMovesRequest\x12\x10\n" +
+	"\x03all\x18\x01 \x01(\bR\x03all\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\"O\n" +
+	"\x11ListMovesResponse\x12&\n" +
+	"\x05moves\x18\x01 \x03(\v2\x10.waypost.v1.MoveR\x05moves\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"#\n" +
+	"\x11CancelMoveRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x14\n" +
+	"\x12CancelMoveResponse\"#\n" +
+	"\x11ResumeMoveRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x14\n" +
+	"\x12ResumeMoveResponse\"]\n" +
+	"\x0fAnnounceRequest\x12\x14\n" +
+	"\x05check\x18\x01 \x01(\tR\x05check\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12\x16\n" +
+	"\x06issued\x18\x03 \x01(\tR\x06issued\"\"\n" +
+	"\x10AnnounceResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"(\n" +
+	"\x10AnnouncedRequest\x12\x14\n" +
+	"\x05limit\x18\x01 \x01(\rR\x05limit\"S\n" +
+	"\x11AnnouncedResponse\x12>\n" +
+	"\rannouncements\x18\x01 \x03(\v2\x18.waypost.v1.AnnouncementR\rannouncements\"t\n" +
+	"\fAnnouncement\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x16\n" +
+	"\x06record\x18\x03 \x01(\tR\x06record\x12\x16\n" +
+	"\x06issued\x18\x04 \x01(\tR\x06issued\x12\x0e\n" +
+	"\x02at\x18\x05 \x01(\x03R\x02at\"\xc3\x01\n" +
+	"\x10TerminateRequest\x12\x14\n" +
+	"\x05check\x18\x01 \x01(\tR\x05check\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12\x16\n" +
+	"\x06record\x18\x03 \x01(\tR\x06record\x12\x12\n" +
+	"\x04keep\x18\x04 \x01(\tR\x04keep\x12 \n" +
+	"\vsurrendered\x18\x05 \x01(\bR\vsurrendered\x12-\n" +
+	"\aconsent\x18\x06 \x01(\v2\x13.waypost.v1.ConsentR\aconsent\"\xe7\x01\n" +
+	"\vTermination\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04ours\x18\x02 \x01(\bR\x04ours\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x14\n" +
+	"\x05other\x18\x04 \x01(\tR\x05other\x12\x16\n" +
+	"\x06record\x18\x05 \x01(\tR\x06record\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05words\x18\a \x01(\tR\x05words\x12\x14\n" +
+	"\x05begun\x18\b \x01(\x03R\x05begun\x12\x18\n" +
+	"\achanged\x18\t \x01(\x03R\achanged\x12\x12\n" +
+	"\x04ends\x18\n" +
+	" \x01(\x03R\x04ends\"=\n" +
+	"\x13TerminationsRequest\x12\x10\n" +
+	"\x03all\x18\x01 \x01(\bR\x03all\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\"g\n" +
+	"\x14TerminationsResponse\x12;\n" +
+	"\fterminations\x18\x01 \x03(\v2\x17.waypost.v1.TerminationR\fterminations\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"5\n" +
+	"\rObjectRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05words\x18\x02 \x01(\tR\x05words\"^\n" +
+	"\x18DecideTerminationRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1a\n" +
+	"\bdecision\x18\x02 \x01(\tR\bdecision\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"(\n" +
+	"\x0eLettersRequest\x12\x16\n" +
+	"\x06mailed\x18\x01 \x03(\tR\x06mailed\"?\n" +
+	"\x0fLettersResponse\x12,\n" +
+	"\aletters\x18\x01 \x03(\v2\x12.waypost.v1.LetterR\aletters\"x\n" +
+	"\x06Letter\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06record\x18\x02 \x01(\tR\x06record\x12\x18\n" +
+	"\aenglish\x18\x03 \x01(\tR\aenglish\x12\x18\n" +
+	"\aspanish\x18\x04 \x01(\tR\aspanish\x12\x12\n" +
+	"\x04made\x18\x05 \x01(\x03R\x04made\"#\n" +
+	"\x0fSuspenseRequest\x12\x10\n" +
+	"\x03all\x18\x01 \x01(\bR\x03all\"?\n" +
+	"\x10SuspenseResponse\x12+\n" +
+	"\x05items\x18\x01 \x03(\v2\x15.waypost.v1.SuspendedR\x05items\"\xc5\x01\n" +
+	"\tSuspended\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04what\x18\x02 \x01(\tR\x04what\x12\x14\n" +
+	"\x05other\x18\x03 \x01(\tR\x05other\x12\x16\n" +
+	"\x06record\x18\x04 \x01(\tR\x06record\x12\x1b\n" +
+	"\twaits_for\x18\x05 \x01(\tR\bwaitsFor\x12\x14\n" +
+	"\x05since\x18\x06 \x01(\x03R\x05since\x12\x14\n" +
+	"\x05alarm\x18\a \x01(\bR\x05alarm\x12\x1d\n" +
+	"\n" +
+	"can_cancel\x18\b \x01(\bR\tcanCancel2\x86\a\n" +
+	"\x05Moves\x127\n" +
+	"\x05Start\x12\x1c.waypost.v1.StartMoveRequest\x1a\x10.waypost.v1.Move\x123\n" +
+	"\x03Get\x12\x1a.waypost.v1.GetMoveRequest\x1a\x10.waypost.v1.Move\x12C\n" +
+	"\x04List\x12\x1c.waypost.v1.ListMovesRequest\x1a\x1d.waypost.v1.ListMovesResponse\x12G\n" +
+	"\x06Cancel\x12\x1d.waypost.v1.CancelMoveRequest\x1a\x1e.waypost.v1.CancelMoveResponse\x12G\n" +
+	"\x06Resume\x12\x1d.waypost.v1.ResumeMoveRequest\x1a\x1e.waypost.v1.ResumeMoveResponse\x12E\n" +
+	"\bAnnounce\x12\x1b.waypost.v1.AnnounceRequest\x1a\x1c.waypost.v1.AnnounceResponse\x12H\n" +
+	"\tAnnounced\x12\x1c.waypost.v1.AnnouncedRequest\x1a\x1d.waypost.v1.AnnouncedResponse\x12B\n" +
+	"\tTerminate\x12\x1c.waypost.v1.TerminateRequest\x1a\x17.waypost.v1.Termination\x12Q\n" +
+	"\fTerminations\x12\x1f.waypost.v1.TerminationsRequest\x1a .waypost.v1.TerminationsResponse\x12<\n" +
+	"\x06Object\x12\x19.waypost.v1.ObjectRequest\x1a\x17.waypost.v1.Termination\x12G\n" +
+	"\x06Decide\x12$.waypost.v1.DecideTerminationRequest\x1a\x17.waypost.v1.Termination\x12B\n" +
+	"\aLetters\x12\x1a.waypost.v1.LettersRequest\x1a\x1b.waypost.v1.LettersResponse\x12E\n" +
+	"\bSuspense\x12\x1b.waypost.v1.SuspenseRequest\x1a\x1c.waypost.v1.SuspenseResponseB5Z3github.com/waypost/waypost/api/waypost/v1;waypostv1b\x06proto3"
 
-var file_waypost_v1_move_proto_goTypes = []any{}
+var (
+	file_waypost_v1_move_proto_rawDescOnce sync.Once
+	file_waypost_v1_move_proto_rawDescData []byte
+)
+
+func file_waypost_v1_move_proto_rawDescGZIP() []byte {
+	file_waypost_v1_move_proto_rawDescOnce.Do(func() {
+		file_waypost_v1_move_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_waypost_v1_move_proto_rawDesc), len(file_waypost_v1_move_proto_rawDesc)))
+	})
+	return file_waypost_v1_move_proto_rawDescData
+}
+
+var file_waypost_v1_move_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_waypost_v1_move_proto_goTypes = []any{
+	(*ChangeRequest)(nil),            // 0: waypost.v1.ChangeRequest
+	(*ChangeReply)(nil),              // 1: waypost.v1.ChangeReply
+	(*NameOfPointer)(nil),            // 2: waypost.v1.NameOfPointer
+	(*IssuanceNotice)(nil),           // 3: waypost.v1.IssuanceNotice
+	(*TerminationRequest)(nil),       // 4: waypost.v1.TerminationRequest
+	(*TerminationReply)(nil),         // 5: waypost.v1.TerminationReply
+	(*Consent)(nil),                  // 6: waypost.v1.Consent
+	(*StartMoveRequest)(nil),         // 7: waypost.v1.StartMoveRequest
+	(*Move)(nil),                     // 8: waypost.v1.Move
+	(*GetMoveRequest)(nil),           // 9: waypost.v1.GetMoveRequest
+	(*ListMovesRequest)(nil),         // 10: waypost.v1.ListMovesRequest
+	(*ListMovesResponse)(nil),        // 11: waypost.v1.ListMovesResponse
+	(*CancelMoveRequest)(nil),        // 12: waypost.v1.CancelMoveRequest
+	(*CancelMoveResponse)(nil),       // 13: waypost.v1.CancelMoveResponse
+	(*ResumeMoveRequest)(nil),        // 14: waypost.v1.ResumeMoveRequest
+	(*ResumeMoveResponse)(nil),       // 15: waypost.v1.ResumeMoveResponse
+	(*AnnounceRequest)(nil),          // 16: waypost.v1.AnnounceRequest
+	(*AnnounceResponse)(nil),         // 17: waypost.v1.AnnounceResponse
+	(*AnnouncedRequest)(nil),         // 18: waypost.v1.AnnouncedRequest
+	(*AnnouncedResponse)(nil),        // 19: waypost.v1.AnnouncedResponse
+	(*Announcement)(nil),             // 20: waypost.v1.Announcement
+	(*TerminateRequest)(nil),         // 21: waypost.v1.TerminateRequest
+	(*Termination)(nil),              // 22: waypost.v1.Termination
+	(*TerminationsRequest)(nil),      // 23: waypost.v1.TerminationsRequest
+	(*TerminationsResponse)(nil),     // 24: waypost.v1.TerminationsResponse
+	(*ObjectRequest)(nil),            // 25: waypost.v1.ObjectRequest
+	(*DecideTerminationRequest)(nil), // 26: waypost.v1.DecideTerminationRequest
+	(*LettersRequest)(nil),           // 27: waypost.v1.LettersRequest
+	(*LettersResponse)(nil),          // 28: waypost.v1.LettersResponse
+	(*Letter)(nil),                   // 29: waypost.v1.Letter
+	(*SuspenseRequest)(nil),          // 30: waypost.v1.SuspenseRequest
+	(*SuspenseResponse)(nil),         // 31: waypost.v1.SuspenseResponse
+	(*Suspended)(nil),                // 32: waypost.v1.Suspended
+	(*Applicant)(nil),                // 33: waypost.v1.Applicant
+}
 var file_waypost_v1_move_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	2,  // 0: waypost.v1.ChangeReply.names:type_name -> waypost.v1.NameOfPointer
+	33, // 1: waypost.v1.NameOfPointer.name:type_name -> waypost.v1.Applicant
+	6,  // 2: waypost.v1.StartMoveRequest.consent:type_name -> waypost.v1.Consent
+	8,  // 3: waypost.v1.ListMovesResponse.moves:type_name -> waypost.v1.Move
+	20, // 4: waypost.v1.AnnouncedResponse.announcements:type_name -> waypost.v1.Announcement
+	6,  // 5: waypost.v1.TerminateRequest.consent:type_name -> waypost.v1.Consent
+	22, // 6: waypost.v1.TerminationsResponse.terminations:type_name -> waypost.v1.Termination
+	29, // 7: waypost.v1.LettersResponse.letters:type_name -> waypost.v1.Letter
+	32, // 8: waypost.v1.SuspenseResponse.items:type_name -> waypost.v1.Suspended
+	7,  // 9: waypost.v1.Moves.Start:input_type -> waypost.v1.StartMoveRequest
+	9,  // 10: waypost.v1.Moves.Get:input_type -> waypost.v1.GetMoveRequest
+	10, // 11: waypost.v1.Moves.List:input_type -> waypost.v1.ListMovesRequest
+	12, // 12: waypost.v1.Moves.Cancel:input_type -> waypost.v1.CancelMoveRequest
+	14, // 13: waypost.v1.Moves.Resume:input_type -> waypost.v1.ResumeMoveRequest
+	16, // 14: waypost.v1.Moves.Announce:input_type -> waypost.v1.AnnounceRequest
+	18, // 15: waypost.v1.Moves.Announced:input_type -> waypost.v1.AnnouncedRequest
+	21, // 16: waypost.v1.Moves.Terminate:input_type -> waypost.v1.TerminateRequest
+	23, // 17: waypost.v1.Moves.Terminations:input_type -> waypost.v1.TerminationsRequest
+	25, // 18: waypost.v1.Moves.Object:input_type -> waypost.v1.ObjectRequest
+	26, // 19: waypost.v1.Moves.Decide:input_type -> waypost.v1.DecideTerminationRequest
+	27, // 20: waypost.v1.Moves.Letters:input_type -> waypost.v1.LettersRequest
+	30, // 21: waypost.v1.Moves.Suspense:input_type -> waypost.v1.SuspenseRequest
+	8,  // 22: waypost.v1.Moves.Start:output_type -> waypost.v1.Move
+	8,  // 23: waypost.v1.Moves.Get:output_type -> waypost.v1.Move
+	11, // 24: waypost.v1.Moves.List:output_type -> waypost.v1.ListMovesResponse
+	13, // 25: waypost.v1.Moves.Cancel:output_type -> waypost.v1.CancelMoveResponse
+	15, // 26: waypost.v1.Moves.Resume:output_type -> waypost.v1.ResumeMoveResponse
+	17, // 27: waypost.v1.Moves.Announce:output_type -> waypost.v1.AnnounceResponse
+	19, // 28: waypost.v1.Moves.Announced:output_type -> waypost.v1.AnnouncedResponse
+	22, // 29: waypost.v1.Moves.Terminate:output_type -> waypost.v1.Termination
+	24, // 30: waypost.v1.Moves.Terminations:output_type -> waypost.v1.TerminationsResponse
+	22, // 31: waypost.v1.Moves.Object:output_type -> waypost.v1.Termination
+	22, // 32: waypost.v1.Moves.Decide:output_type -> waypost.v1.Termination
+	28, // 33: waypost.v1.Moves.Letters:output_type -> waypost.v1.LettersResponse
+	31, // 34: waypost.v1.Moves.Suspense:output_type -> waypost.v1.SuspenseResponse
+	22, // [22:35] is the sub-list for method output_type
+	9,  // [9:22] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_waypost_v1_move_proto_init() }
@@ -51,12 +2205,13 @@ func file_waypost_v1_move_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_waypost_v1_move_proto_rawDesc), len(file_waypost_v1_move_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   0,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_waypost_v1_move_proto_goTypes,
 		DependencyIndexes: file_waypost_v1_move_proto_depIdxs,
+		MessageInfos:      file_waypost_v1_move_proto_msgTypes,
 	}.Build()
 	File_waypost_v1_move_proto = out.File
 	file_waypost_v1_move_proto_goTypes = nil

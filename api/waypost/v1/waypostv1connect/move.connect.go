@@ -8,7 +8,9 @@ package waypostv1connect
 
 import (
 	connect "connectrpc.com/connect/v2"
-	_ "github.com/waypost/waypost/api/waypost/v1"
+	context "context"
+	v1 "github.com/waypost/waypost/api/waypost/v1"
+	sync "sync"
 )
 
 const (
@@ -16,8 +18,165 @@ const (
 	MovesName = "waypost.v1.Moves"
 )
 
+// These constants are the procedure names of the RPCs defined in this package. They're exposed at
+// runtime as Spec.Procedure and as the final two segments of the HTTP route.
+//
+// Note that these are different from the fully-qualified method names used by
+// google.golang.org/protobuf/reflect/protoreflect. To convert from these constants to
+// reflection-formatted method names, remove the leading slash and convert the remaining slash to a
+// period.
+const (
+	// MovesStartProcedure is the procedure name of the Moves's Start RPC.
+	MovesStartProcedure = "/waypost.v1.Moves/Start"
+	// MovesGetProcedure is the procedure name of the Moves's Get RPC.
+	MovesGetProcedure = "/waypost.v1.Moves/Get"
+	// MovesListProcedure is the procedure name of the Moves's List RPC.
+	MovesListProcedure = "/waypost.v1.Moves/List"
+	// MovesCancelProcedure is the procedure name of the Moves's Cancel RPC.
+	MovesCancelProcedure = "/waypost.v1.Moves/Cancel"
+	// MovesResumeProcedure is the procedure name of the Moves's Resume RPC.
+	MovesResumeProcedure = "/waypost.v1.Moves/Resume"
+	// MovesAnnounceProcedure is the procedure name of the Moves's Announce RPC.
+	MovesAnnounceProcedure = "/waypost.v1.Moves/Announce"
+	// MovesAnnouncedProcedure is the procedure name of the Moves's Announced RPC.
+	MovesAnnouncedProcedure = "/waypost.v1.Moves/Announced"
+	// MovesTerminateProcedure is the procedure name of the Moves's Terminate RPC.
+	MovesTerminateProcedure = "/waypost.v1.Moves/Terminate"
+	// MovesTerminationsProcedure is the procedure name of the Moves's Terminations RPC.
+	MovesTerminationsProcedure = "/waypost.v1.Moves/Terminations"
+	// MovesObjectProcedure is the procedure name of the Moves's Object RPC.
+	MovesObjectProcedure = "/waypost.v1.Moves/Object"
+	// MovesDecideProcedure is the procedure name of the Moves's Decide RPC.
+	MovesDecideProcedure = "/waypost.v1.Moves/Decide"
+	// MovesLettersProcedure is the procedure name of the Moves's Letters RPC.
+	MovesLettersProcedure = "/waypost.v1.Moves/Letters"
+	// MovesSuspenseProcedure is the procedure name of the Moves's Suspense RPC.
+	MovesSuspenseProcedure = "/waypost.v1.Moves/Suspense"
+)
+
+var (
+	movesStartSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_move_proto.Services().ByName("Moves").Methods().ByName("Start"),
+			Procedure:  MovesStartProcedure,
+		}
+	})
+	movesGetSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_move_proto.Services().ByName("Moves").Methods().ByName("Get"),
+			Procedure:  MovesGetProcedure,
+		}
+	})
+	movesListSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_move_proto.Services().ByName("Moves").Methods().ByName("List"),
+			Procedure:  MovesListProcedure,
+		}
+	})
+	movesCancelSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_move_proto.Services().ByName("Moves").Methods().ByName("Cancel"),
+			Procedure:  MovesCancelProcedure,
+		}
+	})
+	movesResumeSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_move_proto.Services().ByName("Moves").Methods().ByName("Resume"),
+			Procedure:  MovesResumeProcedure,
+		}
+	})
+	movesAnnounceSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_move_proto.Services().ByName("Moves").Methods().ByName("Announce"),
+			Procedure:  MovesAnnounceProcedure,
+		}
+	})
+	movesAnnouncedSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_move_proto.Services().ByName("Moves").Methods().ByName("Announced"),
+			Procedure:  MovesAnnouncedProcedure,
+		}
+	})
+	movesTerminateSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_move_proto.Services().ByName("Moves").Methods().ByName("Terminate"),
+			Procedure:  MovesTerminateProcedure,
+		}
+	})
+	movesTerminationsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_move_proto.Services().ByName("Moves").Methods().ByName("Terminations"),
+			Procedure:  MovesTerminationsProcedure,
+		}
+	})
+	movesObjectSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_move_proto.Services().ByName("Moves").Methods().ByName("Object"),
+			Procedure:  MovesObjectProcedure,
+		}
+	})
+	movesDecideSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_move_proto.Services().ByName("Moves").Methods().ByName("Decide"),
+			Procedure:  MovesDecideProcedure,
+		}
+	})
+	movesLettersSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_move_proto.Services().ByName("Moves").Methods().ByName("Letters"),
+			Procedure:  MovesLettersProcedure,
+		}
+	})
+	movesSuspenseSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_move_proto.Services().ByName("Moves").Methods().ByName("Suspense"),
+			Procedure:  MovesSuspenseProcedure,
+		}
+	})
+)
+
 // MovesClient is a client for the waypost.v1.Moves service.
 type MovesClient interface {
+	// Start makes this state the state of record of one that a check has found.
+	Start(context.Context, *v1.StartMoveRequest) (*v1.Move, error)
+	Get(context.Context, *v1.GetMoveRequest) (*v1.Move, error)
+	// List shows the moves to this state, newest first.
+	List(context.Context, *v1.ListMovesRequest) (*v1.ListMovesResponse, error)
+	// Cancel ends a move to this state, before the hub was asked to pass the
+	// pointers, or a termination that this state has asked for and not heard of.
+	Cancel(context.Context, *v1.CancelMoveRequest) (*v1.CancelMoveResponse, error)
+	// Resume has whatever waits tried again at once.
+	Resume(context.Context, *v1.ResumeMoveRequest) (*v1.ResumeMoveResponse, error)
+	// Announce tells a former state that a card was issued here.
+	Announce(context.Context, *v1.AnnounceRequest) (*v1.AnnounceResponse, error)
+	// Announced shows what other states have issued to holders of this state's cards.
+	Announced(context.Context, *v1.AnnouncedRequest) (*v1.AnnouncedResponse, error)
+	// Terminate asks another state to end a card, or notes that the resident keeps it.
+	Terminate(context.Context, *v1.TerminateRequest) (*v1.Termination, error)
+	// Terminations shows what this state has asked for, and what it was asked.
+	Terminations(context.Context, *v1.TerminationsRequest) (*v1.TerminationsResponse, error)
+	// Object stops the ending of a card of this state until a person has decided.
+	Object(context.Context, *v1.ObjectRequest) (*v1.Termination, error)
+	// Decide is that decision.
+	Decide(context.Context, *v1.DecideTerminationRequest) (*v1.Termination, error)
+	// Letters shows the letters to residents that were not mailed, and notes which
+	// were mailed now: only then does the time to object begin.
+	Letters(context.Context, *v1.LettersRequest) (*v1.LettersResponse, error)
+	// Suspense shows everything that is unfinished for long.
+	Suspense(context.Context, *v1.SuspenseRequest) (*v1.SuspenseResponse, error)
 }
 
 // NewMovesClient constructs a client for the waypost.v1.Moves service. Multiple service clients may
@@ -28,18 +187,372 @@ func NewMovesClient(client *connect.Client) MovesClient {
 
 // MovesHandler is an implementation of the waypost.v1.Moves service.
 type MovesHandler interface {
+	// Start makes this state the state of record of one that a check has found.
+	Start(context.Context, *v1.StartMoveRequest) (*v1.Move, error)
+	Get(context.Context, *v1.GetMoveRequest) (*v1.Move, error)
+	// List shows the moves to this state, newest first.
+	List(context.Context, *v1.ListMovesRequest) (*v1.ListMovesResponse, error)
+	// Cancel ends a move to this state, before the hub was asked to pass the
+	// pointers, or a termination that this state has asked for and not heard of.
+	Cancel(context.Context, *v1.CancelMoveRequest) (*v1.CancelMoveResponse, error)
+	// Resume has whatever waits tried again at once.
+	Resume(context.Context, *v1.ResumeMoveRequest) (*v1.ResumeMoveResponse, error)
+	// Announce tells a former state that a card was issued here.
+	Announce(context.Context, *v1.AnnounceRequest) (*v1.AnnounceResponse, error)
+	// Announced shows what other states have issued to holders of this state's cards.
+	Announced(context.Context, *v1.AnnouncedRequest) (*v1.AnnouncedResponse, error)
+	// Terminate asks another state to end a card, or notes that the resident keeps it.
+	Terminate(context.Context, *v1.TerminateRequest) (*v1.Termination, error)
+	// Terminations shows what this state has asked for, and what it was asked.
+	Terminations(context.Context, *v1.TerminationsRequest) (*v1.TerminationsResponse, error)
+	// Object stops the ending of a card of this state until a person has decided.
+	Object(context.Context, *v1.ObjectRequest) (*v1.Termination, error)
+	// Decide is that decision.
+	Decide(context.Context, *v1.DecideTerminationRequest) (*v1.Termination, error)
+	// Letters shows the letters to residents that were not mailed, and notes which
+	// were mailed now: only then does the time to object begin.
+	Letters(context.Context, *v1.LettersRequest) (*v1.LettersResponse, error)
+	// Suspense shows everything that is unfinished for long.
+	Suspense(context.Context, *v1.SuspenseRequest) (*v1.SuspenseResponse, error)
 }
 
 // RegisterMovesHandler registers svc as the waypost.v1.Moves implementation on server.
 func RegisterMovesHandler(server *connect.Server, svc MovesHandler) {
-	server.Register()
+	adapter := movesHandler{svc: svc}
+	server.Register(
+		connect.Method{Spec: movesStartSpec(), Handler: adapter.start},
+		connect.Method{Spec: movesGetSpec(), Handler: adapter.get},
+		connect.Method{Spec: movesListSpec(), Handler: adapter.list},
+		connect.Method{Spec: movesCancelSpec(), Handler: adapter.cancel},
+		connect.Method{Spec: movesResumeSpec(), Handler: adapter.resume},
+		connect.Method{Spec: movesAnnounceSpec(), Handler: adapter.announce},
+		connect.Method{Spec: movesAnnouncedSpec(), Handler: adapter.announced},
+		connect.Method{Spec: movesTerminateSpec(), Handler: adapter.terminate},
+		connect.Method{Spec: movesTerminationsSpec(), Handler: adapter.terminations},
+		connect.Method{Spec: movesObjectSpec(), Handler: adapter.object},
+		connect.Method{Spec: movesDecideSpec(), Handler: adapter.decide},
+		connect.Method{Spec: movesLettersSpec(), Handler: adapter.letters},
+		connect.Method{Spec: movesSuspenseSpec(), Handler: adapter.suspense},
+	)
 }
 
 // UnimplementedMovesHandler returns CodeUnimplemented from all methods.
 type UnimplementedMovesHandler struct{}
 
+func (UnimplementedMovesHandler) Start(context.Context, *v1.StartMoveRequest) (*v1.Move, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Moves.Start is not implemented")
+}
+
+func (UnimplementedMovesHandler) Get(context.Context, *v1.GetMoveRequest) (*v1.Move, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Moves.Get is not implemented")
+}
+
+func (UnimplementedMovesHandler) List(context.Context, *v1.ListMovesRequest) (*v1.ListMovesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Moves.List is not implemented")
+}
+
+func (UnimplementedMovesHandler) Cancel(context.Context, *v1.CancelMoveRequest) (*v1.CancelMoveResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Moves.Cancel is not implemented")
+}
+
+func (UnimplementedMovesHandler) Resume(context.Context, *v1.ResumeMoveRequest) (*v1.ResumeMoveResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Moves.Resume is not implemented")
+}
+
+func (UnimplementedMovesHandler) Announce(context.Context, *v1.AnnounceRequest) (*v1.AnnounceResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Moves.Announce is not implemented")
+}
+
+func (UnimplementedMovesHandler) Announced(context.Context, *v1.AnnouncedRequest) (*v1.AnnouncedResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Moves.Announced is not implemented")
+}
+
+func (UnimplementedMovesHandler) Terminate(context.Context, *v1.TerminateRequest) (*v1.Termination, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Moves.Terminate is not implemented")
+}
+
+func (UnimplementedMovesHandler) Terminations(context.Context, *v1.TerminationsRequest) (*v1.TerminationsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Moves.Terminations is not implemented")
+}
+
+func (UnimplementedMovesHandler) Object(context.Context, *v1.ObjectRequest) (*v1.Termination, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Moves.Object is not implemented")
+}
+
+func (UnimplementedMovesHandler) Decide(context.Context, *v1.DecideTerminationRequest) (*v1.Termination, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Moves.Decide is not implemented")
+}
+
+func (UnimplementedMovesHandler) Letters(context.Context, *v1.LettersRequest) (*v1.LettersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Moves.Letters is not implemented")
+}
+
+func (UnimplementedMovesHandler) Suspense(context.Context, *v1.SuspenseRequest) (*v1.SuspenseResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Moves.Suspense is not implemented")
+}
+
 type movesClient struct {
 	client *connect.Client
 }
 
+func (c *movesClient) Start(ctx context.Context, req *v1.StartMoveRequest) (*v1.Move, error) {
+	var res v1.Move
+	if err := c.client.CallUnary(ctx, movesStartSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *movesClient) Get(ctx context.Context, req *v1.GetMoveRequest) (*v1.Move, error) {
+	var res v1.Move
+	if err := c.client.CallUnary(ctx, movesGetSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *movesClient) List(ctx context.Context, req *v1.ListMovesRequest) (*v1.ListMovesResponse, error) {
+	var res v1.ListMovesResponse
+	if err := c.client.CallUnary(ctx, movesListSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *movesClient) Cancel(ctx context.Context, req *v1.CancelMoveRequest) (*v1.CancelMoveResponse, error) {
+	var res v1.CancelMoveResponse
+	if err := c.client.CallUnary(ctx, movesCancelSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *movesClient) Resume(ctx context.Context, req *v1.ResumeMoveRequest) (*v1.ResumeMoveResponse, error) {
+	var res v1.ResumeMoveResponse
+	if err := c.client.CallUnary(ctx, movesResumeSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *movesClient) Announce(ctx context.Context, req *v1.AnnounceRequest) (*v1.AnnounceResponse, error) {
+	var res v1.AnnounceResponse
+	if err := c.client.CallUnary(ctx, movesAnnounceSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *movesClient) Announced(ctx context.Context, req *v1.AnnouncedRequest) (*v1.AnnouncedResponse, error) {
+	var res v1.AnnouncedResponse
+	if err := c.client.CallUnary(ctx, movesAnnouncedSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *movesClient) Terminate(ctx context.Context, req *v1.TerminateRequest) (*v1.Termination, error) {
+	var res v1.Termination
+	if err := c.client.CallUnary(ctx, movesTerminateSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *movesClient) Terminations(ctx context.Context, req *v1.TerminationsRequest) (*v1.TerminationsResponse, error) {
+	var res v1.TerminationsResponse
+	if err := c.client.CallUnary(ctx, movesTerminationsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *movesClient) Object(ctx context.Context, req *v1.ObjectRequest) (*v1.Termination, error) {
+	var res v1.Termination
+	if err := c.client.CallUnary(ctx, movesObjectSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *movesClient) Decide(ctx context.Context, req *v1.DecideTerminationRequest) (*v1.Termination, error) {
+	var res v1.Termination
+	if err := c.client.CallUnary(ctx, movesDecideSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *movesClient) Letters(ctx context.Context, req *v1.LettersRequest) (*v1.LettersResponse, error) {
+	var res v1.LettersResponse
+	if err := c.client.CallUnary(ctx, movesLettersSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *movesClient) Suspense(ctx context.Context, req *v1.SuspenseRequest) (*v1.SuspenseResponse, error) {
+	var res v1.SuspenseResponse
+	if err := c.client.CallUnary(ctx, movesSuspenseSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
 type movesHandler struct{ svc MovesHandler }
+
+func (h movesHandler) start(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.StartMoveRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Start(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h movesHandler) get(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.GetMoveRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Get(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h movesHandler) list(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ListMovesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.List(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h movesHandler) cancel(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.CancelMoveRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Cancel(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h movesHandler) resume(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ResumeMoveRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Resume(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h movesHandler) announce(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.AnnounceRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Announce(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h movesHandler) announced(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.AnnouncedRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Announced(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h movesHandler) terminate(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.TerminateRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Terminate(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h movesHandler) terminations(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.TerminationsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Terminations(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h movesHandler) object(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ObjectRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Object(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h movesHandler) decide(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.DecideTerminationRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Decide(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h movesHandler) letters(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.LettersRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Letters(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h movesHandler) suspense(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.SuspenseRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Suspense(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
