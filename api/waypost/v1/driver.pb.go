@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
+	sync "sync"
 	unsafe "unsafe"
 )
 
@@ -22,21 +23,2310 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Item is one entry of a driver's history, as its reporter says it. What is not
+// known or does not apply is empty or zero. Dates are YYYY-MM-DD.
+type Item struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Id                []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`               // 16 bytes, follow from type, reporter and reference
+	Type              string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`           // conviction, withdrawal, clearance, accident, permit, endorsement, restriction, linkage, negate
+	Reporter          string                 `protobuf:"bytes,3,opt,name=reporter,proto3" json:"reporter,omitempty"`   // the state that reports it
+	Reference         string                 `protobuf:"bytes,4,opt,name=reference,proto3" json:"reference,omitempty"` // the reporter's own name for it: a docket or case number
+	Code              string                 `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`           // of the AAMVA code dictionary: conviction and withdrawal
+	Detail            string                 `protobuf:"bytes,6,opt,name=detail,proto3" json:"detail,omitempty"`       // what the code asks for, an endorsement, a restriction, or the reason of a negate
+	Occurred          string                 `protobuf:"bytes,7,opt,name=occurred,proto3" json:"occurred,omitempty"`   // date of the violation, the accident, or the issue of a permit
+	Convicted         string                 `protobuf:"bytes,8,opt,name=convicted,proto3" json:"convicted,omitempty"`
+	Effective         string                 `protobuf:"bytes,9,opt,name=effective,proto3" json:"effective,omitempty"` // of a withdrawal, clearance, endorsement, restriction
+	Eligible          string                 `protobuf:"bytes,10,opt,name=eligible,proto3" json:"eligible,omitempty"`  // when the driver may have the licence back, or when a permit, endorsement or restriction ends
+	Speed             uint32                 `protobuf:"varint,11,opt,name=speed,proto3" json:"speed,omitempty"`       // mph
+	Limit             uint32                 `protobuf:"varint,12,opt,name=limit,proto3" json:"limit,omitempty"`       // mph
+	Bac               uint32                 `protobuf:"varint,13,opt,name=bac,proto3" json:"bac,omitempty"`           // blood alcohol in thousandths of a percent by weight: .083 is 83
+	CommercialVehicle bool                   `protobuf:"varint,14,opt,name=commercial_vehicle,json=commercialVehicle,proto3" json:"commercial_vehicle,omitempty"`
+	HazardousMaterial bool                   `protobuf:"varint,15,opt,name=hazardous_material,json=hazardousMaterial,proto3" json:"hazardous_material,omitempty"`
+	CommercialHolder  bool                   `protobuf:"varint,16,opt,name=commercial_holder,json=commercialHolder,proto3" json:"commercial_holder,omitempty"` // the driver held a commercial licence
+	Basis             string                 `protobuf:"bytes,17,opt,name=basis,proto3" json:"basis,omitempty"`                                                // of a withdrawal: conviction, administrative, medical, court, points, other
+	Extent            string                 `protobuf:"bytes,18,opt,name=extent,proto3" json:"extent,omitempty"`                                              // of a withdrawal: all, commercial, partial
+	Severity          string                 `protobuf:"bytes,19,opt,name=severity,proto3" json:"severity,omitempty"`                                          // of an accident: fatal, injury, property
+	Linked            []byte                 `protobuf:"bytes,20,opt,name=linked,proto3" json:"linked,omitempty"`                                              // id of the item that it ends, cancels or belongs to
+	LinkedState       string                 `protobuf:"bytes,21,opt,name=linked_state,json=linkedState,proto3" json:"linked_state,omitempty"`                 // of a linkage: the state of the other record
+	LinkedNumber      string                 `protobuf:"bytes,22,opt,name=linked_number,json=linkedNumber,proto3" json:"linked_number,omitempty"`              // and its card number
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *Item) Reset() {
+	*x = Item{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Item) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Item) ProtoMessage() {}
+
+func (x *Item) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Item.ProtoReflect.Descriptor instead.
+func (*Item) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Item) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Item) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Item) GetReporter() string {
+	if x != nil {
+		return x.Reporter
+	}
+	return ""
+}
+
+func (x *Item) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *Item) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Item) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *Item) GetOccurred() string {
+	if x != nil {
+		return x.Occurred
+	}
+	return ""
+}
+
+func (x *Item) GetConvicted() string {
+	if x != nil {
+		return x.Convicted
+	}
+	return ""
+}
+
+func (x *Item) GetEffective() string {
+	if x != nil {
+		return x.Effective
+	}
+	return ""
+}
+
+func (x *Item) GetEligible() string {
+	if x != nil {
+		return x.Eligible
+	}
+	return ""
+}
+
+func (x *Item) GetSpeed() uint32 {
+	if x != nil {
+		return x.Speed
+	}
+	return 0
+}
+
+func (x *Item) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *Item) GetBac() uint32 {
+	if x != nil {
+		return x.Bac
+	}
+	return 0
+}
+
+func (x *Item) GetCommercialVehicle() bool {
+	if x != nil {
+		return x.CommercialVehicle
+	}
+	return false
+}
+
+func (x *Item) GetHazardousMaterial() bool {
+	if x != nil {
+		return x.HazardousMaterial
+	}
+	return false
+}
+
+func (x *Item) GetCommercialHolder() bool {
+	if x != nil {
+		return x.CommercialHolder
+	}
+	return false
+}
+
+func (x *Item) GetBasis() string {
+	if x != nil {
+		return x.Basis
+	}
+	return ""
+}
+
+func (x *Item) GetExtent() string {
+	if x != nil {
+		return x.Extent
+	}
+	return ""
+}
+
+func (x *Item) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
+func (x *Item) GetLinked() []byte {
+	if x != nil {
+		return x.Linked
+	}
+	return nil
+}
+
+func (x *Item) GetLinkedState() string {
+	if x != nil {
+		return x.LinkedState
+	}
+	return ""
+}
+
+func (x *Item) GetLinkedNumber() string {
+	if x != nil {
+		return x.LinkedNumber
+	}
+	return ""
+}
+
+// History is all that a state keeps about one driver.
+type History struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entries       []*HistoryEntry        `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"` // in the order in which they arrived
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *History) Reset() {
+	*x = History{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *History) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*History) ProtoMessage() {}
+
+func (x *History) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use History.ProtoReflect.Descriptor instead.
+func (*History) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *History) GetEntries() []*HistoryEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+// HistoryEntry is an item and how a state came by it.
+type HistoryEntry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Item          *Item                  `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
+	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`         // the state that passed it on: the reporter, or an earlier state of record
+	Arrived       int64                  `protobuf:"varint,3,opt,name=arrived,proto3" json:"arrived,omitempty"`  // at the first state of record, Unix seconds
+	Disputed      string                 `protobuf:"bytes,4,opt,name=disputed,proto3" json:"disputed,omitempty"` // a state that has the same item with other content, or empty
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HistoryEntry) Reset() {
+	*x = HistoryEntry{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HistoryEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HistoryEntry) ProtoMessage() {}
+
+func (x *HistoryEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HistoryEntry.ProtoReflect.Descriptor instead.
+func (*HistoryEntry) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *HistoryEntry) GetItem() *Item {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+func (x *HistoryEntry) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *HistoryEntry) GetArrived() int64 {
+	if x != nil {
+		return x.Arrived
+	}
+	return 0
+}
+
+func (x *HistoryEntry) GetDisputed() string {
+	if x != nil {
+		return x.Disputed
+	}
+	return ""
+}
+
+// Report is the body of a report errand: an item, and whose it is.
+type Report struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Item  *Item                  `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
+	// Types that are valid to be assigned to Driver:
+	//
+	//	*Report_Card
+	//	*Report_Cited
+	//	*Report_Handle
+	Driver isReport_Driver `protobuf_oneof:"driver"`
+	// Where the sender is not the reporter: the report as the reporter signed it.
+	Statement     []byte `protobuf:"bytes,5,opt,name=statement,proto3" json:"statement,omitempty"`
+	Hops          uint32 `protobuf:"varint,6,opt,name=hops,proto3" json:"hops,omitempty"` // how often it was forwarded
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Report) Reset() {
+	*x = Report{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Report) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Report) ProtoMessage() {}
+
+func (x *Report) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Report.ProtoReflect.Descriptor instead.
+func (*Report) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Report) GetItem() *Item {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+func (x *Report) GetDriver() isReport_Driver {
+	if x != nil {
+		return x.Driver
+	}
+	return nil
+}
+
+func (x *Report) GetCard() *Card {
+	if x != nil {
+		if x, ok := x.Driver.(*Report_Card); ok {
+			return x.Card
+		}
+	}
+	return nil
+}
+
+func (x *Report) GetCited() *Cited {
+	if x != nil {
+		if x, ok := x.Driver.(*Report_Cited); ok {
+			return x.Cited
+		}
+	}
+	return nil
+}
+
+func (x *Report) GetHandle() []byte {
+	if x != nil {
+		if x, ok := x.Driver.(*Report_Handle); ok {
+			return x.Handle
+		}
+	}
+	return nil
+}
+
+func (x *Report) GetStatement() []byte {
+	if x != nil {
+		return x.Statement
+	}
+	return nil
+}
+
+func (x *Report) GetHops() uint32 {
+	if x != nil {
+		return x.Hops
+	}
+	return 0
+}
+
+type isReport_Driver interface {
+	isReport_Driver()
+}
+
+type Report_Card struct {
+	Card *Card `protobuf:"bytes,2,opt,name=card,proto3,oneof"`
+}
+
+type Report_Cited struct {
+	Cited *Cited `protobuf:"bytes,3,opt,name=cited,proto3,oneof"`
+}
+
+type Report_Handle struct {
+	Handle []byte `protobuf:"bytes,4,opt,name=handle,proto3,oneof"` // of the record's pointer, 16 bytes: between states of record
+}
+
+func (*Report_Card) isReport_Driver() {}
+
+func (*Report_Cited) isReport_Driver() {}
+
+func (*Report_Handle) isReport_Driver() {}
+
+// Card is the driver's card as the officer or the court saw it.
+type Card struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Holder        *Applicant             `protobuf:"bytes,1,opt,name=holder,proto3" json:"holder,omitempty"` // names, date of birth, sex, card_number; the card's state is the one asked
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Card) Reset() {
+	*x = Card{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Card) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Card) ProtoMessage() {}
+
+func (x *Card) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Card.ProtoReflect.Descriptor instead.
+func (*Card) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Card) GetHolder() *Applicant {
+	if x != nil {
+		return x.Holder
+	}
+	return nil
+}
+
+// Cited is a record by a check that found it.
+type Cited struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Check         []byte                 `protobuf:"bytes,1,opt,name=check,proto3" json:"check,omitempty"`         // ticket id, 32 bytes
+	Reference     []byte                 `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"` // 16 bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cited) Reset() {
+	*x = Cited{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cited) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cited) ProtoMessage() {}
+
+func (x *Cited) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cited.ProtoReflect.Descriptor instead.
+func (*Cited) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Cited) GetCheck() []byte {
+	if x != nil {
+		return x.Check
+	}
+	return nil
+}
+
+func (x *Cited) GetReference() []byte {
+	if x != nil {
+		return x.Reference
+	}
+	return nil
+}
+
+// ReportReply is the body of a reply to a report.
+type ReportReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Problems      []*Problem             `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"` // where the word is rejected
+	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`       // where the word is forwarded: the state that has it now
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportReply) Reset() {
+	*x = ReportReply{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportReply) ProtoMessage() {}
+
+func (x *ReportReply) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportReply.ProtoReflect.Descriptor instead.
+func (*ReportReply) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ReportReply) GetProblems() []*Problem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+func (x *ReportReply) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+// Problem is one thing that is wrong with an item.
+type Problem struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Field         string                 `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"` // as in Item
+	Code          string                 `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`   // missing, malformed, unknown, not_allowed, order, future, range, conflict, full
+	Words         string                 `protobuf:"bytes,3,opt,name=words,proto3" json:"words,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Problem) Reset() {
+	*x = Problem{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Problem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Problem) ProtoMessage() {}
+
+func (x *Problem) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Problem.ProtoReflect.Descriptor instead.
+func (*Problem) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Problem) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *Problem) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Problem) GetWords() string {
+	if x != nil {
+		return x.Words
+	}
+	return ""
+}
+
+// ReportRequest names the driver by a card of another state (driver.card_number and
+// driver.card_state), by a check that found the record, or as a person without a
+// card, who is then searched for.
+type ReportRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Item          *Item                  `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"` // id and reporter are filled in
+	Driver        *Applicant             `protobuf:"bytes,2,opt,name=driver,proto3" json:"driver,omitempty"`
+	Ssn5          string                 `protobuf:"bytes,3,opt,name=ssn5,proto3" json:"ssn5,omitempty"`           // for the search only
+	Check         string                 `protobuf:"bytes,4,opt,name=check,proto3" json:"check,omitempty"`         // 64 hex digits
+	Reference     string                 `protobuf:"bytes,5,opt,name=reference,proto3" json:"reference,omitempty"` // 32 hex digits
+	CaseReference string                 `protobuf:"bytes,6,opt,name=case_reference,json=caseReference,proto3" json:"case_reference,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportRequest) Reset() {
+	*x = ReportRequest{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportRequest) ProtoMessage() {}
+
+func (x *ReportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
+func (*ReportRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ReportRequest) GetItem() *Item {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+func (x *ReportRequest) GetDriver() *Applicant {
+	if x != nil {
+		return x.Driver
+	}
+	return nil
+}
+
+func (x *ReportRequest) GetSsn5() string {
+	if x != nil {
+		return x.Ssn5
+	}
+	return ""
+}
+
+func (x *ReportRequest) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *ReportRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *ReportRequest) GetCaseReference() string {
+	if x != nil {
+		return x.CaseReference
+	}
+	return ""
+}
+
+type ReportState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Item          []byte                 `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
+	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"` // searching, owed, deciding, sent, done, cancelled
+	Word          string                 `protobuf:"bytes,3,opt,name=word,proto3" json:"word,omitempty"`   // the newest word of the state of record, or unlicensed, own
+	To            string                 `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`       // the state that was asked, or that has it now
+	Problems      []*Problem             `protobuf:"bytes,5,rep,name=problems,proto3" json:"problems,omitempty"`
+	Check         string                 `protobuf:"bytes,6,opt,name=check,proto3" json:"check,omitempty"`        // 64 hex digits: the search that it waits for or rests on
+	Choices       []*CandidateChoice     `protobuf:"bytes,7,rep,name=choices,proto3" json:"choices,omitempty"`    // where a person must decide
+	Reported      int64                  `protobuf:"varint,8,opt,name=reported,proto3" json:"reported,omitempty"` // Unix seconds
+	Changed       int64                  `protobuf:"varint,9,opt,name=changed,proto3" json:"changed,omitempty"`
+	Type          string                 `protobuf:"bytes,10,opt,name=type,proto3" json:"type,omitempty"`
+	Code          string                 `protobuf:"bytes,11,opt,name=code,proto3" json:"code,omitempty"`
+	Reference     string                 `protobuf:"bytes,12,opt,name=reference,proto3" json:"reference,omitempty"` // of the item
+	Words         string                 `protobuf:"bytes,13,opt,name=words,proto3" json:"words,omitempty"`         // all of it in a sentence
+	Record        string                 `protobuf:"bytes,14,opt,name=record,proto3" json:"record,omitempty"`       // this state's own record, where the word is unlicensed or own
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportState) Reset() {
+	*x = ReportState{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportState) ProtoMessage() {}
+
+func (x *ReportState) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportState.ProtoReflect.Descriptor instead.
+func (*ReportState) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ReportState) GetItem() []byte {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+func (x *ReportState) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ReportState) GetWord() string {
+	if x != nil {
+		return x.Word
+	}
+	return ""
+}
+
+func (x *ReportState) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *ReportState) GetProblems() []*Problem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+func (x *ReportState) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *ReportState) GetChoices() []*CandidateChoice {
+	if x != nil {
+		return x.Choices
+	}
+	return nil
+}
+
+func (x *ReportState) GetReported() int64 {
+	if x != nil {
+		return x.Reported
+	}
+	return 0
+}
+
+func (x *ReportState) GetChanged() int64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *ReportState) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *ReportState) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *ReportState) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *ReportState) GetWords() string {
+	if x != nil {
+		return x.Words
+	}
+	return ""
+}
+
+func (x *ReportState) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+// CandidateChoice is a record that may be the driver's.
+type CandidateChoice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	Reference     string                 `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"` // 32 hex digits
+	Outcome       string                 `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Record        string                 `protobuf:"bytes,4,opt,name=record,proto3" json:"record,omitempty"` // where it is this state's own
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CandidateChoice) Reset() {
+	*x = CandidateChoice{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CandidateChoice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CandidateChoice) ProtoMessage() {}
+
+func (x *CandidateChoice) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CandidateChoice.ProtoReflect.Descriptor instead.
+func (*CandidateChoice) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CandidateChoice) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *CandidateChoice) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *CandidateChoice) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *CandidateChoice) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+type ReportsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Open          bool                   `protobuf:"varint,1,opt,name=open,proto3" json:"open,omitempty"`   // only those without a final word
+	Limit         uint32                 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"` // 100 where it is zero, 1000 at most
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportsRequest) Reset() {
+	*x = ReportsRequest{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportsRequest) ProtoMessage() {}
+
+func (x *ReportsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportsRequest.ProtoReflect.Descriptor instead.
+func (*ReportsRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ReportsRequest) GetOpen() bool {
+	if x != nil {
+		return x.Open
+	}
+	return false
+}
+
+func (x *ReportsRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type ReportsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reports       []*ReportState         `protobuf:"bytes,1,rep,name=reports,proto3" json:"reports,omitempty"`
+	More          bool                   `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportsResponse) Reset() {
+	*x = ReportsResponse{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportsResponse) ProtoMessage() {}
+
+func (x *ReportsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportsResponse.ProtoReflect.Descriptor instead.
+func (*ReportsResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ReportsResponse) GetReports() []*ReportState {
+	if x != nil {
+		return x.Reports
+	}
+	return nil
+}
+
+func (x *ReportsResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// DecideRequest decides one of: it is the record of a candidate, it is this
+// state's own record, the driver has no record anywhere, the report is given up.
+type DecideRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Item          []byte                 `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
+	Reference     string                 `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"` // of a choice
+	Record        string                 `protobuf:"bytes,3,opt,name=record,proto3" json:"record,omitempty"`
+	Unlicensed    bool                   `protobuf:"varint,4,opt,name=unlicensed,proto3" json:"unlicensed,omitempty"`
+	Cancel        bool                   `protobuf:"varint,5,opt,name=cancel,proto3" json:"cancel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecideRequest) Reset() {
+	*x = DecideRequest{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecideRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecideRequest) ProtoMessage() {}
+
+func (x *DecideRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecideRequest.ProtoReflect.Descriptor instead.
+func (*DecideRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DecideRequest) GetItem() []byte {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+func (x *DecideRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *DecideRequest) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *DecideRequest) GetUnlicensed() bool {
+	if x != nil {
+		return x.Unlicensed
+	}
+	return false
+}
+
+func (x *DecideRequest) GetCancel() bool {
+	if x != nil {
+		return x.Cancel
+	}
+	return false
+}
+
+type GetHistoryRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Record        string                 `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	All           bool                   `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"` // beyond the newest 50 convictions and 25 withdrawals
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHistoryRequest) Reset() {
+	*x = GetHistoryRequest{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHistoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHistoryRequest) ProtoMessage() {}
+
+func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHistoryRequest.ProtoReflect.Descriptor instead.
+func (*GetHistoryRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *GetHistoryRequest) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *GetHistoryRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+type DriverHistory struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Record        string                 `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	Entries       []*DriverEntry         `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"` // in the order of their dates
+	More          bool                   `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DriverHistory) Reset() {
+	*x = DriverHistory{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DriverHistory) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DriverHistory) ProtoMessage() {}
+
+func (x *DriverHistory) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DriverHistory.ProtoReflect.Descriptor instead.
+func (*DriverHistory) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *DriverHistory) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *DriverHistory) GetEntries() []*DriverEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *DriverHistory) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+type DriverEntry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Item          *Item                  `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
+	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	Arrived       int64                  `protobuf:"varint,3,opt,name=arrived,proto3" json:"arrived,omitempty"`
+	NegatedBy     []byte                 `protobuf:"bytes,4,opt,name=negated_by,json=negatedBy,proto3" json:"negated_by,omitempty"` // id of the item that has cancelled it, or empty
+	EndedBy       []byte                 `protobuf:"bytes,5,opt,name=ended_by,json=endedBy,proto3" json:"ended_by,omitempty"`       // id of the clearance that has ended the withdrawal, or empty
+	Disputed      string                 `protobuf:"bytes,6,opt,name=disputed,proto3" json:"disputed,omitempty"`
+	Words         string                 `protobuf:"bytes,7,opt,name=words,proto3" json:"words,omitempty"` // the code in words
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DriverEntry) Reset() {
+	*x = DriverEntry{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DriverEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DriverEntry) ProtoMessage() {}
+
+func (x *DriverEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DriverEntry.ProtoReflect.Descriptor instead.
+func (*DriverEntry) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *DriverEntry) GetItem() *Item {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+func (x *DriverEntry) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *DriverEntry) GetArrived() int64 {
+	if x != nil {
+		return x.Arrived
+	}
+	return 0
+}
+
+func (x *DriverEntry) GetNegatedBy() []byte {
+	if x != nil {
+		return x.NegatedBy
+	}
+	return nil
+}
+
+func (x *DriverEntry) GetEndedBy() []byte {
+	if x != nil {
+		return x.EndedBy
+	}
+	return nil
+}
+
+func (x *DriverEntry) GetDisputed() string {
+	if x != nil {
+		return x.Disputed
+	}
+	return ""
+}
+
+func (x *DriverEntry) GetWords() string {
+	if x != nil {
+		return x.Words
+	}
+	return ""
+}
+
+type PrintHistoryRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Record        string                 `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrintHistoryRequest) Reset() {
+	*x = PrintHistoryRequest{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrintHistoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrintHistoryRequest) ProtoMessage() {}
+
+func (x *PrintHistoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrintHistoryRequest.ProtoReflect.Descriptor instead.
+func (*PrintHistoryRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *PrintHistoryRequest) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+type PrintHistoryResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	History       *DriverHistory         `protobuf:"bytes,2,opt,name=history,proto3" json:"history,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrintHistoryResponse) Reset() {
+	*x = PrintHistoryResponse{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrintHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrintHistoryResponse) ProtoMessage() {}
+
+func (x *PrintHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrintHistoryResponse.ProtoReflect.Descriptor instead.
+func (*PrintHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *PrintHistoryResponse) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *PrintHistoryResponse) GetHistory() *DriverHistory {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
+type AddOwnRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Record        string                 `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	Items         []*Item                `protobuf:"bytes,2,rep,name=items,proto3" json:"items,omitempty"` // up to 100; id and reporter are filled in
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddOwnRequest) Reset() {
+	*x = AddOwnRequest{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddOwnRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddOwnRequest) ProtoMessage() {}
+
+func (x *AddOwnRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddOwnRequest.ProtoReflect.Descriptor instead.
+func (*AddOwnRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *AddOwnRequest) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *AddOwnRequest) GetItems() []*Item {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+type AddOwnResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Added    uint32                 `protobuf:"varint,1,opt,name=added,proto3" json:"added,omitempty"`
+	Rejected []*ItemProblems        `protobuf:"bytes,2,rep,name=rejected,proto3" json:"rejected,omitempty"`
+	// A withdrawal or clearance was added: the state system may want this status.
+	ProposedStatus string `protobuf:"bytes,3,opt,name=proposed_status,json=proposedStatus,proto3" json:"proposed_status,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *AddOwnResponse) Reset() {
+	*x = AddOwnResponse{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddOwnResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddOwnResponse) ProtoMessage() {}
+
+func (x *AddOwnResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddOwnResponse.ProtoReflect.Descriptor instead.
+func (*AddOwnResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AddOwnResponse) GetAdded() uint32 {
+	if x != nil {
+		return x.Added
+	}
+	return 0
+}
+
+func (x *AddOwnResponse) GetRejected() []*ItemProblems {
+	if x != nil {
+		return x.Rejected
+	}
+	return nil
+}
+
+func (x *AddOwnResponse) GetProposedStatus() string {
+	if x != nil {
+		return x.ProposedStatus
+	}
+	return ""
+}
+
+type ItemProblems struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint32                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Problems      []*Problem             `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ItemProblems) Reset() {
+	*x = ItemProblems{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ItemProblems) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ItemProblems) ProtoMessage() {}
+
+func (x *ItemProblems) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ItemProblems.ProtoReflect.Descriptor instead.
+func (*ItemProblems) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ItemProblems) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ItemProblems) GetProblems() []*Problem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+type TimelinessRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"` // YYYY-MM, inclusive; empty for the last 12 months
+	To            string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`     // YYYY-MM, inclusive
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TimelinessRequest) Reset() {
+	*x = TimelinessRequest{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TimelinessRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TimelinessRequest) ProtoMessage() {}
+
+func (x *TimelinessRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TimelinessRequest.ProtoReflect.Descriptor instead.
+func (*TimelinessRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *TimelinessRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *TimelinessRequest) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+type TimelinessResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rows          []*TimelinessRow       `protobuf:"bytes,1,rep,name=rows,proto3" json:"rows,omitempty"`
+	Rejected      []*RejectedRow         `protobuf:"bytes,2,rep,name=rejected,proto3" json:"rejected,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TimelinessResponse) Reset() {
+	*x = TimelinessResponse{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TimelinessResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TimelinessResponse) ProtoMessage() {}
+
+func (x *TimelinessResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TimelinessResponse.ProtoReflect.Descriptor instead.
+func (*TimelinessResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *TimelinessResponse) GetRows() []*TimelinessRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *TimelinessResponse) GetRejected() []*RejectedRow {
+	if x != nil {
+		return x.Rejected
+	}
+	return nil
+}
+
+// TimelinessRow counts the items of one type that one state has reported in one
+// month. Days count from the conviction, or from when a withdrawal took effect.
+type TimelinessRow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reporter      string                 `protobuf:"bytes,1,opt,name=reporter,proto3" json:"reporter,omitempty"`
+	Type          string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	Month         string                 `protobuf:"bytes,3,opt,name=month,proto3" json:"month,omitempty"`
+	Items         uint64                 `protobuf:"varint,4,opt,name=items,proto3" json:"items,omitempty"`
+	Within_10     uint64                 `protobuf:"varint,5,opt,name=within_10,json=within10,proto3" json:"within_10,omitempty"` // 49 CFR 384.209
+	Within_31     uint64                 `protobuf:"varint,6,opt,name=within_31,json=within31,proto3" json:"within_31,omitempty"` // 23 CFR 1327.5
+	Median        string                 `protobuf:"bytes,7,opt,name=median,proto3" json:"median,omitempty"`                      // a band of days
+	Worst         uint32                 `protobuf:"varint,8,opt,name=worst,proto3" json:"worst,omitempty"`                       // days
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TimelinessRow) Reset() {
+	*x = TimelinessRow{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TimelinessRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TimelinessRow) ProtoMessage() {}
+
+func (x *TimelinessRow) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TimelinessRow.ProtoReflect.Descriptor instead.
+func (*TimelinessRow) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *TimelinessRow) GetReporter() string {
+	if x != nil {
+		return x.Reporter
+	}
+	return ""
+}
+
+func (x *TimelinessRow) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *TimelinessRow) GetMonth() string {
+	if x != nil {
+		return x.Month
+	}
+	return ""
+}
+
+func (x *TimelinessRow) GetItems() uint64 {
+	if x != nil {
+		return x.Items
+	}
+	return 0
+}
+
+func (x *TimelinessRow) GetWithin_10() uint64 {
+	if x != nil {
+		return x.Within_10
+	}
+	return 0
+}
+
+func (x *TimelinessRow) GetWithin_31() uint64 {
+	if x != nil {
+		return x.Within_31
+	}
+	return 0
+}
+
+func (x *TimelinessRow) GetMedian() string {
+	if x != nil {
+		return x.Median
+	}
+	return ""
+}
+
+func (x *TimelinessRow) GetWorst() uint32 {
+	if x != nil {
+		return x.Worst
+	}
+	return 0
+}
+
+// RejectedRow counts why items of one state were rejected in one month.
+type RejectedRow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reporter      string                 `protobuf:"bytes,1,opt,name=reporter,proto3" json:"reporter,omitempty"`
+	Month         string                 `protobuf:"bytes,2,opt,name=month,proto3" json:"month,omitempty"`
+	Field         string                 `protobuf:"bytes,3,opt,name=field,proto3" json:"field,omitempty"`
+	Code          string                 `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
+	Times         uint64                 `protobuf:"varint,5,opt,name=times,proto3" json:"times,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RejectedRow) Reset() {
+	*x = RejectedRow{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RejectedRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RejectedRow) ProtoMessage() {}
+
+func (x *RejectedRow) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RejectedRow.ProtoReflect.Descriptor instead.
+func (*RejectedRow) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *RejectedRow) GetReporter() string {
+	if x != nil {
+		return x.Reporter
+	}
+	return ""
+}
+
+func (x *RejectedRow) GetMonth() string {
+	if x != nil {
+		return x.Month
+	}
+	return ""
+}
+
+func (x *RejectedRow) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *RejectedRow) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *RejectedRow) GetTimes() uint64 {
+	if x != nil {
+		return x.Times
+	}
+	return 0
+}
+
+type PurgeHistoryRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Preview       bool                   `protobuf:"varint,1,opt,name=preview,proto3" json:"preview,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurgeHistoryRequest) Reset() {
+	*x = PurgeHistoryRequest{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurgeHistoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurgeHistoryRequest) ProtoMessage() {}
+
+func (x *PurgeHistoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurgeHistoryRequest.ProtoReflect.Descriptor instead.
+func (*PurgeHistoryRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *PurgeHistoryRequest) GetPreview() bool {
+	if x != nil {
+		return x.Preview
+	}
+	return false
+}
+
+type PurgeHistoryResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rows          []*PurgedRow           `protobuf:"bytes,1,rep,name=rows,proto3" json:"rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurgeHistoryResponse) Reset() {
+	*x = PurgeHistoryResponse{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurgeHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurgeHistoryResponse) ProtoMessage() {}
+
+func (x *PurgeHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurgeHistoryResponse.ProtoReflect.Descriptor instead.
+func (*PurgeHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *PurgeHistoryResponse) GetRows() []*PurgedRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+type PurgedRow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	Rule          string                 `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"` // why it may go
+	Items         uint64                 `protobuf:"varint,3,opt,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurgedRow) Reset() {
+	*x = PurgedRow{}
+	mi := &file_waypost_v1_driver_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurgedRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurgedRow) ProtoMessage() {}
+
+func (x *PurgedRow) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_driver_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurgedRow.ProtoReflect.Descriptor instead.
+func (*PurgedRow) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_driver_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *PurgedRow) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *PurgedRow) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *PurgedRow) GetItems() uint64 {
+	if x != nil {
+		return x.Items
+	}
+	return 0
+}
+
 var File_waypost_v1_driver_proto protoreflect.FileDescriptor
 
 const file_waypost_v1_driver_proto_rawDesc = "" +
 	"\n" +
 	"\x17waypost/v1/driver.proto\x12\n" +
-	"waypost.v1\x1a\x18waypost/v1/message.proto2\t\n" +
-	"\aDriversB5Z3github.com/waypost/waypost/api/waypost/v1;waypostv1b\x06proto3"
+	"waypost.v1\x1a\x18waypost/v1/message.proto\"\xf7\x04\n" +
+	"\x04Item\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1a\n" +
+	"\breporter\x18\x03 \x01(\tR\breporter\x12\x1c\n" +
+	"\treference\x18\x04 \x01(\tR\treference\x12\x12\n" +
+	"\x04code\x18\x05 \x01(\tR\x04code\x12\x16\n" +
+	"\x06detail\x18\x06 \x01(\tR\x06detail\x12\x1a\n" +
+	"\boccurred\x18\a \x01(\tR\boccurred\x12\x1c\n" +
+	"\tconvicted\x18\b \x01(\tR\tconvicted\x12\x1c\n" +
+	"\teffective\x18\t \x01(\tR\teffective\x12\x1a\n" +
+	"\beligible\x18\n" +
+	" \x01(\tR\beligible\x12\x14\n" +
+	"\x05speed\x18\v \x01(\rR\x05speed\x12\x14\n" +
+	"\x05limit\x18\f \x01(\rR\x05limit\x12\x10\n" +
+	"\x03bac\x18\r \x01(\rR\x03bac\x12-\n" +
+	"\x12commercial_vehicle\x18\x0e \x01(\bR\x11commercialVehicle\x12-\n" +
+	"\x12hazardous_material\x18\x0f \x01(\bR\x11hazardousMaterial\x12+\n" +
+	"\x11commercial_holder\x18\x10 \x01(\bR\x10commercialHolder\x12\x14\n" +
+	"\x05basis\x18\x11 \x01(\tR\x05basis\x12\x16\n" +
+	"\x06extent\x18\x12 \x01(\tR\x06extent\x12\x1a\n" +
+	"\bseverity\x18\x13 \x01(\tR\bseverity\x12\x16\n" +
+	"\x06linked\x18\x14 \x01(\fR\x06linked\x12!\n" +
+	"\flinked_state\x18\x15 \x01(\tR\vlinkedState\x12#\n" +
+	"\rlinked_number\x18\x16 \x01(\tR\flinkedNumber\"=\n" +
+	"\aHistory\x122\n" +
+	"\aentries\x18\x01 \x03(\v2\x18.waypost.v1.HistoryEntryR\aentries\"~\n" +
+	"\fHistoryEntry\x12$\n" +
+	"\x04item\x18\x01 \x01(\v2\x10.waypost.v1.ItemR\x04item\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\x12\x18\n" +
+	"\aarrived\x18\x03 \x01(\x03R\aarrived\x12\x1a\n" +
+	"\bdisputed\x18\x04 \x01(\tR\bdisputed\"\xd7\x01\n" +
+	"\x06Report\x12$\n" +
+	"\x04item\x18\x01 \x01(\v2\x10.waypost.v1.ItemR\x04item\x12&\n" +
+	"\x04card\x18\x02 \x01(\v2\x10.waypost.v1.CardH\x00R\x04card\x12)\n" +
+	"\x05cited\x18\x03 \x01(\v2\x11.waypost.v1.CitedH\x00R\x05cited\x12\x18\n" +
+	"\x06handle\x18\x04 \x01(\fH\x00R\x06handle\x12\x1c\n" +
+	"\tstatement\x18\x05 \x01(\fR\tstatement\x12\x12\n" +
+	"\x04hops\x18\x06 \x01(\rR\x04hopsB\b\n" +
+	"\x06driver\"5\n" +
+	"\x04Card\x12-\n" +
+	"\x06holder\x18\x01 \x01(\v2\x15.waypost.v1.ApplicantR\x06holder\";\n" +
+	"\x05Cited\x12\x14\n" +
+	"\x05check\x18\x01 \x01(\fR\x05check\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\fR\treference\"T\n" +
+	"\vReportReply\x12/\n" +
+	"\bproblems\x18\x01 \x03(\v2\x13.waypost.v1.ProblemR\bproblems\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\"I\n" +
+	"\aProblem\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x14\n" +
+	"\x05words\x18\x03 \x01(\tR\x05words\"\xd3\x01\n" +
+	"\rReportRequest\x12$\n" +
+	"\x04item\x18\x01 \x01(\v2\x10.waypost.v1.ItemR\x04item\x12-\n" +
+	"\x06driver\x18\x02 \x01(\v2\x15.waypost.v1.ApplicantR\x06driver\x12\x12\n" +
+	"\x04ssn5\x18\x03 \x01(\tR\x04ssn5\x12\x14\n" +
+	"\x05check\x18\x04 \x01(\tR\x05check\x12\x1c\n" +
+	"\treference\x18\x05 \x01(\tR\treference\x12%\n" +
+	"\x0ecase_reference\x18\x06 \x01(\tR\rcaseReference\"\x83\x03\n" +
+	"\vReportState\x12\x12\n" +
+	"\x04item\x18\x01 \x01(\fR\x04item\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x12\n" +
+	"\x04word\x18\x03 \x01(\tR\x04word\x12\x0e\n" +
+	"\x02to\x18\x04 \x01(\tR\x02to\x12/\n" +
+	"\bproblems\x18\x05 \x03(\v2\x13.waypost.v1.ProblemR\bproblems\x12\x14\n" +
+	"\x05check\x18\x06 \x01(\tR\x05check\x125\n" +
+	"\achoices\x18\a \x03(\v2\x1b.waypost.v1.CandidateChoiceR\achoices\x12\x1a\n" +
+	"\breported\x18\b \x01(\x03R\breported\x12\x18\n" +
+	"\achanged\x18\t \x01(\x03R\achanged\x12\x12\n" +
+	"\x04type\x18\n" +
+	" \x01(\tR\x04type\x12\x12\n" +
+	"\x04code\x18\v \x01(\tR\x04code\x12\x1c\n" +
+	"\treference\x18\f \x01(\tR\treference\x12\x14\n" +
+	"\x05words\x18\r \x01(\tR\x05words\x12\x16\n" +
+	"\x06record\x18\x0e \x01(\tR\x06record\"w\n" +
+	"\x0fCandidateChoice\x12\x14\n" +
+	"\x05state\x18\x01 \x01(\tR\x05state\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12\x18\n" +
+	"\aoutcome\x18\x03 \x01(\tR\aoutcome\x12\x16\n" +
+	"\x06record\x18\x04 \x01(\tR\x06record\":\n" +
+	"\x0eReportsRequest\x12\x12\n" +
+	"\x04open\x18\x01 \x01(\bR\x04open\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\"X\n" +
+	"\x0fReportsResponse\x121\n" +
+	"\areports\x18\x01 \x03(\v2\x17.waypost.v1.ReportStateR\areports\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"\x91\x01\n" +
+	"\rDecideRequest\x12\x12\n" +
+	"\x04item\x18\x01 \x01(\fR\x04item\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12\x16\n" +
+	"\x06record\x18\x03 \x01(\tR\x06record\x12\x1e\n" +
+	"\n" +
+	"unlicensed\x18\x04 \x01(\bR\n" +
+	"unlicensed\x12\x16\n" +
+	"\x06cancel\x18\x05 \x01(\bR\x06cancel\"=\n" +
+	"\x11GetHistoryRequest\x12\x16\n" +
+	"\x06record\x18\x01 \x01(\tR\x06record\x12\x10\n" +
+	"\x03all\x18\x02 \x01(\bR\x03all\"n\n" +
+	"\rDriverHistory\x12\x16\n" +
+	"\x06record\x18\x01 \x01(\tR\x06record\x121\n" +
+	"\aentries\x18\x02 \x03(\v2\x17.waypost.v1.DriverEntryR\aentries\x12\x12\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more\"\xcd\x01\n" +
+	"\vDriverEntry\x12$\n" +
+	"\x04item\x18\x01 \x01(\v2\x10.waypost.v1.ItemR\x04item\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\x12\x18\n" +
+	"\aarrived\x18\x03 \x01(\x03R\aarrived\x12\x1d\n" +
+	"\n" +
+	"negated_by\x18\x04 \x01(\fR\tnegatedBy\x12\x19\n" +
+	"\bended_by\x18\x05 \x01(\fR\aendedBy\x12\x1a\n" +
+	"\bdisputed\x18\x06 \x01(\tR\bdisputed\x12\x14\n" +
+	"\x05words\x18\a \x01(\tR\x05words\"-\n" +
+	"\x13PrintHistoryRequest\x12\x16\n" +
+	"\x06record\x18\x01 \x01(\tR\x06record\"_\n" +
+	"\x14PrintHistoryResponse\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x123\n" +
+	"\ahistory\x18\x02 \x01(\v2\x19.waypost.v1.DriverHistoryR\ahistory\"O\n" +
+	"\rAddOwnRequest\x12\x16\n" +
+	"\x06record\x18\x01 \x01(\tR\x06record\x12&\n" +
+	"\x05items\x18\x02 \x03(\v2\x10.waypost.v1.ItemR\x05items\"\x85\x01\n" +
+	"\x0eAddOwnResponse\x12\x14\n" +
+	"\x05added\x18\x01 \x01(\rR\x05added\x124\n" +
+	"\brejected\x18\x02 \x03(\v2\x18.waypost.v1.ItemProblemsR\brejected\x12'\n" +
+	"\x0fproposed_status\x18\x03 \x01(\tR\x0eproposedStatus\"U\n" +
+	"\fItemProblems\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\rR\x05index\x12/\n" +
+	"\bproblems\x18\x02 \x03(\v2\x13.waypost.v1.ProblemR\bproblems\"7\n" +
+	"\x11TimelinessRequest\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\"x\n" +
+	"\x12TimelinessResponse\x12-\n" +
+	"\x04rows\x18\x01 \x03(\v2\x19.waypost.v1.TimelinessRowR\x04rows\x123\n" +
+	"\brejected\x18\x02 \x03(\v2\x17.waypost.v1.RejectedRowR\brejected\"\xd3\x01\n" +
+	"\rTimelinessRow\x12\x1a\n" +
+	"\breporter\x18\x01 \x01(\tR\breporter\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x14\n" +
+	"\x05month\x18\x03 \x01(\tR\x05month\x12\x14\n" +
+	"\x05items\x18\x04 \x01(\x04R\x05items\x12\x1b\n" +
+	"\twithin_10\x18\x05 \x01(\x04R\bwithin10\x12\x1b\n" +
+	"\twithin_31\x18\x06 \x01(\x04R\bwithin31\x12\x16\n" +
+	"\x06median\x18\a \x01(\tR\x06median\x12\x14\n" +
+	"\x05worst\x18\b \x01(\rR\x05worst\"\x7f\n" +
+	"\vRejectedRow\x12\x1a\n" +
+	"\breporter\x18\x01 \x01(\tR\breporter\x12\x14\n" +
+	"\x05month\x18\x02 \x01(\tR\x05month\x12\x14\n" +
+	"\x05field\x18\x03 \x01(\tR\x05field\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\tR\x04code\x12\x14\n" +
+	"\x05times\x18\x05 \x01(\x04R\x05times\"/\n" +
+	"\x13PurgeHistoryRequest\x12\x18\n" +
+	"\apreview\x18\x01 \x01(\bR\apreview\"A\n" +
+	"\x14PurgeHistoryResponse\x12)\n" +
+	"\x04rows\x18\x01 \x03(\v2\x15.waypost.v1.PurgedRowR\x04rows\"I\n" +
+	"\tPurgedRow\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x14\n" +
+	"\x05items\x18\x03 \x01(\x04R\x05items2\xb0\x04\n" +
+	"\aDrivers\x12<\n" +
+	"\x06Report\x12\x19.waypost.v1.ReportRequest\x1a\x17.waypost.v1.ReportState\x12B\n" +
+	"\aReports\x12\x1a.waypost.v1.ReportsRequest\x1a\x1b.waypost.v1.ReportsResponse\x12<\n" +
+	"\x06Decide\x12\x19.waypost.v1.DecideRequest\x1a\x17.waypost.v1.ReportState\x12?\n" +
+	"\x03Get\x12\x1d.waypost.v1.GetHistoryRequest\x1a\x19.waypost.v1.DriverHistory\x12J\n" +
+	"\x05Print\x12\x1f.waypost.v1.PrintHistoryRequest\x1a .waypost.v1.PrintHistoryResponse\x12?\n" +
+	"\x06AddOwn\x12\x19.waypost.v1.AddOwnRequest\x1a\x1a.waypost.v1.AddOwnResponse\x12K\n" +
+	"\n" +
+	"Timeliness\x12\x1d.waypost.v1.TimelinessRequest\x1a\x1e.waypost.v1.TimelinessResponse\x12J\n" +
+	"\x05Purge\x12\x1f.waypost.v1.PurgeHistoryRequest\x1a .waypost.v1.PurgeHistoryResponseB5Z3github.com/waypost/waypost/api/waypost/v1;waypostv1b\x06proto3"
 
-var file_waypost_v1_driver_proto_goTypes = []any{}
+var (
+	file_waypost_v1_driver_proto_rawDescOnce sync.Once
+	file_waypost_v1_driver_proto_rawDescData []byte
+)
+
+func file_waypost_v1_driver_proto_rawDescGZIP() []byte {
+	file_waypost_v1_driver_proto_rawDescOnce.Do(func() {
+		file_waypost_v1_driver_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_waypost_v1_driver_proto_rawDesc), len(file_waypost_v1_driver_proto_rawDesc)))
+	})
+	return file_waypost_v1_driver_proto_rawDescData
+}
+
+var file_waypost_v1_driver_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_waypost_v1_driver_proto_goTypes = []any{
+	(*Item)(nil),                 // 0: waypost.v1.Item
+	(*History)(nil),              // 1: waypost.v1.History
+	(*HistoryEntry)(nil),         // 2: waypost.v1.HistoryEntry
+	(*Report)(nil),               // 3: waypost.v1.Report
+	(*Card)(nil),                 // 4: waypost.v1.Card
+	(*Cited)(nil),                // 5: waypost.v1.Cited
+	(*ReportReply)(nil),          // 6: waypost.v1.ReportReply
+	(*Problem)(nil),              // 7: waypost.v1.Problem
+	(*ReportRequest)(nil),        // 8: waypost.v1.ReportRequest
+	(*ReportState)(nil),          // 9: waypost.v1.ReportState
+	(*CandidateChoice)(nil),      // 10: waypost.v1.CandidateChoice
+	(*ReportsRequest)(nil),       // 11: waypost.v1.ReportsRequest
+	(*ReportsResponse)(nil),      // 12: waypost.v1.ReportsResponse
+	(*DecideRequest)(nil),        // 13: waypost.v1.DecideRequest
+	(*GetHistoryRequest)(nil),    // 14: waypost.v1.GetHistoryRequest
+	(*DriverHistory)(nil),        // 15: waypost.v1.DriverHistory
+	(*DriverEntry)(nil),          // 16: waypost.v1.DriverEntry
+	(*PrintHistoryRequest)(nil),  // 17: waypost.v1.PrintHistoryRequest
+	(*PrintHistoryResponse)(nil), // 18: waypost.v1.PrintHistoryResponse
+	(*AddOwnRequest)(nil),        // 19: waypost.v1.AddOwnRequest
+	(*AddOwnResponse)(nil),       // 20: waypost.v1.AddOwnResponse
+	(*ItemProblems)(nil),         // 21: waypost.v1.ItemProblems
+	(*TimelinessRequest)(nil),    // 22: waypost.v1.TimelinessRequest
+	(*TimelinessResponse)(nil),   // 23: waypost.v1.TimelinessResponse
+	(*TimelinessRow)(nil),        // 24: waypost.v1.TimelinessRow
+	(*RejectedRow)(nil),          // 25: waypost.v1.RejectedRow
+	(*PurgeHistoryRequest)(nil),  // 26: waypost.v1.PurgeHistoryRequest
+	(*PurgeHistoryResponse)(nil), // 27: waypost.v1.PurgeHistoryResponse
+	(*PurgedRow)(nil),            // 28: waypost.v1.PurgedRow
+	(*Applicant)(nil),            // 29: waypost.v1.Applicant
+}
 var file_waypost_v1_driver_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	2,  // 0: waypost.v1.History.entries:type_name -> waypost.v1.HistoryEntry
+	0,  // 1: waypost.v1.HistoryEntry.item:type_name -> waypost.v1.Item
+	0,  // 2: waypost.v1.Report.item:type_name -> waypost.v1.Item
+	4,  // 3: waypost.v1.Report.card:type_name -> waypost.v1.Card
+	5,  // 4: waypost.v1.Report.cited:type_name -> waypost.v1.Cited
+	29, // 5: waypost.v1.Card.holder:type_name -> waypost.v1.Applicant
+	7,  // 6: waypost.v1.ReportReply.problems:type_name -> waypost.v1.Problem
+	0,  // 7: waypost.v1.ReportRequest.item:type_name -> waypost.v1.Item
+	29, // 8: waypost.v1.ReportRequest.driver:type_name -> waypost.v1.Applicant
+	7,  // 9: waypost.v1.ReportState.problems:type_name -> waypost.v1.Problem
+	10, // 10: waypost.v1.ReportState.choices:type_name -> waypost.v1.CandidateChoice
+	9,  // 11: waypost.v1.ReportsResponse.reports:type_name -> waypost.v1.ReportState
+	16, // 12: waypost.v1.DriverHistory.entries:type_name -> waypost.v1.DriverEntry
+	0,  // 13: waypost.v1.DriverEntry.item:type_name -> waypost.v1.Item
+	15, // 14: waypost.v1.PrintHistoryResponse.history:type_name -> waypost.v1.DriverHistory
+	0,  // 15: waypost.v1.AddOwnRequest.items:type_name -> waypost.v1.Item
+	21, // 16: waypost.v1.AddOwnResponse.rejected:type_name -> waypost.v1.ItemProblems
+	7,  // 17: waypost.v1.ItemProblems.problems:type_name -> waypost.v1.Problem
+	24, // 18: waypost.v1.TimelinessResponse.rows:type_name -> waypost.v1.TimelinessRow
+	25, // 19: waypost.v1.TimelinessResponse.rejected:type_name -> waypost.v1.RejectedRow
+	28, // 20: waypost.v1.PurgeHistoryResponse.rows:type_name -> waypost.v1.PurgedRow
+	8,  // 21: waypost.v1.Drivers.Report:input_type -> waypost.v1.ReportRequest
+	11, // 22: waypost.v1.Drivers.Reports:input_type -> waypost.v1.ReportsRequest
+	13, // 23: waypost.v1.Drivers.Decide:input_type -> waypost.v1.DecideRequest
+	14, // 24: waypost.v1.Drivers.Get:input_type -> waypost.v1.GetHistoryRequest
+	17, // 25: waypost.v1.Drivers.Print:input_type -> waypost.v1.PrintHistoryRequest
+	19, // 26: waypost.v1.Drivers.AddOwn:input_type -> waypost.v1.AddOwnRequest
+	22, // 27: waypost.v1.Drivers.Timeliness:input_type -> waypost.v1.TimelinessRequest
+	26, // 28: waypost.v1.Drivers.Purge:input_type -> waypost.v1.PurgeHistoryRequest
+	9,  // 29: waypost.v1.Drivers.Report:output_type -> waypost.v1.ReportState
+	12, // 30: waypost.v1.Drivers.Reports:output_type -> waypost.v1.ReportsResponse
+	9,  // 31: waypost.v1.Drivers.Decide:output_type -> waypost.v1.ReportState
+	15, // 32: waypost.v1.Drivers.Get:output_type -> waypost.v1.DriverHistory
+	18, // 33: waypost.v1.Drivers.Print:output_type -> waypost.v1.PrintHistoryResponse
+	20, // 34: waypost.v1.Drivers.AddOwn:output_type -> waypost.v1.AddOwnResponse
+	23, // 35: waypost.v1.Drivers.Timeliness:output_type -> waypost.v1.TimelinessResponse
+	27, // 36: waypost.v1.Drivers.Purge:output_type -> waypost.v1.PurgeHistoryResponse
+	29, // [29:37] is the sub-list for method output_type
+	21, // [21:29] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_waypost_v1_driver_proto_init() }
@@ -45,18 +2335,24 @@ func file_waypost_v1_driver_proto_init() {
 		return
 	}
 	file_waypost_v1_message_proto_init()
+	file_waypost_v1_driver_proto_msgTypes[3].OneofWrappers = []any{
+		(*Report_Card)(nil),
+		(*Report_Cited)(nil),
+		(*Report_Handle)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_waypost_v1_driver_proto_rawDesc), len(file_waypost_v1_driver_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   0,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_waypost_v1_driver_proto_goTypes,
 		DependencyIndexes: file_waypost_v1_driver_proto_depIdxs,
+		MessageInfos:      file_waypost_v1_driver_proto_msgTypes,
 	}.Build()
 	File_waypost_v1_driver_proto = out.File
 	file_waypost_v1_driver_proto_goTypes = nil

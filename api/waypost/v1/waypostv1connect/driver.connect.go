@@ -8,7 +8,9 @@ package waypostv1connect
 
 import (
 	connect "connectrpc.com/connect/v2"
-	_ "github.com/waypost/waypost/api/waypost/v1"
+	context "context"
+	v1 "github.com/waypost/waypost/api/waypost/v1"
+	sync "sync"
 )
 
 const (
@@ -16,8 +18,110 @@ const (
 	DriversName = "waypost.v1.Drivers"
 )
 
+// These constants are the procedure names of the RPCs defined in this package. They're exposed at
+// runtime as Spec.Procedure and as the final two segments of the HTTP route.
+//
+// Note that these are different from the fully-qualified method names used by
+// google.golang.org/protobuf/reflect/protoreflect. To convert from these constants to
+// reflection-formatted method names, remove the leading slash and convert the remaining slash to a
+// period.
+const (
+	// DriversReportProcedure is the procedure name of the Drivers's Report RPC.
+	DriversReportProcedure = "/waypost.v1.Drivers/Report"
+	// DriversReportsProcedure is the procedure name of the Drivers's Reports RPC.
+	DriversReportsProcedure = "/waypost.v1.Drivers/Reports"
+	// DriversDecideProcedure is the procedure name of the Drivers's Decide RPC.
+	DriversDecideProcedure = "/waypost.v1.Drivers/Decide"
+	// DriversGetProcedure is the procedure name of the Drivers's Get RPC.
+	DriversGetProcedure = "/waypost.v1.Drivers/Get"
+	// DriversPrintProcedure is the procedure name of the Drivers's Print RPC.
+	DriversPrintProcedure = "/waypost.v1.Drivers/Print"
+	// DriversAddOwnProcedure is the procedure name of the Drivers's AddOwn RPC.
+	DriversAddOwnProcedure = "/waypost.v1.Drivers/AddOwn"
+	// DriversTimelinessProcedure is the procedure name of the Drivers's Timeliness RPC.
+	DriversTimelinessProcedure = "/waypost.v1.Drivers/Timeliness"
+	// DriversPurgeProcedure is the procedure name of the Drivers's Purge RPC.
+	DriversPurgeProcedure = "/waypost.v1.Drivers/Purge"
+)
+
+var (
+	driversReportSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_driver_proto.Services().ByName("Drivers").Methods().ByName("Report"),
+			Procedure:  DriversReportProcedure,
+		}
+	})
+	driversReportsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_driver_proto.Services().ByName("Drivers").Methods().ByName("Reports"),
+			Procedure:  DriversReportsProcedure,
+		}
+	})
+	driversDecideSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_driver_proto.Services().ByName("Drivers").Methods().ByName("Decide"),
+			Procedure:  DriversDecideProcedure,
+		}
+	})
+	driversGetSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_driver_proto.Services().ByName("Drivers").Methods().ByName("Get"),
+			Procedure:  DriversGetProcedure,
+		}
+	})
+	driversPrintSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_driver_proto.Services().ByName("Drivers").Methods().ByName("Print"),
+			Procedure:  DriversPrintProcedure,
+		}
+	})
+	driversAddOwnSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_driver_proto.Services().ByName("Drivers").Methods().ByName("AddOwn"),
+			Procedure:  DriversAddOwnProcedure,
+		}
+	})
+	driversTimelinessSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_driver_proto.Services().ByName("Drivers").Methods().ByName("Timeliness"),
+			Procedure:  DriversTimelinessProcedure,
+		}
+	})
+	driversPurgeSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_driver_proto.Services().ByName("Drivers").Methods().ByName("Purge"),
+			Procedure:  DriversPurgeProcedure,
+		}
+	})
+)
+
 // DriversClient is a client for the waypost.v1.Drivers service.
 type DriversClient interface {
+	// Report sends an item about a driver of another state to the driver's state of
+	// record, and waits 5 s at most for its word.
+	Report(context.Context, *v1.ReportRequest) (*v1.ReportState, error)
+	// Reports lists the reports of this state, newest first.
+	Reports(context.Context, *v1.ReportsRequest) (*v1.ReportsResponse, error)
+	// Decide answers what a check could not: which driver a report is about.
+	Decide(context.Context, *v1.DecideRequest) (*v1.ReportState, error)
+	// Get returns the history of one record of this state.
+	Get(context.Context, *v1.GetHistoryRequest) (*v1.DriverHistory, error)
+	// Print returns the whole history of one record as text for the driver.
+	Print(context.Context, *v1.PrintHistoryRequest) (*v1.PrintHistoryResponse, error)
+	// AddOwn adds items that this state reports about its own records.
+	AddOwn(context.Context, *v1.AddOwnRequest) (*v1.AddOwnResponse, error)
+	// Timeliness says how soon each state has reported.
+	Timeliness(context.Context, *v1.TimelinessRequest) (*v1.TimelinessResponse, error)
+	// Purge removes what has been kept for its time, or counts what it would remove.
+	Purge(context.Context, *v1.PurgeHistoryRequest) (*v1.PurgeHistoryResponse, error)
 }
 
 // NewDriversClient constructs a client for the waypost.v1.Drivers service. Multiple service clients
@@ -28,18 +132,237 @@ func NewDriversClient(client *connect.Client) DriversClient {
 
 // DriversHandler is an implementation of the waypost.v1.Drivers service.
 type DriversHandler interface {
+	// Report sends an item about a driver of another state to the driver's state of
+	// record, and waits 5 s at most for its word.
+	Report(context.Context, *v1.ReportRequest) (*v1.ReportState, error)
+	// Reports lists the reports of this state, newest first.
+	Reports(context.Context, *v1.ReportsRequest) (*v1.ReportsResponse, error)
+	// Decide answers what a check could not: which driver a report is about.
+	Decide(context.Context, *v1.DecideRequest) (*v1.ReportState, error)
+	// Get returns the history of one record of this state.
+	Get(context.Context, *v1.GetHistoryRequest) (*v1.DriverHistory, error)
+	// Print returns the whole history of one record as text for the driver.
+	Print(context.Context, *v1.PrintHistoryRequest) (*v1.PrintHistoryResponse, error)
+	// AddOwn adds items that this state reports about its own records.
+	AddOwn(context.Context, *v1.AddOwnRequest) (*v1.AddOwnResponse, error)
+	// Timeliness says how soon each state has reported.
+	Timeliness(context.Context, *v1.TimelinessRequest) (*v1.TimelinessResponse, error)
+	// Purge removes what has been kept for its time, or counts what it would remove.
+	Purge(context.Context, *v1.PurgeHistoryRequest) (*v1.PurgeHistoryResponse, error)
 }
 
 // RegisterDriversHandler registers svc as the waypost.v1.Drivers implementation on server.
 func RegisterDriversHandler(server *connect.Server, svc DriversHandler) {
-	server.Register()
+	adapter := driversHandler{svc: svc}
+	server.Register(
+		connect.Method{Spec: driversReportSpec(), Handler: adapter.report},
+		connect.Method{Spec: driversReportsSpec(), Handler: adapter.reports},
+		connect.Method{Spec: driversDecideSpec(), Handler: adapter.decide},
+		connect.Method{Spec: driversGetSpec(), Handler: adapter.get},
+		connect.Method{Spec: driversPrintSpec(), Handler: adapter.print},
+		connect.Method{Spec: driversAddOwnSpec(), Handler: adapter.addOwn},
+		connect.Method{Spec: driversTimelinessSpec(), Handler: adapter.timeliness},
+		connect.Method{Spec: driversPurgeSpec(), Handler: adapter.purge},
+	)
 }
 
 // UnimplementedDriversHandler returns CodeUnimplemented from all methods.
 type UnimplementedDriversHandler struct{}
 
+func (UnimplementedDriversHandler) Report(context.Context, *v1.ReportRequest) (*v1.ReportState, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Drivers.Report is not implemented")
+}
+
+func (UnimplementedDriversHandler) Reports(context.Context, *v1.ReportsRequest) (*v1.ReportsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Drivers.Reports is not implemented")
+}
+
+func (UnimplementedDriversHandler) Decide(context.Context, *v1.DecideRequest) (*v1.ReportState, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Drivers.Decide is not implemented")
+}
+
+func (UnimplementedDriversHandler) Get(context.Context, *v1.GetHistoryRequest) (*v1.DriverHistory, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Drivers.Get is not implemented")
+}
+
+func (UnimplementedDriversHandler) Print(context.Context, *v1.PrintHistoryRequest) (*v1.PrintHistoryResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Drivers.Print is not implemented")
+}
+
+func (UnimplementedDriversHandler) AddOwn(context.Context, *v1.AddOwnRequest) (*v1.AddOwnResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Drivers.AddOwn is not implemented")
+}
+
+func (UnimplementedDriversHandler) Timeliness(context.Context, *v1.TimelinessRequest) (*v1.TimelinessResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Drivers.Timeliness is not implemented")
+}
+
+func (UnimplementedDriversHandler) Purge(context.Context, *v1.PurgeHistoryRequest) (*v1.PurgeHistoryResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Drivers.Purge is not implemented")
+}
+
 type driversClient struct {
 	client *connect.Client
 }
 
+func (c *driversClient) Report(ctx context.Context, req *v1.ReportRequest) (*v1.ReportState, error) {
+	var res v1.ReportState
+	if err := c.client.CallUnary(ctx, driversReportSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *driversClient) Reports(ctx context.Context, req *v1.ReportsRequest) (*v1.ReportsResponse, error) {
+	var res v1.ReportsResponse
+	if err := c.client.CallUnary(ctx, driversReportsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *driversClient) Decide(ctx context.Context, req *v1.DecideRequest) (*v1.ReportState, error) {
+	var res v1.ReportState
+	if err := c.client.CallUnary(ctx, driversDecideSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *driversClient) Get(ctx context.Context, req *v1.GetHistoryRequest) (*v1.DriverHistory, error) {
+	var res v1.DriverHistory
+	if err := c.client.CallUnary(ctx, driversGetSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *driversClient) Print(ctx context.Context, req *v1.PrintHistoryRequest) (*v1.PrintHistoryResponse, error) {
+	var res v1.PrintHistoryResponse
+	if err := c.client.CallUnary(ctx, driversPrintSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *driversClient) AddOwn(ctx context.Context, req *v1.AddOwnRequest) (*v1.AddOwnResponse, error) {
+	var res v1.AddOwnResponse
+	if err := c.client.CallUnary(ctx, driversAddOwnSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *driversClient) Timeliness(ctx context.Context, req *v1.TimelinessRequest) (*v1.TimelinessResponse, error) {
+	var res v1.TimelinessResponse
+	if err := c.client.CallUnary(ctx, driversTimelinessSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *driversClient) Purge(ctx context.Context, req *v1.PurgeHistoryRequest) (*v1.PurgeHistoryResponse, error) {
+	var res v1.PurgeHistoryResponse
+	if err := c.client.CallUnary(ctx, driversPurgeSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
 type driversHandler struct{ svc DriversHandler }
+
+func (h driversHandler) report(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ReportRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Report(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h driversHandler) reports(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ReportsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Reports(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h driversHandler) decide(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.DecideRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Decide(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h driversHandler) get(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.GetHistoryRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Get(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h driversHandler) print(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.PrintHistoryRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Print(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h driversHandler) addOwn(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.AddOwnRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.AddOwn(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h driversHandler) timeliness(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.TimelinessRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Timeliness(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h driversHandler) purge(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.PurgeHistoryRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Purge(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
