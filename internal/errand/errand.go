@@ -77,6 +77,9 @@ type Question struct {
 	Ticket waypost.SignedTicket
 	Body   []byte
 	At     time.Time
+	// Statement is the request as its state signed it: a waypostv1.Request inside a
+	// seal.Statement. Who passes the question on can show whose it was.
+	Statement []byte
 }
 
 // Response is what a state replies. Without a Word nothing is said yet: the
