@@ -64,8 +64,8 @@ func (s *Server) onNotice(ctx context.Context, m seal.Message) error {
 	}
 	entry := journal.Entry{Kind: "notified", Ticket: m.Ticket, Tau: [32]byte(notice.Tau), At: s.Now(), Body: body}
 	return s.once(ctx, m, func(tx *store.Tx) (bool, error) {
-		isNew, err := one(tx.Exec(`INSERT INTO notice (ticket, reference, handle, asking, state, agreed, signed, question, tau, statement, at)
-			VALUES ($1, $2, $3, $4, $5, 0, $6, $6, $7, $8, $9) ON CONFLICT (ticket, reference) DO NOTHING`,
+		isNew, err := one(tx.Exec(`INSERT INTO notice (ticket, reference, handle, asking, state, agreed, signed, question, told, applicant, tau, statement, at)
+			VALUES ($1, $2, $3, $4, $5, 0, $6, $6, '', $6, $7, $8, $9) ON CONFLICT (ticket, reference) DO NOTHING`,
 			m.Ticket[:], notice.Reference, notice.Handle, asking, noticed, []byte{}, notice.Tau, m.Statement, s.Now().Unix()))
 		if err == nil && isNew {
 			_, err = s.Journal.Append(tx, entry)
@@ -236,12 +236,16 @@ func (s *Server) onSecondLeg(ctx context.Context, m seal.Message) error {
 		return err
 	}
 	kind := "disclose"
+	applicant, err := proto.Marshal(leg.Applicant)
+	if err != nil {
+		return err
+	}
 	if told.Outcome == waypost.NoMatch {
-		kind = "decline"
+		kind, applicant = "decline", []byte{}
 	}
 	return s.once(ctx, m, func(tx *store.Tx) (bool, error) {
-		changed, err := one(tx.Exec(`UPDATE notice SET state = $1 WHERE ticket = $2 AND reference = $3 AND state = $4`,
-			disclosed, m.Ticket[:], leg.Reference, continued))
+		changed, err := one(tx.Exec(`UPDATE notice SET state = $1, told = $2, applicant = $3 WHERE ticket = $4 AND reference = $5 AND state = $6`,
+			disclosed, told.Outcome, applicant, m.Ticket[:], leg.Reference, continued))
 		if err != nil || !changed {
 			return false, err
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/waypost/waypost/internal/metrics"
 	"github.com/waypost/waypost/internal/policy"
 	"github.com/waypost/waypost/internal/publisher"
+	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
@@ -234,7 +235,7 @@ func (r *Role) openGateway(ctx context.Context, listener net.Listener, now func(
 		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Identity: f.Identity, Secret: secret,
 		Keyring: keyring, SaveKeyring: f.saveKeyring, Policy: policy.Default(),
 		Holders: gateway.DialHolders(f.Cert, f.Roster), Hub: exchange, Mailbox: exchange,
-		People: gateway.NewPeople(people), Ledgers: r.Follower, Now: now, Log: log, Metrics: r.metrics,
+		People: records.NewPeople(people), Ledgers: r.Follower, Now: now, Log: log, Metrics: r.metrics,
 	}
 	if r.wrapGateway != nil {
 		r.wrapGateway(&deps)

@@ -1,6 +1,14 @@
 // Package records is what a state's gateway knows of the state's own card
 // holders: the records themselves, through a connector to the state's licensing
 // system, and for each record the pointers by which the hub finds it.
+//
+//	records.go  the connector to the licensing system
+//	people.go   one in a database of its own
+//	file.go     the file of a state
+//	pointer.go  what it has in the index
+//	asked.go    what was asked about its records, and what it has asked
+//	passed.go   pointers that go to another state, and come
+//	subject.go  what the ledger says instead of naming a record
 package records
 
 import (

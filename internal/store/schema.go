@@ -18,6 +18,10 @@ import (
 //go:embed schema
 var schemas embed.FS
 
+// rooms are the rooms of a gateway that keep tables of their own in its database,
+// in the order in which their schemas apply.
+var rooms = []string{"records"}
+
 // schemaSets lists the migrations of a role, in the order they apply. The
 // people of a state (its own licensing records, synthetic or loaded) are no
 // business of the exchange and have no ledger; neither has a witness that
@@ -28,6 +32,8 @@ func schemaSets(role string) []string {
 		return []string{"store", role}
 	case "keyholder":
 		return []string{"store", "journal", "follow", "witness", role}
+	case "gateway":
+		return append([]string{"store", "journal", "follow", role}, rooms...)
 	}
 	return []string{"store", "journal", "follow", role}
 }
@@ -119,7 +125,7 @@ func roles() []string {
 	}
 	var names []string
 	for _, e := range entries {
-		if !slices.Contains([]string{"store", "journal", "follow", "test"}, e.Name()) {
+		if !slices.Contains([]string{"store", "journal", "follow", "test"}, e.Name()) && !slices.Contains(rooms, e.Name()) {
 			names = append(names, e.Name())
 		}
 	}

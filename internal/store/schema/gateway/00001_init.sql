@@ -62,8 +62,9 @@ CREATE INDEX ask_unsent ON ask (owner) WHERE state = 0;
 
 -- What the hub told this state about searches that found its records, and how
 -- far the question has come. agreed is a bit for each of the ten slots; question
--- is the second leg that waits for a person to answer it, else empty. statement
--- is the notice as the hub signed it.
+-- is the second leg that waits for a person to answer it, else empty. told is the
+-- outcome that was answered to a second leg; applicant is kept where that was not
+-- no match. statement is the notice as the hub signed it.
 CREATE TABLE notice (
     ticket    BYTEA   NOT NULL,
     reference BYTEA   NOT NULL,
@@ -73,6 +74,8 @@ CREATE TABLE notice (
     agreed    INTEGER NOT NULL,
     signed    BYTEA   NOT NULL,
     question  BYTEA   NOT NULL,
+    told      TEXT    NOT NULL,
+    applicant BYTEA   NOT NULL,
     tau       BYTEA   NOT NULL,
     statement BYTEA   NOT NULL,
     at        BIGINT  NOT NULL,

@@ -1,0 +1,131 @@
+package records
+
+import (
+	"errors"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/matchkey"
+)
+
+// PassedName is a pointer that comes from another state, as that state knew it.
+type PassedName struct {
+	Handle  waypost.Handle // the new one
+	Alias   bool
+	Version uint32         // at the hub, before it was passed
+	Name    waypost.Person // without an SSN
+	Tokens  [][]byte       // of the six name slots, 32 bytes each
+}
+
+// NameTokens returns what travels with one of this state's pointers: the name
+// that it was made from, without an SSN, and the tokens of its name slots. What
+// stands in the others would tell who has no SSN.
+func (f *File) NameTokens(tx *store.Tx, h waypost.Handle) (waypost.Person, [][]byte, error) {
+	p, err := byHandle(tx, h)
+	if err != nil {
+		return waypost.Person{}, nil, err
+	}
+	if len(p.tokens) == 0 {
+		return waypost.Person{}, nil, waypost.Errorf(waypost.NotFound, "this pointer of the record is not in the index yet")
+	}
+	tokens := make([][]byte, matchkey.NameSlots)
+	for i := range tokens {
+		tokens[i] = p.tokens[i][:]
+	}
+	return p.person, tokens, nil
+}
+
+// MoveOut notes, on the hub's word, that pointers of a record are another
+// state's. Again it changes nothing.
+func (f *File) MoveOut(tx *store.Tx, recordID string, to waypost.Jurisdiction, passings []waypost.Passing) error {
+	for _, passing := range passings {
+		p, err := byHandle(tx, passing.Old)
+		if err != nil {
+			return err
+		}
+		if p.Record != recordID {
+			return waypost.Errorf(waypost.InvalidArgument, "a pointer that was passed is not of this record")
+		}
+		if p.State == Moved && p.MovedTo == to {
+			continue
+		}
+		p.State, p.MovedTo, p.NewHandle = Moved, to, passing.New
+		if err := p.put(tx, f.Now().Unix()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MoveIn takes the pointers of a release for a record of this state, once the hub
+// has passed them. They are weighed by the name tokens that came with them, and
+// in the SSN slots by the tokens of this state's own check, if it still has them.
+// Again it changes nothing.
+func (f *File) MoveIn(tx *store.Tx, recordID string, r waypost.Release, names []PassedName, check waypost.TicketID) error {
+	own, err := f.checkTokens(tx, check)
+	if err != nil && waypost.CodeOf(err) != waypost.NotFound {
+		return err
+	}
+	byNew := make(map[waypost.Handle]PassedName, len(names))
+	for _, n := range names {
+		byNew[n.Handle] = n
+	}
+	for _, passing := range r.Passings {
+		n, ok := byNew[passing.New]
+		if !ok || len(n.Tokens) != matchkey.NameSlots {
+			return waypost.Errorf(waypost.InvalidArgument, "a pointer of the release comes without its name and its %d tokens", matchkey.NameSlots)
+		}
+		if _, err := byHandle(tx, passing.New); waypost.CodeOf(err) != waypost.NotFound {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		p := pointer{
+			Pointer: Pointer{Handle: passing.New, Record: recordID, Alias: n.Alias, State: Live, Version: n.Version + 1},
+			person:  n.Name, tokens: make([]waypost.Token, matchkey.Slots), passed: true,
+		}
+		for i, t := range n.Tokens {
+			if len(t) != len(waypost.Token{}) {
+				return waypost.Errorf(waypost.InvalidArgument, "a token has 32 bytes")
+			}
+			p.tokens[i] = waypost.Token(t)
+		}
+		for i := matchkey.NameSlots; i < matchkey.Slots; i++ {
+			if n.Alias || own == nil {
+				p.decoys |= 1 << i
+				randomise(p.tokens[i][:])
+				continue
+			}
+			p.tokens[i] = own[i]
+		}
+		if err := p.put(tx, f.Now().Unix()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// KeepTokens keeps the ten index tokens of a check of this state, in slot order,
+// so that a record can be published under its ticket.
+func (f *File) KeepTokens(tx *store.Tx, check waypost.TicketID, tokens []waypost.Token) error {
+	if len(tokens) != matchkey.Slots {
+		return errors.New("records: a check has ten index tokens")
+	}
+	_, err := tx.Exec(`INSERT INTO check_token (ticket, tokens, at) VALUES ($1, $2, $3) ON CONFLICT (ticket) DO NOTHING`,
+		check[:], JoinTokens(tokens), f.Now().Unix())
+	return err
+}
+
+// checkTokens returns the tokens that are kept of a check, or NotFound.
+func (f *File) checkTokens(tx *store.Tx, check waypost.TicketID) ([]waypost.Token, error) {
+	var stored []byte
+	err := tx.Row(`SELECT tokens FROM check_token WHERE ticket = $1`, check[:]).Scan(&stored)
+	if errors.Is(err, store.ErrNoRows) {
+		return nil, waypost.Errorf(waypost.NotFound, "the tokens of this check are kept no more")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return splitTokens(stored)
+}

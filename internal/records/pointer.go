@@ -1,0 +1,185 @@
+package records
+
+import (
+	"errors"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/matchkey"
+)
+
+// State says how a pointer stands.
+type State int
+
+const (
+	Wanted    State = iota // to be published
+	Live                   // in the index
+	Moved                  // another state's by now
+	Withdrawn              // out of the index
+)
+
+// Pointer is what this state knows of one of its pointers in the index. A record
+// has one that is no alias, and one for each former name that is kept.
+type Pointer struct {
+	Handle     waypost.Handle
+	Record     string
+	Alias      bool
+	State      State
+	Generation uint32
+	Version    uint32 // at the hub, from 1
+	MovedTo    waypost.Jurisdiction
+	NewHandle  waypost.Handle // by which that state knows it; zero unless moved
+}
+
+// pointer is a row of that table.
+type pointer struct {
+	Pointer
+	person  waypost.Person // without the SSN
+	tokens  []waypost.Token
+	decoys  uint32 // a bit for each slot
+	passed  bool
+	receipt []byte
+}
+
+const columns = `p.handle, p.record, p.alias, p.state, p.person, p.tokens, p.decoys, p.passed, p.generation, p.version, p.receipt, p.moved_to, p.new_handle`
+
+func scanPointer(scan func(dest ...any) error) (p pointer, err error) {
+	var person, tokens, newHandle []byte
+	if err := scan(&p.Handle, &p.Record, &p.Alias, &p.State, &person, &tokens, &p.decoys, &p.passed, &p.Generation, &p.Version,
+		&p.receipt, &p.MovedTo, &newHandle); err != nil {
+		return p, err
+	}
+	copy(p.NewHandle[:], newHandle)
+	if p.tokens, err = splitTokens(tokens); err != nil {
+		return p, err
+	}
+	p.person, err = decodePerson(person)
+	return p, err
+}
+
+// selectPointers returns the rows that a condition picks.
+func selectPointers(tx *store.Tx, where string, args ...any) (all []pointer, err error) {
+	err = tx.Query(`SELECT `+columns+` FROM pointer p `+where, args, func(scan func(dest ...any) error) error {
+		p, err := scanPointer(scan)
+		all = append(all, p)
+		return err
+	})
+	return all, err
+}
+
+// put writes the row, and the tokens for the state's own search.
+func (p pointer) put(tx *store.Tx, now int64) error {
+	person, err := encodePerson(p.person)
+	if err != nil {
+		return err
+	}
+	newHandle := p.NewHandle[:]
+	if p.State != Moved {
+		newHandle = []byte{}
+	}
+	receipt := p.receipt
+	if receipt == nil {
+		receipt = []byte{}
+	}
+	_, err = tx.Exec(`INSERT INTO pointer (handle, record, alias, state, person, tokens, decoys, passed, generation, version, receipt, moved_to, new_handle, changed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+		ON CONFLICT (handle) DO UPDATE SET record = excluded.record, alias = excluded.alias, state = excluded.state, person = excluded.person,
+		tokens = excluded.tokens, decoys = excluded.decoys, passed = excluded.passed, generation = excluded.generation, version = excluded.version,
+		receipt = excluded.receipt, moved_to = excluded.moved_to, new_handle = excluded.new_handle, changed = excluded.changed`,
+		p.Handle[:], p.Record, p.Alias, int(p.State), person, JoinTokens(p.tokens), p.decoys, p.passed, p.Generation, p.Version,
+		receipt, string(p.MovedTo), newHandle, now)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`DELETE FROM pointer_token WHERE handle = $1`, p.Handle[:]); err != nil {
+		return err
+	}
+	if p.State == Moved || p.State == Withdrawn {
+		return nil
+	}
+	for _, t := range p.tokens {
+		if _, err := tx.Exec(`INSERT INTO pointer_token (token, handle) VALUES ($1, $2) ON CONFLICT (token, handle) DO NOTHING`,
+			t[:ownTokenSize], p.Handle[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownTokenSize cuts the tokens of the state's own search: enough to tell its own
+// records apart.
+const ownTokenSize = 16
+
+// ByHandle returns the pointer that this state knows by that handle, or NotFound.
+func (f *File) ByHandle(tx *store.Tx, h waypost.Handle) (Pointer, error) {
+	p, err := byHandle(tx, h)
+	return p.Pointer, err
+}
+
+func byHandle(tx *store.Tx, h waypost.Handle) (pointer, error) {
+	all, err := selectPointers(tx, `WHERE p.handle = $1`, h[:])
+	if err == nil && len(all) == 0 {
+		err = waypost.Errorf(waypost.NotFound, "the hub knows a record that this state does not")
+	}
+	if err != nil {
+		return pointer{}, err
+	}
+	return all[0], nil
+}
+
+// Pointers returns all pointers of a record that are not withdrawn, moved ones
+// among them; the main one first, then aliases by handle.
+func (f *File) Pointers(tx *store.Tx, recordID string) ([]Pointer, error) {
+	rows, err := pointersOf(tx, recordID)
+	all := make([]Pointer, len(rows))
+	for i, p := range rows {
+		all[i] = p.Pointer
+	}
+	return all, err
+}
+
+func pointersOf(tx *store.Tx, recordID string) ([]pointer, error) {
+	return selectPointers(tx, `WHERE p.record = $1 AND p.state <> $2 ORDER BY p.alias, p.handle`, recordID, int(Withdrawn))
+}
+
+// JoinTokens is tokens as they are stored and sent: 32 bytes each.
+func JoinTokens(tokens []waypost.Token) []byte {
+	joined := make([]byte, 0, len(tokens)*len(waypost.Token{}))
+	for _, t := range tokens {
+		joined = append(joined, t[:]...)
+	}
+	return joined
+}
+
+// splitTokens reads the tokens of one pointer, or none.
+func splitTokens(stored []byte) ([]waypost.Token, error) {
+	if len(stored) == 0 {
+		return nil, nil
+	}
+	if len(stored) != matchkey.Slots*len(waypost.Token{}) {
+		return nil, errors.New("records: the tokens of a pointer are damaged")
+	}
+	tokens := make([]waypost.Token, matchkey.Slots)
+	for i := range tokens {
+		tokens[i] = waypost.Token(stored[i*len(waypost.Token{}):])
+	}
+	return tokens, nil
+}
+
+// encodePerson leaves the SSN out.
+func encodePerson(p waypost.Person) ([]byte, error) {
+	return proto.MarshalOptions{Deterministic: true}.Marshal(&waypostv1.Applicant{
+		Family: p.Family, Given: p.Given, Middle: p.Middle, Suffix: p.Suffix, Born: p.Born.String(), Sex: string(p.Sex)})
+}
+
+func decodePerson(stored []byte) (waypost.Person, error) {
+	var a waypostv1.Applicant
+	if err := proto.Unmarshal(stored, &a); err != nil {
+		return waypost.Person{}, err
+	}
+	born, err := waypost.ParseDate(a.Born)
+	return waypost.Person{Family: a.Family, Given: a.Given, Middle: a.Middle, Suffix: a.Suffix, Born: born, Sex: waypost.Sex(a.Sex)}, err
+}
