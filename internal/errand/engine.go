@@ -34,6 +34,8 @@ type Letter struct {
 type Post interface {
 	// Seal is Unavailable where the recipient's key cannot be had now.
 	Seal(ctx context.Context, to, messageType string, ticket waypost.TicketID, least seal.SizeClass, body []byte) (Letter, error)
+	// State signs what this state says under a ticket: see seal.State.
+	State(messageType string, ticket waypost.TicketID, body []byte) ([]byte, error)
 	Put(tx *store.Tx, l Letter) error
 	Dispatch(letters ...Letter)
 }
@@ -48,9 +50,12 @@ type Deps struct {
 	Post    Post
 	Ledgers Ledgers
 	// Subject is the ledger's word for a record, in an entry about the ticket.
-	Subject func(handle []byte, ticket waypost.TicketID) journal.Field
-	Now     func() time.Time
-	Log     *slog.Logger
+	Subject func(h waypost.Handle, ticket waypost.TicketID) journal.Field
+	// Pause returns when changed is closed or when d is over, or with the error of a
+	// context that has ended.
+	Pause func(ctx context.Context, changed <-chan struct{}, d time.Duration) error
+	Now   func() time.Time
+	Log   *slog.Logger
 }
 
 // Engine asks and answers the errands of one state. It is safe for concurrent use.

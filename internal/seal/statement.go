@@ -2,6 +2,7 @@ package seal
 
 import (
 	"crypto/ed25519"
+	"crypto/rand"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -19,6 +20,23 @@ type Statement struct {
 	Body          []byte
 
 	signed, signature []byte
+}
+
+// State signs what a member says apart from any message that carries it, in the
+// form of a message's statement: to be shown without what else was in the message.
+// Of m it takes Sender, Type, Ticket, RosterVersion, Expiry and Body.
+func State(m Message, identity ed25519.PrivateKey) ([]byte, error) {
+	if len(identity) != ed25519.PrivateKeySize {
+		return nil, malformed("a signing key is needed")
+	}
+	_, _ = rand.Read(m.ID[:]) // never fails (Go 1.24)
+	m.Recipient = m.Sender
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	// No key of a recipient: these bytes are never those of a sealed message.
+	env := Envelope{Suite: suite, ID: m.ID, Expiry: m.Expiry}
+	return statement(env, m, ed25519.Sign(identity, signedBytes(env, m))), nil
 }
 
 // maxStatement bounds a statement in bytes.

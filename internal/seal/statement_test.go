@@ -58,3 +58,32 @@ func FuzzParseStatement(f *testing.F) {
 		}
 	})
 }
+
+// What is stated apart from a message reads like the statement of one.
+func TestState(t *testing.T) {
+	want := message()
+	b, err := State(want, identity(want.Sender))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := ParseStatement(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st.Sender != want.Sender || st.Type != want.Type || st.Ticket != want.Ticket || st.RosterVersion != want.RosterVersion || !bytes.Equal(st.Body, want.Body) {
+		t.Errorf("the statement says %+v", st)
+	}
+	if err := st.Verify(public(want.Sender)); err != nil {
+		t.Error(err)
+	}
+	if err := st.Verify(public("NV")); waypost.CodeOf(err) != waypost.PermissionDenied {
+		t.Errorf("under another key: %v", err)
+	}
+	want.Type = "Not a type"
+	if _, err := State(want, identity(want.Sender)); waypost.CodeOf(err) != waypost.InvalidArgument {
+		t.Errorf("a malformed one: %v", err)
+	}
+	if _, err := State(message(), nil); waypost.CodeOf(err) != waypost.InvalidArgument {
+		t.Errorf("without a key: %v", err)
+	}
+}

@@ -535,15 +535,16 @@ func (x *Errand) GetBody() []byte {
 	return nil
 }
 
-// Reply is one of the replies to an errand. A recipient takes each number once.
+// Reply is what a state says to an errand, as it signs it for ledgers and
+// disputes: the statement in a ReplyLetter is a signed message of type "reply"
+// with these bytes. What a body says about a person is not in it.
 type Reply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Errand        []byte                 `protobuf:"bytes,1,opt,name=errand,proto3" json:"errand,omitempty"`
-	Number        uint32                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`  // from 1
-	Word          string                 `protobuf:"bytes,3,opt,name=word,proto3" json:"word,omitempty"`       // what it comes to, from the closed list of the kind
-	Final         bool                   `protobuf:"varint,4,opt,name=final,proto3" json:"final,omitempty"`    // no other follows
-	Body          []byte                 `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"`       // of the kind
-	Refused       string                 `protobuf:"bytes,6,opt,name=refused,proto3" json:"refused,omitempty"` // why, in words, where the word is "refused"
+	Number        uint32                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"` // from 1
+	Word          string                 `protobuf:"bytes,3,opt,name=word,proto3" json:"word,omitempty"`      // what it comes to, from the closed list of the kind
+	Final         bool                   `protobuf:"varint,4,opt,name=final,proto3" json:"final,omitempty"`   // no other follows
+	Digest        []byte                 `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"`  // SHA-256 of the body
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -606,18 +607,83 @@ func (x *Reply) GetFinal() bool {
 	return false
 }
 
-func (x *Reply) GetBody() []byte {
+func (x *Reply) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+// ReplyLetter brings one of the replies to an errand. A recipient takes each
+// number once.
+type ReplyLetter struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Statement []byte                 `protobuf:"bytes,1,opt,name=statement,proto3" json:"statement,omitempty"`
+	Body      []byte                 `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`       // of the kind
+	Refused   string                 `protobuf:"bytes,3,opt,name=refused,proto3" json:"refused,omitempty"` // why, in words, where the word is "refused"
+	// Instead of a statement, where the request itself cannot be admitted: the
+	// errand that is refused.
+	Errand        []byte `protobuf:"bytes,4,opt,name=errand,proto3" json:"errand,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplyLetter) Reset() {
+	*x = ReplyLetter{}
+	mi := &file_waypost_v1_message_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplyLetter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplyLetter) ProtoMessage() {}
+
+func (x *ReplyLetter) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_message_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplyLetter.ProtoReflect.Descriptor instead.
+func (*ReplyLetter) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_message_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ReplyLetter) GetStatement() []byte {
+	if x != nil {
+		return x.Statement
+	}
+	return nil
+}
+
+func (x *ReplyLetter) GetBody() []byte {
 	if x != nil {
 		return x.Body
 	}
 	return nil
 }
 
-func (x *Reply) GetRefused() string {
+func (x *ReplyLetter) GetRefused() string {
 	if x != nil {
 		return x.Refused
 	}
 	return ""
+}
+
+func (x *ReplyLetter) GetErrand() []byte {
+	if x != nil {
+		return x.Errand
+	}
+	return nil
 }
 
 // Moved is the hub's word to the former state of record that its pointers are
@@ -632,7 +698,7 @@ type Moved struct {
 
 func (x *Moved) Reset() {
 	*x = Moved{}
-	mi := &file_waypost_v1_message_proto_msgTypes[8]
+	mi := &file_waypost_v1_message_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -644,7 +710,7 @@ func (x *Moved) String() string {
 func (*Moved) ProtoMessage() {}
 
 func (x *Moved) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_message_proto_msgTypes[8]
+	mi := &file_waypost_v1_message_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -657,7 +723,7 @@ func (x *Moved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Moved.ProtoReflect.Descriptor instead.
 func (*Moved) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_message_proto_rawDescGZIP(), []int{8}
+	return file_waypost_v1_message_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Moved) GetRelease() []byte {
@@ -689,7 +755,7 @@ type SecondAnswer struct {
 
 func (x *SecondAnswer) Reset() {
 	*x = SecondAnswer{}
-	mi := &file_waypost_v1_message_proto_msgTypes[9]
+	mi := &file_waypost_v1_message_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +767,7 @@ func (x *SecondAnswer) String() string {
 func (*SecondAnswer) ProtoMessage() {}
 
 func (x *SecondAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_message_proto_msgTypes[9]
+	mi := &file_waypost_v1_message_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +780,7 @@ func (x *SecondAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecondAnswer.ProtoReflect.Descriptor instead.
 func (*SecondAnswer) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_message_proto_rawDescGZIP(), []int{9}
+	return file_waypost_v1_message_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SecondAnswer) GetReference() []byte {
@@ -806,14 +872,18 @@ const file_waypost_v1_message_proto_rawDesc = "" +
 	"\arequest\x18\x04 \x01(\fR\arequest\",\n" +
 	"\x06Errand\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
-	"\x04body\x18\x02 \x01(\fR\x04body\"\x8f\x01\n" +
+	"\x04body\x18\x02 \x01(\fR\x04body\"y\n" +
 	"\x05Reply\x12\x16\n" +
 	"\x06errand\x18\x01 \x01(\fR\x06errand\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12\x12\n" +
 	"\x04word\x18\x03 \x01(\tR\x04word\x12\x14\n" +
-	"\x05final\x18\x04 \x01(\bR\x05final\x12\x12\n" +
-	"\x04body\x18\x05 \x01(\fR\x04body\x12\x18\n" +
-	"\arefused\x18\x06 \x01(\tR\arefused\"9\n" +
+	"\x05final\x18\x04 \x01(\bR\x05final\x12\x16\n" +
+	"\x06digest\x18\x05 \x01(\fR\x06digest\"q\n" +
+	"\vReplyLetter\x12\x1c\n" +
+	"\tstatement\x18\x01 \x01(\fR\tstatement\x12\x12\n" +
+	"\x04body\x18\x02 \x01(\fR\x04body\x12\x18\n" +
+	"\arefused\x18\x03 \x01(\tR\arefused\x12\x16\n" +
+	"\x06errand\x18\x04 \x01(\fR\x06errand\"9\n" +
 	"\x05Moved\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\fR\arelease\x12\x16\n" +
 	"\x06ticket\x18\x02 \x01(\fR\x06ticket\"\xc8\x01\n" +
@@ -837,7 +907,7 @@ func file_waypost_v1_message_proto_rawDescGZIP() []byte {
 	return file_waypost_v1_message_proto_rawDescData
 }
 
-var file_waypost_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_waypost_v1_message_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_waypost_v1_message_proto_goTypes = []any{
 	(*Notice)(nil),       // 0: waypost.v1.Notice
 	(*FirstLeg)(nil),     // 1: waypost.v1.FirstLeg
@@ -847,8 +917,9 @@ var file_waypost_v1_message_proto_goTypes = []any{
 	(*Request)(nil),      // 5: waypost.v1.Request
 	(*Errand)(nil),       // 6: waypost.v1.Errand
 	(*Reply)(nil),        // 7: waypost.v1.Reply
-	(*Moved)(nil),        // 8: waypost.v1.Moved
-	(*SecondAnswer)(nil), // 9: waypost.v1.SecondAnswer
+	(*ReplyLetter)(nil),  // 8: waypost.v1.ReplyLetter
+	(*Moved)(nil),        // 9: waypost.v1.Moved
+	(*SecondAnswer)(nil), // 10: waypost.v1.SecondAnswer
 }
 var file_waypost_v1_message_proto_depIdxs = []int32{
 	4, // 0: waypost.v1.SecondLeg.applicant:type_name -> waypost.v1.Applicant
@@ -870,7 +941,7 @@ func file_waypost_v1_message_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_waypost_v1_message_proto_rawDesc), len(file_waypost_v1_message_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
