@@ -1,0 +1,126 @@
+-- +goose Up
+-- A record on its way to this state. change_id is the errand by which it was last
+-- asked for, and the change that the release is for. person is the applicant, as a
+-- CheckRequest, until the move is over. told is what the resident was told before
+-- choosing, in that language. reply is what the former state sent: release, history,
+-- names; empty before and afterwards. attempt is the call to the hub under way, a
+-- MaintainRequest, empty where there is none. unclear says that the hub was called
+-- and nobody knows yet what came of it. due is when to look at it again.
+CREATE TABLE move (
+    id             BYTEA   NOT NULL PRIMARY KEY,
+    change_id      BYTEA   NOT NULL UNIQUE,
+    ticket         BYTEA   NOT NULL,
+    reference      BYTEA   NOT NULL,
+    owner          TEXT    NOT NULL,
+    state          INTEGER NOT NULL,
+    record         TEXT    NOT NULL,
+    person         BYTEA   NOT NULL,
+    card_number    TEXT    NOT NULL,
+    card_kind      TEXT    NOT NULL,
+    real_id        INTEGER NOT NULL,
+    operator       TEXT    NOT NULL,
+    purpose        TEXT    NOT NULL,
+    case_reference TEXT    NOT NULL,
+    told           TEXT    NOT NULL,
+    language       TEXT    NOT NULL,
+    reply          BYTEA   NOT NULL,
+    attempt        BYTEA   NOT NULL,
+    unclear        INTEGER NOT NULL,
+    pointers       INTEGER NOT NULL,
+    words          TEXT    NOT NULL,
+    tries          INTEGER NOT NULL,
+    due            BIGINT,
+    begun          BIGINT  NOT NULL,
+    changed        BIGINT  NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX move_due ON move (due) WHERE due IS NOT NULL;
+CREATE INDEX move_begun ON move (begun);
+CREATE INDEX move_ticket ON move (ticket, reference);
+
+-- A record that this state has released to another. exported are the ids of the
+-- items of its history that went along, each of 16 bytes; what comes later is
+-- forwarded. due is when to look at it again.
+CREATE TABLE moving (
+    change_id BYTEA   NOT NULL PRIMARY KEY,
+    receiver  TEXT    NOT NULL,
+    record    TEXT    NOT NULL,
+    signed    BYTEA   NOT NULL,
+    exported  BYTEA   NOT NULL,
+    state     INTEGER NOT NULL,
+    expires   BIGINT  NOT NULL,
+    due       BIGINT,
+    begun     BIGINT  NOT NULL,
+    changed   BIGINT  NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX moving_record ON moving (record);
+CREATE INDEX moving_due ON moving (due) WHERE due IS NOT NULL;
+
+-- A card of another state that this state has asked to be ended, or that its
+-- holder chose to keep.
+CREATE TABLE termination (
+    id          BYTEA   NOT NULL PRIMARY KEY,
+    ticket      BYTEA   NOT NULL,
+    reference   BYTEA   NOT NULL,
+    owner       TEXT    NOT NULL,
+    record      TEXT    NOT NULL,
+    surrendered INTEGER NOT NULL,
+    told        TEXT    NOT NULL,
+    language    TEXT    NOT NULL,
+    operator    TEXT    NOT NULL,
+    state       INTEGER NOT NULL,
+    reason      TEXT    NOT NULL,
+    begun       BIGINT  NOT NULL,
+    changed     BIGINT  NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX termination_begun ON termination (begun);
+CREATE INDEX termination_ticket ON termination (ticket, reference);
+
+-- A card of this state that another state has asked to be ended. objection is what
+-- the resident said. due is when to look at it again: the end of the time to
+-- object, once the letter was mailed.
+CREATE TABLE ending (
+    id          BYTEA   NOT NULL PRIMARY KEY,
+    asking      TEXT    NOT NULL,
+    errand      BYTEA   NOT NULL,
+    record      TEXT    NOT NULL,
+    handle      BYTEA   NOT NULL,
+    surrendered INTEGER NOT NULL,
+    state       INTEGER NOT NULL,
+    reason      TEXT    NOT NULL,
+    objection   TEXT    NOT NULL,
+    due         BIGINT,
+    begun       BIGINT  NOT NULL,
+    changed     BIGINT  NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE UNIQUE INDEX ending_errand ON ending (asking, errand);
+CREATE INDEX ending_record ON ending (record);
+CREATE INDEX ending_due ON ending (due) WHERE due IS NOT NULL;
+CREATE INDEX ending_begun ON ending (begun);
+
+-- A letter to a resident about the ending of a card: one for each.
+CREATE TABLE letter (
+    id      BYTEA  NOT NULL PRIMARY KEY,
+    record  TEXT   NOT NULL,
+    english TEXT   NOT NULL,
+    spanish TEXT   NOT NULL,
+    made    BIGINT NOT NULL,
+    mailed  BIGINT
+) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX letter_open ON letter (made) WHERE mailed IS NULL;
+
+-- What another state has told this one: it has issued a card to the holder of a
+-- record here.
+CREATE TABLE announcement (
+    id     BYTEA  NOT NULL PRIMARY KEY,
+    asking TEXT   NOT NULL,
+    record TEXT   NOT NULL,
+    issued TEXT   NOT NULL,
+    at     BIGINT NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX announcement_at ON announcement (at);
+
+-- What has been unfinished for so long that it was said in the log.
+CREATE TABLE alarm (
+    id BYTEA  NOT NULL PRIMARY KEY,
+    at BIGINT NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
