@@ -109,6 +109,15 @@ func fromWire(err error) error {
 	return waypost.Errorf(waypost.Unavailable, "no answer from the other party").WithCause(err)
 }
 
+// AsSeen is what the caller of another party sees of an error that the party's
+// handler returned, where no wire lies between them.
+func AsSeen(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fromWire(toWire(err))
+}
+
 // endOfTime is the last second that has four digits for its year: no screen has
 // to show a later one.
 var endOfTime = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).Unix()

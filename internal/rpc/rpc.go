@@ -33,6 +33,12 @@ func Peer(ctx context.Context) roster.Member {
 	return m
 }
 
+// WithPeer notes which member makes a call that comes over no wire: in a
+// simulation nothing else says so.
+func WithPeer(ctx context.Context, member roster.Member) context.Context {
+	return context.WithValue(ctx, peerKey{}, member)
+}
+
 // NewServer returns a dispatcher whose every call is made by a member that the
 // roster names at this moment, judged again for each call, and whose errors are
 // waypost errors. A panic becomes an internal error of that call alone. The
@@ -56,7 +62,7 @@ func requirePeer(view *roster.View) connect.ServerInterceptor {
 			calledBy(ctx, member.Name)
 			ctx, done := calls.begin(ctx, member, view)
 			defer done()
-			err = next(context.WithValue(ctx, peerKey{}, member), spec, stream)
+			err = next(WithPeer(ctx, member), spec, stream)
 			if removed, ok := errors.AsType[*waypost.Error](context.Cause(ctx)); ok {
 				return removed
 			}

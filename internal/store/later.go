@@ -35,7 +35,7 @@ func (db *DB) Later(fn func(tx *Tx) error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting = append(l.waiting, r)
-	if l.timer == nil {
+	if l.timer == nil && !db.simulated {
 		l.timer = time.AfterFunc(laterWait, db.flush)
 	}
 }
@@ -58,7 +58,7 @@ func (db *DB) takeLater() []*request {
 		l.timer.Stop()
 		l.timer = nil
 	}
-	if len(l.waiting) > 0 {
+	if len(l.waiting) > 0 && !db.simulated {
 		l.timer = time.AfterFunc(laterWait, db.flush)
 	}
 	return taken

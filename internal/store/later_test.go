@@ -66,3 +66,28 @@ func TestLater(t *testing.T) {
 		t.Errorf("%d rows after Close, want 4", n)
 	}
 }
+
+// TestSimulated: in a simulation no timer makes a transaction.
+func TestSimulated(t *testing.T) {
+	ctx := context.Background()
+	db, err := store.Open(ctx, "sqlite:"+filepath.Join(t.TempDir(), "simulated.db"), "test", store.ForSimulation())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	groups := db.Stats().Groups
+	db.Later(func(tx *store.Tx) error {
+		_, err := tx.Exec(`INSERT INTO item (id, n) VALUES ($1, $2)`, []byte{1}, 1)
+		return err
+	})
+	time.Sleep(400 * time.Millisecond) // longer than Later waits
+	if n := db.Stats().Groups - groups; n != 0 {
+		t.Errorf("%d transactions that nobody asked for", n)
+	}
+	if err := db.Write(ctx, func(*store.Tx) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if n := db.Stats().Writes; n == 0 {
+		t.Error("what was to be done later did not ride in the next transaction")
+	}
+}

@@ -16,8 +16,9 @@ import (
 
 // sqliteFile is a database file held by this process alone.
 type sqliteFile struct {
-	path string
-	lock *os.File
+	path     string
+	lock     *os.File
+	unsynced bool // of a simulation
 }
 
 // applicationID marks our files ("WAYP"), so that a path typed wrong never
@@ -46,7 +47,7 @@ const (
 	readerSettings = sqliteSettings + "&_pragma=cache_size(-16384)&_pragma=query_only(ON)"
 )
 
-func openSQLite(ctx context.Context, path string) (*sqliteFile, error) {
+func openSQLite(ctx context.Context, path string, unsynced bool) (*sqliteFile, error) {
 	if path == "" || strings.HasPrefix(path, ":") || strings.ContainsRune(path, 0) {
 		return nil, errors.New("store: sqlite: needs the path of a file after it")
 	}
@@ -58,7 +59,7 @@ func openSQLite(ctx context.Context, path string) (*sqliteFile, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("store: the folder %s does not exist; create it first, so that a mistyped path cannot start a new database", dir)
 	}
-	f := &sqliteFile{path: path}
+	f := &sqliteFile{path: path, unsynced: unsynced}
 	if f.lock, err = lockFile(path + ".lock"); err != nil {
 		return nil, err
 	}
@@ -107,6 +108,9 @@ func (f *sqliteFile) prepare(ctx context.Context) error {
 }
 
 func (f *sqliteFile) dsn(settings string) string {
+	if f.unsynced {
+		settings += "&_pragma=synchronous(OFF)"
+	}
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(f.path), RawQuery: settings}).String()
 }
 

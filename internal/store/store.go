@@ -40,6 +40,12 @@ func WithFault(f Fault) Option { return func(db *DB) { db.fault = f } }
 // point lookups.
 func WithReaders(n int) Option { return func(db *DB) { db.readers = make(chan *conn, max(n, 1)) } }
 
+// ForSimulation gives up what a simulation does without: nothing is synced to the
+// disk, so that only the process may die, and what [DB.Later] is given rides in
+// the next transaction and makes none of its own, so that no timer decides what
+// happens first. A program that keeps anything must not use it.
+func ForSimulation() Option { return func(db *DB) { db.simulated = true } }
+
 // DB is the database of one role. It is safe for concurrent use.
 type DB struct {
 	role    string
@@ -47,11 +53,13 @@ type DB struct {
 	fault   Fault
 	readers chan *conn // idle readers; a nil one connects when it is taken
 
-	mu      sync.RWMutex // held for reading while a request enters the queue
-	closed  bool
-	queue   chan *request
-	later   laters
-	stopped chan struct{} // the writer has drained the queue and ended
+	mu     sync.RWMutex // held for reading while a request enters the queue
+	closed bool
+	queue  chan *request
+	later  laters
+	// simulated: see ForSimulation.
+	simulated bool
+	stopped   chan struct{} // the writer has drained the queue and ended
 
 	writer *conn // of the writer goroutine only, as is broken
 	broken error // set once durability is in doubt; no write is tried after it
@@ -90,7 +98,7 @@ func Open(ctx context.Context, url, role string, opts ...Option) (*DB, error) {
 		o(db)
 	}
 	var err error
-	if db.engine, err = openSQLite(ctx, strings.TrimPrefix(rest, "//")); err != nil {
+	if db.engine, err = openSQLite(ctx, strings.TrimPrefix(rest, "//"), db.simulated); err != nil {
 		return nil, err
 	}
 	if err := db.start(ctx); err != nil {
