@@ -57,11 +57,31 @@ func (f *File) MoveOut(tx *store.Tx, recordID string, to waypost.Jurisdiction, p
 	return nil
 }
 
+// Expect prepares the pointers of a release for a record of this state, before the
+// hub passes them: a question that comes at once after that finds its record. They
+// are weighed by the name tokens that came with them, and in the SSN slots by the
+// tokens of this state's own check, if it still has them. Again it changes nothing.
+func (f *File) Expect(tx *store.Tx, recordID string, r waypost.Release, names []PassedName, check waypost.TicketID) error {
+	return f.takeIn(tx, recordID, r, names, check, Coming)
+}
+
+// Unexpect forgets pointers that the hub has not passed and never will.
+func (f *File) Unexpect(tx *store.Tx, r waypost.Release) error {
+	for _, passing := range r.Passings {
+		if _, err := tx.Exec(`DELETE FROM pointer WHERE handle = $1 AND state = $2`, passing.New[:], int(Coming)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // MoveIn takes the pointers of a release for a record of this state, once the hub
-// has passed them. They are weighed by the name tokens that came with them, and
-// in the SSN slots by the tokens of this state's own check, if it still has them.
-// Again it changes nothing.
+// has passed them, expected or not. Again it changes nothing.
 func (f *File) MoveIn(tx *store.Tx, recordID string, r waypost.Release, names []PassedName, check waypost.TicketID) error {
+	return f.takeIn(tx, recordID, r, names, check, Live)
+}
+
+func (f *File) takeIn(tx *store.Tx, recordID string, r waypost.Release, names []PassedName, check waypost.TicketID, state State) error {
 	own, err := f.checkTokens(tx, check)
 	if err != nil && waypost.CodeOf(err) != waypost.NotFound {
 		return err
@@ -75,35 +95,47 @@ func (f *File) MoveIn(tx *store.Tx, recordID string, r waypost.Release, names []
 		if !ok || len(n.Tokens) != matchkey.NameSlots {
 			return waypost.Errorf(waypost.InvalidArgument, "a pointer of the release comes without its name and its %d tokens", matchkey.NameSlots)
 		}
-		if _, err := byHandle(tx, passing.New); waypost.CodeOf(err) != waypost.NotFound {
-			if err != nil {
+		p, err := byHandle(tx, passing.New)
+		switch {
+		case waypost.CodeOf(err) == waypost.NotFound:
+			if p, err = passedIn(recordID, n, own); err != nil {
 				return err
 			}
+		case err != nil:
+			return err
+		case p.State != Coming || state == Coming:
 			continue
 		}
-		p := pointer{
-			Pointer: Pointer{Handle: passing.New, Record: recordID, Alias: n.Alias, State: Live, Version: n.Version + 1},
-			person:  n.Name, tokens: make([]waypost.Token, matchkey.Slots), passed: true,
-		}
-		for i, t := range n.Tokens {
-			if len(t) != len(waypost.Token{}) {
-				return waypost.Errorf(waypost.InvalidArgument, "a token has 32 bytes")
-			}
-			p.tokens[i] = waypost.Token(t)
-		}
-		for i := matchkey.NameSlots; i < matchkey.Slots; i++ {
-			if n.Alias || own == nil {
-				p.decoys |= 1 << i
-				randomise(p.tokens[i][:])
-				continue
-			}
-			p.tokens[i] = own[i]
-		}
+		p.State = state
 		if err := p.put(tx, f.Now().Unix()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// passedIn is the pointer that a passed one becomes here. own are the tokens of
+// this state's own check, or nil.
+func passedIn(recordID string, n PassedName, own []waypost.Token) (pointer, error) {
+	p := pointer{
+		Pointer: Pointer{Handle: n.Handle, Record: recordID, Alias: n.Alias, Version: n.Version + 1},
+		person:  n.Name, tokens: make([]waypost.Token, matchkey.Slots), passed: true,
+	}
+	for i, t := range n.Tokens {
+		if len(t) != len(waypost.Token{}) {
+			return p, waypost.Errorf(waypost.InvalidArgument, "a token has 32 bytes")
+		}
+		p.tokens[i] = waypost.Token(t)
+	}
+	for i := matchkey.NameSlots; i < matchkey.Slots; i++ {
+		if n.Alias || own == nil {
+			p.decoys |= 1 << i
+			randomise(p.tokens[i][:])
+			continue
+		}
+		p.tokens[i] = own[i]
+	}
+	return p, nil
 }
 
 // KeepTokens keeps the ten index tokens of a check of this state, in slot order,

@@ -19,6 +19,7 @@ const (
 	Live                   // in the index
 	Moved                  // another state's by now
 	Withdrawn              // out of the index
+	Coming                 // promised by another state, until the hub has passed it or the move is given up
 )
 
 // Pointer is what this state knows of one of its pointers in the index. A record
@@ -97,7 +98,7 @@ func (p pointer) put(tx *store.Tx, now int64) error {
 	if _, err := tx.Exec(`DELETE FROM pointer_token WHERE handle = $1`, p.Handle[:]); err != nil {
 		return err
 	}
-	if p.State == Moved || p.State == Withdrawn {
+	if p.State == Moved || p.State == Withdrawn || p.State == Coming {
 		return nil
 	}
 	for _, t := range p.tokens {
