@@ -11,7 +11,7 @@ import (
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/cluster"
-	"github.com/waypost/waypost/internal/population"
+	"github.com/waypost/waypost/internal/statefile"
 )
 
 type loadCommand struct {
@@ -51,7 +51,7 @@ func (c loadCommand) Run(s *session) error {
 	defer file.Close()
 	bar := newBar(s, "loading "+c.State, total)
 	loader := cluster.NewLoader(counter, bar.set)
-	err = population.ReadCSV(file, func(line int, r waypost.Record, bad error) error { return loader.Add(s.ctx, line, r, bad) })
+	err = statefile.Read(file, nil, func(row statefile.Row) error { return loader.Add(s.ctx, row) })
 	result, finishErr := loader.Finish(s.ctx)
 	err = errors.Join(err, finishErr)
 	bar.finish()

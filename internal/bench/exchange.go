@@ -17,6 +17,7 @@ import (
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/cluster"
 	"github.com/waypost/waypost/internal/install"
+	"github.com/waypost/waypost/internal/statefile"
 )
 
 // prepare makes the exchange in the folder and publishes everyone, with all
@@ -39,7 +40,7 @@ func prepare(ctx context.Context, c Config, dir string, p *people) (err error) {
 		}
 		loader := cluster.NewLoader(counter, func(rows int) { c.Progress("loading people", done+rows, total) })
 		for i, r := range p.records[state] {
-			if err := loader.Add(ctx, i+1, r, nil); err != nil {
+			if err := loader.Add(ctx, statefile.Row{Line: i + 1, Record: r}); err != nil {
 				break // and Finish says why
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/cluster"
 	"github.com/waypost/waypost/internal/gateway"
+	"github.com/waypost/waypost/internal/statefile"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -51,7 +52,7 @@ func TestLife(t *testing.T) {
 		case 249:
 			r.ID = "CA-0" // whose batch was over long ago
 		}
-		if err := loader.Add(ctx, i+2, r, bad); err != nil {
+		if err := loader.Add(ctx, statefile.Row{Line: i + 2, Record: r, Err: bad}); err != nil {
 			t.Fatal(err)
 		}
 	}

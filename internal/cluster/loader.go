@@ -8,6 +8,7 @@ import (
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/gateway"
+	"github.com/waypost/waypost/internal/statefile"
 )
 
 // Loaded is the result of a load.
@@ -51,17 +52,18 @@ func NewLoader(counter waypostv1connect.CounterClient, progress func(rows int)) 
 	return &Loader{counter: counter, progress: progress, free: make(chan struct{}, batchesUnderWay)}
 }
 
-// Add takes one row of a file: a record, or the reason why it is none. It
-// returns the first error that a batch met; the load cannot go on then.
-func (l *Loader) Add(ctx context.Context, line int, r waypost.Record, bad error) error {
-	if bad != nil {
+// Add takes one row of a file; one that cannot be used is reported in the
+// result. It returns the first error that a batch met; the load cannot go on
+// then.
+func (l *Loader) Add(ctx context.Context, r statefile.Row) error {
+	if r.Err != nil {
 		l.mu.Lock()
 		l.result.Rows++
-		l.result.Rejected = append(l.result.Rejected, RejectedRow{line, bad.Error()})
+		l.result.Rejected = append(l.result.Rejected, RejectedRow{r.Line, r.Err.Error()})
 		l.mu.Unlock()
-		return nil //nolint:nilerr // a bad row is reported in the result; the others are loaded
+		return nil
 	}
-	if l.batch = append(l.batch, row{line, r}); len(l.batch) < waypost.MaxPublishBatch {
+	if l.batch = append(l.batch, row{r.Line, r.Record}); len(l.batch) < waypost.MaxPublishBatch {
 		return nil
 	}
 	return l.flush(ctx)

@@ -23,6 +23,7 @@ import (
 	"github.com/waypost/waypost/internal/follow"
 	"github.com/waypost/waypost/internal/publisher"
 	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/internal/statefile"
 	"github.com/waypost/waypost/internal/witness/litewitnesstest"
 	"github.com/waypost/waypost/translog"
 )
@@ -55,7 +56,7 @@ func TestOtherVerifiers(t *testing.T) {
 	loader := cluster.NewLoader(counter(t, conf.Dir, "CA"), func(int) {})
 	for i := range 20 {
 		r := waypost.Record{ID: fmt.Sprintf("CA-%d", i), Person: person(i), CardNumber: fmt.Sprintf("C%06d", i), Kind: waypost.Licence, Status: waypost.Valid}
-		if err := loader.Add(t.Context(), i+2, r, nil); err != nil {
+		if err := loader.Add(t.Context(), statefile.Row{Line: i + 2, Record: r}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/waypost/waypost/internal/install"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/population"
+	"github.com/waypost/waypost/internal/statefile"
 )
 
 // Options says what to play.
@@ -129,7 +130,7 @@ func (d *Demo) load(ctx context.Context, state waypost.Jurisdiction, path string
 			d.options.Progress(state, rows, d.options.People)
 		}
 	})
-	err = population.ReadCSV(file, func(line int, r waypost.Record, bad error) error { return loader.Add(ctx, line, r, bad) })
+	err = statefile.Read(file, nil, func(row statefile.Row) error { return loader.Add(ctx, row) })
 	result, finishErr := loader.Finish(ctx)
 	if len(result.Rejected) > 0 {
 		fmt.Fprintf(d.options.Out, "  %s: %d rows rejected; the first: line %d: %s\n",

@@ -38,6 +38,7 @@ var rooms = []string{
 	"internal/gateway",
 	"internal/install",
 	"internal/web",
+	"internal/statefile",
 	"internal/population",
 	"internal/cluster",
 	"internal/audit",

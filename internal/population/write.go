@@ -12,7 +12,7 @@ import (
 	"github.com/waypost/waypost"
 )
 
-// header is the first line of a state's file. ReadCSV takes the same names.
+// header is the first line of a state's file, as package statefile reads it.
 var header = []string{"id", "family", "given", "middle", "suffix", "dob", "sex", "ssn5",
 	"card_number", "card_kind", "status", "real_id", "protected"}
 
