@@ -13,7 +13,7 @@ func Clean(ctx context.Context, d Deps) error {
 	if err != nil {
 		return err
 	}
-	return s.clean(ctx)
+	return s.Clean(ctx)
 }
 
 // RunWithBoxes serves with boxes that hold so many bytes.

@@ -184,7 +184,7 @@ func (s *Server) keepHouse(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := s.clean(ctx); err != nil && ctx.Err() == nil {
+		if err := s.Clean(ctx); err != nil && ctx.Err() == nil {
 			s.Log.Error("housekeeping failed", "cause", err)
 		}
 	}
@@ -194,7 +194,8 @@ func (s *Server) keepHouse(ctx context.Context) {
 // wait for it.
 const cleanAtOnce = 256
 
-func (s *Server) clean(ctx context.Context) error {
+// Clean deletes what is over and delivers what is owed. Run calls it every minute.
+func (s *Server) Clean(ctx context.Context) error {
 	now := s.Now().Unix()
 	for _, statement := range []string{
 		// The references go before their searches; owners have theirs in the notice.

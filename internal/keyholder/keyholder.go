@@ -265,7 +265,7 @@ func (s *Server) keepHouse(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := s.clean(ctx); err != nil && ctx.Err() == nil {
+		if err := s.Clean(ctx); err != nil && ctx.Err() == nil {
 			s.Log.Error("housekeeping failed", "cause", err)
 		}
 	}
@@ -274,7 +274,8 @@ func (s *Server) keepHouse(ctx context.Context) {
 // cleanAtOnce bounds what one transaction deletes: others wait for it.
 const cleanAtOnce = 500
 
-func (s *Server) clean(ctx context.Context) error {
+// Clean deletes what is over. Run calls it every minute.
+func (s *Server) Clean(ctx context.Context) error {
 	now := s.Now()
 	for deleted := int64(cleanAtOnce); deleted == cleanAtOnce; {
 		err := s.DB.Write(ctx, func(tx *store.Tx) (err error) {
