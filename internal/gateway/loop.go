@@ -41,6 +41,9 @@ func (s *Server) Deliver(ctx context.Context) {
 	}
 }
 
+// Dispatched is how many letters wait for Deliver.
+func (s *Server) Dispatched() int { return len(s.outgoing) }
+
 // Collect takes one batch from the mailbox, if there is one, and handles it.
 func (s *Server) Collect(ctx context.Context) error { return s.receive(ctx, 0) }
 
