@@ -692,6 +692,7 @@ type Moved struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Release       []byte                 `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
 	Ticket        []byte                 `protobuf:"bytes,2,opt,name=ticket,proto3" json:"ticket,omitempty"` // of the new state: its consent
+	Salt          []byte                 `protobuf:"bytes,3,opt,name=salt,proto3" json:"salt,omitempty"`     // 32 bytes: shows that the ticket is for exactly this release
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -736,6 +737,13 @@ func (x *Moved) GetRelease() []byte {
 func (x *Moved) GetTicket() []byte {
 	if x != nil {
 		return x.Ticket
+	}
+	return nil
+}
+
+func (x *Moved) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
 	}
 	return nil
 }
@@ -883,10 +891,11 @@ const file_waypost_v1_message_proto_rawDesc = "" +
 	"\tstatement\x18\x01 \x01(\fR\tstatement\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\fR\x04body\x12\x18\n" +
 	"\arefused\x18\x03 \x01(\tR\arefused\x12\x16\n" +
-	"\x06errand\x18\x04 \x01(\fR\x06errand\"9\n" +
+	"\x06errand\x18\x04 \x01(\fR\x06errand\"M\n" +
 	"\x05Moved\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\fR\arelease\x12\x16\n" +
-	"\x06ticket\x18\x02 \x01(\fR\x06ticket\"\xc8\x01\n" +
+	"\x06ticket\x18\x02 \x01(\fR\x06ticket\x12\x12\n" +
+	"\x04salt\x18\x03 \x01(\fR\x04salt\"\xc8\x01\n" +
 	"\fSecondAnswer\x12\x1c\n" +
 	"\treference\x18\x01 \x01(\fR\treference\x12\x18\n" +
 	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x16\n" +
