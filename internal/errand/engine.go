@@ -2,7 +2,9 @@ package errand
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -32,6 +34,8 @@ type Letter struct {
 // Post seals letters and sends them. What is Put into the outbox arrives, or
 // expires after waypost.MessageLife; Dispatch only makes it faster.
 type Post interface {
+	// Ready is Unavailable where Seal would be now.
+	Ready(ctx context.Context, to string) error
 	// Seal is Unavailable where the recipient's key cannot be had now.
 	Seal(ctx context.Context, to, messageType string, ticket waypost.TicketID, least seal.SizeClass, body []byte) (Letter, error)
 	// State signs what this state says under a ticket: see seal.State.
@@ -62,67 +66,112 @@ type Deps struct {
 type Engine struct {
 	Deps
 	handlers map[waypost.Kind]Handler
+	busy     claims
+	watch    watch
+	purged   time.Time
 }
 
 // New makes an engine. It works once kinds are registered with Handle, and as far
 // as Step, OnRequest and OnReply are called.
 func New(deps Deps) *Engine {
-	return &Engine{Deps: deps, handlers: make(map[waypost.Kind]Handler)}
+	return &Engine{Deps: deps, handlers: make(map[waypost.Kind]Handler), busy: newClaims(), watch: newWatch()}
 }
 
 // Handle registers what a kind does, before anything else is called.
 func (e *Engine) Handle(kind waypost.Kind, h Handler) { e.handlers[kind] = h }
 
-var notYet = waypost.Errorf(waypost.Unavailable, "errands cannot be run yet")
-
-// Begin commits to an errand in the transaction that has a reason for it. Step,
-// or Wait, carries it out. InvalidArgument where kind, purpose, recipient and the
-// rest do not go together; an id that is there already with the same content
-// changes nothing, with other content it is AlreadyExists.
-func (e *Engine) Begin(tx *store.Tx, mine Errand) error { return notYet }
-
-// Cancel gives an errand up: a reply that comes all the same is noted, and not
-// taken. One that is concluded stays as it is. NotFound where there is none.
-func (e *Engine) Cancel(tx *store.Tx, id ID) error { return notYet }
-
-// Get returns an errand of this state, NotFound where there is none. Errands are
-// forgotten 28 days after they were concluded or cancelled.
-func (e *Engine) Get(ctx context.Context, id ID) (Progress, error) { return Progress{}, notYet }
-
-// Wait carries an errand out at once, after the transaction that began it, and
-// waits for its final reply: at most d, and never more than five seconds. The error
-// is that of a refusal by the key holders; where somebody cannot be reached there is
-// none, and the errand goes on by itself.
-func (e *Engine) Wait(ctx context.Context, id ID, d time.Duration) (Progress, error) {
-	return Progress{}, notYet
-}
-
-// Suspended returns the errands that were begun longer ago than that and have no
-// final reply, oldest first, at most 1000.
-func (e *Engine) Suspended(ctx context.Context, older time.Duration) ([]Progress, error) {
-	return nil, notYet
-}
+// atOnce bounds what one step does of one sort.
+const atOnce = 100
 
 // Step does what is due now: errands to be sent, or to be sent again; questions
-// whose Answer could not say anything yet; what is too old.
-func (e *Engine) Step(ctx context.Context) error { return notYet }
-
-// Question returns a question that another state has asked, NotFound where there
-// is none. Its body is forgotten 28 days after its final reply.
-func (e *Engine) Question(ctx context.Context, from waypost.Jurisdiction, id ID) (Question, error) {
-	return Question{}, notYet
+// whose Answer could not say anything yet; what is too old. One call at a time.
+func (e *Engine) Step(ctx context.Context) error {
+	return errors.Join(e.purge(ctx), e.carryOut(ctx), e.answerDue(ctx))
 }
 
-// Reply says something more to a question, or the first word where Answer had
-// none. NotFound where there is no such question, AlreadyExists where it has had
-// its final reply.
-func (e *Engine) Reply(ctx context.Context, id ID, from waypost.Jurisdiction, r Response) error {
-	return notYet
+// backoff is how long to wait after so many failures: half a minute, doubled each
+// time up to an hour.
+func backoff(failures int) time.Duration { return min(time.Hour, 30*time.Second<<min(failures, 10)) }
+
+// tryAgain reports whether an error is a fault of our own or of the moment.
+func tryAgain(err error) bool {
+	code := waypost.CodeOf(err)
+	return code == waypost.Internal || code == waypost.Unavailable
 }
 
-// OnRequest handles a message of type waypost.MessageRequest. An error that is
-// Internal or Unavailable has the message handled again later.
-func (e *Engine) OnRequest(ctx context.Context, m seal.Message) error { return notYet }
+// log appends an entry about a ticket.
+func (e *Engine) log(tx *store.Tx, t waypost.SignedTicket, kind string, more ...journal.Field) error {
+	body, err := journal.Body(append(journal.TicketFields(t.Ticket), more...)...)
+	if err != nil {
+		return err
+	}
+	_, err = e.Journal.Append(tx, journal.Entry{Kind: kind, Ticket: t.ID, Tau: t.Tau, At: e.Now(), Body: body})
+	return err
+}
 
-// OnReply handles a message of type waypost.MessageReply, likewise.
-func (e *Engine) OnReply(ctx context.Context, m seal.Message) error { return notYet }
+// claims keep two calls from working on the same thing at the same time.
+type claims struct {
+	mu   *sync.Mutex
+	held map[string]bool
+}
+
+func newClaims() claims { return claims{new(sync.Mutex), make(map[string]bool)} }
+
+func (c claims) take(what string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held[what] {
+		return false
+	}
+	c.held[what] = true
+	return true
+}
+
+func (c claims) leave(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.held, what)
+}
+
+// How long things are kept.
+const (
+	// keptFor is how long what has ended can be looked at.
+	keptFor = 28 * 24 * time.Hour
+	// rememberedFor is longer than any state asks for one errand: an id that is
+	// forgotten would be answered a second time.
+	rememberedFor = askFor + waypost.MessageLife + 3*24*time.Hour
+	purgeEvery    = time.Hour
+)
+
+// purge forgets what nobody can ask for any more.
+func (e *Engine) purge(ctx context.Context) error {
+	now := e.Now()
+	if now.Sub(e.purged) < purgeEvery {
+		return nil
+	}
+	old, ancient := now.Add(-keptFor).Unix(), now.Add(-rememberedFor).Unix()
+	err := e.DB.Write(ctx, func(tx *store.Tx) error {
+		for _, p := range []struct {
+			statement string
+			args      []any
+		}{
+			{`DELETE FROM errand_reply WHERE errand IN (SELECT id FROM errand WHERE ended < $1)`, []any{old}},
+			{`DELETE FROM errand_ticket WHERE errand IN (SELECT id FROM errand WHERE ended < $1)`, []any{old}},
+			{`DELETE FROM errand WHERE ended < $1`, []any{old}},
+			{`UPDATE question SET body = $1, statement = $1 WHERE finished < $2`, []any{[]byte{}, old}},
+			{`DELETE FROM question_reply WHERE EXISTS (SELECT 1 FROM question q WHERE q.asking = question_reply.asking AND q.id = question_reply.id
+				AND q.finished < $1 AND q.at < $2)`, []any{old, ancient}},
+			{`DELETE FROM question WHERE finished < $1 AND at < $2`, []any{old, ancient}},
+			{`DELETE FROM question_ticket WHERE at < $1`, []any{ancient}},
+		} {
+			if _, err := tx.Exec(p.statement, p.args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		e.purged = now
+	}
+	return err
+}

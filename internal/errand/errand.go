@@ -13,7 +13,13 @@
 //
 //	errand.go  what others use
 //	permit.go  what lets a ticket leave
-//	engine.go  the engine
+//	engine.go  the engine; what it forgets
+//	mine.go    the errands of this state
+//	send.go    under which tickets they go out
+//	take.go    what comes back
+//	asked.go   the questions of others
+//	reply.go   what is said to them
+//	wire.go    how both travel
 package errand
 
 import (
@@ -94,10 +100,12 @@ type Response struct {
 	// Withheld, without a Word: the record's person is protected, and a special unit
 	// answers. The ledger says so; who asks sees nothing.
 	Withheld bool
-	Policy string // version of the disclosure table where one was applied
+	Policy   string // version of the disclosure table where one was applied
 	// Commit, if set, is called in the transaction that commits the reply with
-	// its ledger entry, once.
+	// its ledger entry, once. An error undoes it, and is judged like one of Answer.
 	Commit func(tx *store.Tx) error
+
+	refused string // why, where the engine itself refuses
 }
 
 // Handler is what one kind does. Either side may be missing.
@@ -107,7 +115,9 @@ type Handler struct {
 	// is done by Response.Commit. An error that is Internal or Unavailable has it
 	// called again later; any other refuses the errand in words.
 	Answer func(ctx context.Context, q Question) (Response, error)
-	// Take commits what follows from a reply, in its transaction.
+	// Take commits what follows from a reply, in its transaction. An error that is
+	// Internal or Unavailable has the reply come again later; after any other the
+	// errand is given up, cancelled with what the error says.
 	Take func(tx *store.Tx, mine Errand, r Reply) error
 	// Words is the closed list of what may be replied.
 	Words []string

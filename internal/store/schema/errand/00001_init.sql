@@ -57,7 +57,7 @@ CREATE TABLE errand_reply (
 -- What other states ask this one. digest is that of kind and body, so that an id
 -- stands for one question; ticket and evaluations are those that came last; due is
 -- when Answer is to be called, NULL once it has been; finished is when the final
--- reply was given.
+-- reply was given; statement is the newest request as its state signed it.
 CREATE TABLE question (
     asking      TEXT    NOT NULL,
     id          BYTEA   NOT NULL,
@@ -66,6 +66,7 @@ CREATE TABLE question (
     body        BYTEA   NOT NULL,
     ticket      BYTEA   NOT NULL,
     evaluations TEXT    NOT NULL,
+    statement   BYTEA   NOT NULL,
     replies     INTEGER NOT NULL,
     failures    INTEGER NOT NULL,
     due         BIGINT,
@@ -78,12 +79,12 @@ CREATE INDEX question_finished ON question (finished) WHERE finished IS NOT NULL
 
 -- Tickets under which a question has come: one that comes again changes nothing.
 CREATE TABLE question_ticket (
-    asking TEXT  NOT NULL,
-    ticket BYTEA NOT NULL,
-    id     BYTEA NOT NULL,
+    asking TEXT   NOT NULL,
+    ticket BYTEA  NOT NULL,
+    at     BIGINT NOT NULL,
     PRIMARY KEY (asking, ticket)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
-CREATE INDEX question_ticket_question ON question_ticket (asking, id);
+CREATE INDEX question_ticket_at ON question_ticket (at);
 
 -- What was said to a question, to be said again. ticket is the id of the one under
 -- which it was said first; handle is that of the record, or empty.
