@@ -452,7 +452,8 @@ func (x *Coverage) GetNotMembers() []string {
 
 type LoadRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Records       []*Record              `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"` // up to 100
+	Records       []*Record              `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`        // up to 100
+	Generation    uint32                 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"` // 0 is visible at once, any other with its activation
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -494,6 +495,13 @@ func (x *LoadRequest) GetRecords() []*Record {
 	return nil
 }
 
+func (x *LoadRequest) GetGeneration() uint32 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
 type Record struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -503,6 +511,7 @@ type Record struct {
 	Status        string                 `protobuf:"bytes,5,opt,name=status,proto3" json:"status,omitempty"`
 	RealId        bool                   `protobuf:"varint,6,opt,name=real_id,json=realId,proto3" json:"real_id,omitempty"`
 	Protected     bool                   `protobuf:"varint,7,opt,name=protected,proto3" json:"protected,omitempty"`
+	StatusSince   string                 `protobuf:"bytes,8,opt,name=status_since,json=statusSince,proto3" json:"status_since,omitempty"` // YYYY-MM-DD; empty where unknown
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -584,6 +593,13 @@ func (x *Record) GetProtected() bool {
 		return x.Protected
 	}
 	return false
+}
+
+func (x *Record) GetStatusSince() string {
+	if x != nil {
+		return x.StatusSince
+	}
+	return ""
 }
 
 type LoadResponse struct {
@@ -1317,9 +1333,12 @@ const file_waypost_v1_counter_proto_rawDesc = "" +
 	"unanswered\x12\x18\n" +
 	"\aloading\x18\x03 \x03(\tR\aloading\x12\x1f\n" +
 	"\vnot_members\x18\x04 \x03(\tR\n" +
-	"notMembers\";\n" +
+	"notMembers\"[\n" +
 	"\vLoadRequest\x12,\n" +
-	"\arecords\x18\x01 \x03(\v2\x12.waypost.v1.RecordR\arecords\"\xc7\x01\n" +
+	"\arecords\x18\x01 \x03(\v2\x12.waypost.v1.RecordR\arecords\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x02 \x01(\rR\n" +
+	"generation\"\xea\x01\n" +
 	"\x06Record\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\x06person\x18\x02 \x01(\v2\x15.waypost.v1.ApplicantR\x06person\x12\x12\n" +
@@ -1327,7 +1346,8 @@ const file_waypost_v1_counter_proto_rawDesc = "" +
 	"\tcard_kind\x18\x04 \x01(\tR\bcardKind\x12\x16\n" +
 	"\x06status\x18\x05 \x01(\tR\x06status\x12\x17\n" +
 	"\areal_id\x18\x06 \x01(\bR\x06realId\x12\x1c\n" +
-	"\tprotected\x18\a \x01(\bR\tprotected\"^\n" +
+	"\tprotected\x18\a \x01(\bR\tprotected\x12!\n" +
+	"\fstatus_since\x18\b \x01(\tR\vstatusSince\"^\n" +
 	"\fLoadResponse\x12\x1c\n" +
 	"\tpublished\x18\x01 \x01(\rR\tpublished\x120\n" +
 	"\brejected\x18\x02 \x03(\v2\x14.waypost.v1.RejectedR\brejected\"8\n" +

@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
+	sync "sync"
 	unsafe "unsafe"
 )
 
@@ -22,21 +23,1861 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type IssueRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Ticket string                 `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"` // 64 hex digits, of the check
+	Record *Record                `protobuf:"bytes,2,opt,name=record,proto3" json:"record,omitempty"`
+	Former []*Applicant           `protobuf:"bytes,3,rep,name=former,proto3" json:"former,omitempty"` // former names to be found by; born as in the record where empty
+	// Why the card was issued although the check found a card that must be ended
+	// first, or is not complete.
+	Override      string `protobuf:"bytes,4,opt,name=override,proto3" json:"override,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IssueRequest) Reset() {
+	*x = IssueRequest{}
+	mi := &file_waypost_v1_records_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssueRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssueRequest) ProtoMessage() {}
+
+func (x *IssueRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssueRequest.ProtoReflect.Descriptor instead.
+func (*IssueRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *IssueRequest) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
+func (x *IssueRequest) GetRecord() *Record {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+func (x *IssueRequest) GetFormer() []*Applicant {
+	if x != nil {
+		return x.Former
+	}
+	return nil
+}
+
+func (x *IssueRequest) GetOverride() string {
+	if x != nil {
+		return x.Override
+	}
+	return ""
+}
+
+type IssueResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Published     bool                   `protobuf:"varint,1,opt,name=published,proto3" json:"published,omitempty"` // false: it is on its way
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IssueResponse) Reset() {
+	*x = IssueResponse{}
+	mi := &file_waypost_v1_records_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssueResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssueResponse) ProtoMessage() {}
+
+func (x *IssueResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssueResponse.ProtoReflect.Descriptor instead.
+func (*IssueResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *IssueResponse) GetPublished() bool {
+	if x != nil {
+		return x.Published
+	}
+	return false
+}
+
+type ChangeRecordRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Record *Record                `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	// Keep the name as it was as a former name. Otherwise it was an error.
+	KeepFormer    bool `protobuf:"varint,2,opt,name=keep_former,json=keepFormer,proto3" json:"keep_former,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeRecordRequest) Reset() {
+	*x = ChangeRecordRequest{}
+	mi := &file_waypost_v1_records_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeRecordRequest) ProtoMessage() {}
+
+func (x *ChangeRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeRecordRequest.ProtoReflect.Descriptor instead.
+func (*ChangeRecordRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ChangeRecordRequest) GetRecord() *Record {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+func (x *ChangeRecordRequest) GetKeepFormer() bool {
+	if x != nil {
+		return x.KeepFormer
+	}
+	return false
+}
+
+type ChangeRecordResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Published     bool                   `protobuf:"varint,1,opt,name=published,proto3" json:"published,omitempty"`                           // the index is as the record is now
+	IndexChanged  bool                   `protobuf:"varint,2,opt,name=index_changed,json=indexChanged,proto3" json:"index_changed,omitempty"` // there was something to change in the index
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeRecordResponse) Reset() {
+	*x = ChangeRecordResponse{}
+	mi := &file_waypost_v1_records_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeRecordResponse) ProtoMessage() {}
+
+func (x *ChangeRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeRecordResponse.ProtoReflect.Descriptor instead.
+func (*ChangeRecordResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ChangeRecordResponse) GetPublished() bool {
+	if x != nil {
+		return x.Published
+	}
+	return false
+}
+
+func (x *ChangeRecordResponse) GetIndexChanged() bool {
+	if x != nil {
+		return x.IndexChanged
+	}
+	return false
+}
+
+type WithdrawRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Record        string                 `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"` // for this state's log
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithdrawRequest) Reset() {
+	*x = WithdrawRequest{}
+	mi := &file_waypost_v1_records_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawRequest) ProtoMessage() {}
+
+func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawRequest.ProtoReflect.Descriptor instead.
+func (*WithdrawRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *WithdrawRequest) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *WithdrawRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type WithdrawResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pointers      uint32                 `protobuf:"varint,1,opt,name=pointers,proto3" json:"pointers,omitempty"` // that are withdrawn, or on their way out
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithdrawResponse) Reset() {
+	*x = WithdrawResponse{}
+	mi := &file_waypost_v1_records_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawResponse) ProtoMessage() {}
+
+func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawResponse.ProtoReflect.Descriptor instead.
+func (*WithdrawResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *WithdrawResponse) GetPointers() uint32 {
+	if x != nil {
+		return x.Pointers
+	}
+	return 0
+}
+
+type SetStatusRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Record        string                 `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	Status        string                 `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	Since         string                 `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"` // YYYY-MM-DD; empty for today
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetStatusRequest) Reset() {
+	*x = SetStatusRequest{}
+	mi := &file_waypost_v1_records_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetStatusRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetStatusRequest) ProtoMessage() {}
+
+func (x *SetStatusRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetStatusRequest.ProtoReflect.Descriptor instead.
+func (*SetStatusRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SetStatusRequest) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *SetStatusRequest) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *SetStatusRequest) GetSince() string {
+	if x != nil {
+		return x.Since
+	}
+	return ""
+}
+
+type SetStatusResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetStatusResponse) Reset() {
+	*x = SetStatusResponse{}
+	mi := &file_waypost_v1_records_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetStatusResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetStatusResponse) ProtoMessage() {}
+
+func (x *SetStatusResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetStatusResponse.ProtoReflect.Descriptor instead.
+func (*SetStatusResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{7}
+}
+
+type SetProtectedRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Record        string                 `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	Protected     bool                   `protobuf:"varint,2,opt,name=protected,proto3" json:"protected,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetProtectedRequest) Reset() {
+	*x = SetProtectedRequest{}
+	mi := &file_waypost_v1_records_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetProtectedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetProtectedRequest) ProtoMessage() {}
+
+func (x *SetProtectedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetProtectedRequest.ProtoReflect.Descriptor instead.
+func (*SetProtectedRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SetProtectedRequest) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *SetProtectedRequest) GetProtected() bool {
+	if x != nil {
+		return x.Protected
+	}
+	return false
+}
+
+type SetProtectedResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetProtectedResponse) Reset() {
+	*x = SetProtectedResponse{}
+	mi := &file_waypost_v1_records_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetProtectedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetProtectedResponse) ProtoMessage() {}
+
+func (x *SetProtectedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetProtectedResponse.ProtoReflect.Descriptor instead.
+func (*SetProtectedResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{9}
+}
+
+type SetPortraitRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Record        string                 `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	Jpeg          []byte                 `protobuf:"bytes,2,opt,name=jpeg,proto3" json:"jpeg,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPortraitRequest) Reset() {
+	*x = SetPortraitRequest{}
+	mi := &file_waypost_v1_records_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPortraitRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPortraitRequest) ProtoMessage() {}
+
+func (x *SetPortraitRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPortraitRequest.ProtoReflect.Descriptor instead.
+func (*SetPortraitRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SetPortraitRequest) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *SetPortraitRequest) GetJpeg() []byte {
+	if x != nil {
+		return x.Jpeg
+	}
+	return nil
+}
+
+type SetPortraitResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPortraitResponse) Reset() {
+	*x = SetPortraitResponse{}
+	mi := &file_waypost_v1_records_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPortraitResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPortraitResponse) ProtoMessage() {}
+
+func (x *SetPortraitResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPortraitResponse.ProtoReflect.Descriptor instead.
+func (*SetPortraitResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{11}
+}
+
+type ShowRecordRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Record        string                 `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowRecordRequest) Reset() {
+	*x = ShowRecordRequest{}
+	mi := &file_waypost_v1_records_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowRecordRequest) ProtoMessage() {}
+
+func (x *ShowRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowRecordRequest.ProtoReflect.Descriptor instead.
+func (*ShowRecordRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ShowRecordRequest) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+type RecordPointers struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        string                 `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	Since         string                 `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	CardKind      string                 `protobuf:"bytes,3,opt,name=card_kind,json=cardKind,proto3" json:"card_kind,omitempty"`
+	Pointers      []*RecordPointer       `protobuf:"bytes,4,rep,name=pointers,proto3" json:"pointers,omitempty"`
+	Overrides     []string               `protobuf:"bytes,5,rep,name=overrides,proto3" json:"overrides,omitempty"` // reasons given when a card was issued all the same
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordPointers) Reset() {
+	*x = RecordPointers{}
+	mi := &file_waypost_v1_records_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordPointers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordPointers) ProtoMessage() {}
+
+func (x *RecordPointers) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordPointers.ProtoReflect.Descriptor instead.
+func (*RecordPointers) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RecordPointers) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *RecordPointers) GetSince() string {
+	if x != nil {
+		return x.Since
+	}
+	return ""
+}
+
+func (x *RecordPointers) GetCardKind() string {
+	if x != nil {
+		return x.CardKind
+	}
+	return ""
+}
+
+func (x *RecordPointers) GetPointers() []*RecordPointer {
+	if x != nil {
+		return x.Pointers
+	}
+	return nil
+}
+
+func (x *RecordPointers) GetOverrides() []string {
+	if x != nil {
+		return x.Overrides
+	}
+	return nil
+}
+
+type RecordPointer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Alias         bool                   `protobuf:"varint,1,opt,name=alias,proto3" json:"alias,omitempty"`
+	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"` // wanted, live, moved, withdrawn, coming, ending
+	Generation    uint32                 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
+	MovedTo       string                 `protobuf:"bytes,4,opt,name=moved_to,json=movedTo,proto3" json:"moved_to,omitempty"`
+	Tries         uint32                 `protobuf:"varint,5,opt,name=tries,proto3" json:"tries,omitempty"` // that failed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordPointer) Reset() {
+	*x = RecordPointer{}
+	mi := &file_waypost_v1_records_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordPointer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordPointer) ProtoMessage() {}
+
+func (x *RecordPointer) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordPointer.ProtoReflect.Descriptor instead.
+func (*RecordPointer) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *RecordPointer) GetAlias() bool {
+	if x != nil {
+		return x.Alias
+	}
+	return false
+}
+
+func (x *RecordPointer) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *RecordPointer) GetGeneration() uint32 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *RecordPointer) GetMovedTo() string {
+	if x != nil {
+		return x.MovedTo
+	}
+	return ""
+}
+
+func (x *RecordPointer) GetTries() uint32 {
+	if x != nil {
+		return x.Tries
+	}
+	return 0
+}
+
+type PurgeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Preview       bool                   `protobuf:"varint,1,opt,name=preview,proto3" json:"preview,omitempty"` // count only
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurgeRequest) Reset() {
+	*x = PurgeRequest{}
+	mi := &file_waypost_v1_records_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurgeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurgeRequest) ProtoMessage() {}
+
+func (x *PurgeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurgeRequest.ProtoReflect.Descriptor instead.
+func (*PurgeRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PurgeRequest) GetPreview() bool {
+	if x != nil {
+		return x.Preview
+	}
+	return false
+}
+
+type PurgeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Counts        []*PurgeCount          `protobuf:"bytes,1,rep,name=counts,proto3" json:"counts,omitempty"`
+	Ids           []string               `protobuf:"bytes,2,rep,name=ids,proto3" json:"ids,omitempty"`                                        // the first thousand
+	UnknownSince  uint64                 `protobuf:"varint,3,opt,name=unknown_since,json=unknownSince,proto3" json:"unknown_since,omitempty"` // records whose time cannot be told: when their status began is not known
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurgeResponse) Reset() {
+	*x = PurgeResponse{}
+	mi := &file_waypost_v1_records_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurgeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurgeResponse) ProtoMessage() {}
+
+func (x *PurgeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurgeResponse.ProtoReflect.Descriptor instead.
+func (*PurgeResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *PurgeResponse) GetCounts() []*PurgeCount {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *PurgeResponse) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *PurgeResponse) GetUnknownSince() uint64 {
+	if x != nil {
+		return x.UnknownSince
+	}
+	return 0
+}
+
+type PurgeCount struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        string                 `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	Years         uint32                 `protobuf:"varint,2,opt,name=years,proto3" json:"years,omitempty"` // that have passed since
+	Records       uint64                 `protobuf:"varint,3,opt,name=records,proto3" json:"records,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PurgeCount) Reset() {
+	*x = PurgeCount{}
+	mi := &file_waypost_v1_records_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PurgeCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PurgeCount) ProtoMessage() {}
+
+func (x *PurgeCount) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PurgeCount.ProtoReflect.Descriptor instead.
+func (*PurgeCount) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *PurgeCount) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *PurgeCount) GetYears() uint32 {
+	if x != nil {
+		return x.Years
+	}
+	return 0
+}
+
+func (x *PurgeCount) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+type CompareRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Last          bool                   `protobuf:"varint,1,opt,name=last,proto3" json:"last,omitempty"` // what the last one came to
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareRequest) Reset() {
+	*x = CompareRequest{}
+	mi := &file_waypost_v1_records_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareRequest) ProtoMessage() {}
+
+func (x *CompareRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareRequest.ProtoReflect.Descriptor instead.
+func (*CompareRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *CompareRequest) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
+}
+
+type ComparisonResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            int64                  `protobuf:"varint,1,opt,name=at,proto3" json:"at,omitempty"` // Unix seconds
+	Pointers      uint64                 `protobuf:"varint,2,opt,name=pointers,proto3" json:"pointers,omitempty"`
+	Missing       uint64                 `protobuf:"varint,3,opt,name=missing,proto3" json:"missing,omitempty"`
+	Withdrawn     uint64                 `protobuf:"varint,4,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComparisonResult) Reset() {
+	*x = ComparisonResult{}
+	mi := &file_waypost_v1_records_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComparisonResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComparisonResult) ProtoMessage() {}
+
+func (x *ComparisonResult) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComparisonResult.ProtoReflect.Descriptor instead.
+func (*ComparisonResult) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ComparisonResult) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *ComparisonResult) GetPointers() uint64 {
+	if x != nil {
+		return x.Pointers
+	}
+	return 0
+}
+
+func (x *ComparisonResult) GetMissing() uint64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
+func (x *ComparisonResult) GetWithdrawn() uint64 {
+	if x != nil {
+		return x.Withdrawn
+	}
+	return 0
+}
+
+type GenerationsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GenerationsRequest) Reset() {
+	*x = GenerationsRequest{}
+	mi := &file_waypost_v1_records_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GenerationsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GenerationsRequest) ProtoMessage() {}
+
+func (x *GenerationsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GenerationsRequest.ProtoReflect.Descriptor instead.
+func (*GenerationsRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{20}
+}
+
+type GenerationsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Generations   []*Generation          `protobuf:"bytes,1,rep,name=generations,proto3" json:"generations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GenerationsResponse) Reset() {
+	*x = GenerationsResponse{}
+	mi := &file_waypost_v1_records_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GenerationsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GenerationsResponse) ProtoMessage() {}
+
+func (x *GenerationsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GenerationsResponse.ProtoReflect.Descriptor instead.
+func (*GenerationsResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *GenerationsResponse) GetGenerations() []*Generation {
+	if x != nil {
+		return x.Generations
+	}
+	return nil
+}
+
+type Generation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"` // dark, active, rolled back
+	Live          uint64                 `protobuf:"varint,3,opt,name=live,proto3" json:"live,omitempty"`
+	Wanted        uint64                 `protobuf:"varint,4,opt,name=wanted,proto3" json:"wanted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Generation) Reset() {
+	*x = Generation{}
+	mi := &file_waypost_v1_records_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Generation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Generation) ProtoMessage() {}
+
+func (x *Generation) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Generation.ProtoReflect.Descriptor instead.
+func (*Generation) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Generation) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Generation) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Generation) GetLive() uint64 {
+	if x != nil {
+		return x.Live
+	}
+	return 0
+}
+
+func (x *Generation) GetWanted() uint64 {
+	if x != nil {
+		return x.Wanted
+	}
+	return 0
+}
+
+type ActivateRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Generation    uint32                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	RollBack      bool                   `protobuf:"varint,2,opt,name=roll_back,json=rollBack,proto3" json:"roll_back,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActivateRequest) Reset() {
+	*x = ActivateRequest{}
+	mi := &file_waypost_v1_records_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActivateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActivateRequest) ProtoMessage() {}
+
+func (x *ActivateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActivateRequest.ProtoReflect.Descriptor instead.
+func (*ActivateRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ActivateRequest) GetGeneration() uint32 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *ActivateRequest) GetRollBack() bool {
+	if x != nil {
+		return x.RollBack
+	}
+	return false
+}
+
+type ActivateResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Records       uint64                 `protobuf:"varint,1,opt,name=records,proto3" json:"records,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActivateResponse) Reset() {
+	*x = ActivateResponse{}
+	mi := &file_waypost_v1_records_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActivateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActivateResponse) ProtoMessage() {}
+
+func (x *ActivateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActivateResponse.ProtoReflect.Descriptor instead.
+func (*ActivateResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ActivateResponse) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+type LeaveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveRequest) Reset() {
+	*x = LeaveRequest{}
+	mi := &file_waypost_v1_records_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveRequest) ProtoMessage() {}
+
+func (x *LeaveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveRequest.ProtoReflect.Descriptor instead.
+func (*LeaveRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{25}
+}
+
+type LeaveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Withdrawn     uint64                 `protobuf:"varint,1,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`
+	Receipt       []byte                 `protobuf:"bytes,2,opt,name=receipt,proto3" json:"receipt,omitempty"` // the hub's signed receipt for a comparison that found nothing left
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveResponse) Reset() {
+	*x = LeaveResponse{}
+	mi := &file_waypost_v1_records_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveResponse) ProtoMessage() {}
+
+func (x *LeaveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveResponse.ProtoReflect.Descriptor instead.
+func (*LeaveResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *LeaveResponse) GetWithdrawn() uint64 {
+	if x != nil {
+		return x.Withdrawn
+	}
+	return 0
+}
+
+func (x *LeaveResponse) GetReceipt() []byte {
+	if x != nil {
+		return x.Receipt
+	}
+	return nil
+}
+
+type WithheldRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithheldRequest) Reset() {
+	*x = WithheldRequest{}
+	mi := &file_waypost_v1_records_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithheldRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithheldRequest) ProtoMessage() {}
+
+func (x *WithheldRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithheldRequest.ProtoReflect.Descriptor instead.
+func (*WithheldRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{27}
+}
+
+type WithheldResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Questions     []*WithheldQuestion    `protobuf:"bytes,1,rep,name=questions,proto3" json:"questions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithheldResponse) Reset() {
+	*x = WithheldResponse{}
+	mi := &file_waypost_v1_records_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithheldResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithheldResponse) ProtoMessage() {}
+
+func (x *WithheldResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithheldResponse.ProtoReflect.Descriptor instead.
+func (*WithheldResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *WithheldResponse) GetQuestions() []*WithheldQuestion {
+	if x != nil {
+		return x.Questions
+	}
+	return nil
+}
+
+type WithheldQuestion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Asking        string                 `protobuf:"bytes,3,opt,name=asking,proto3" json:"asking,omitempty"`
+	Purpose       string                 `protobuf:"bytes,4,opt,name=purpose,proto3" json:"purpose,omitempty"`
+	Since         int64                  `protobuf:"varint,5,opt,name=since,proto3" json:"since,omitempty"` // Unix seconds
+	Record        string                 `protobuf:"bytes,6,opt,name=record,proto3" json:"record,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithheldQuestion) Reset() {
+	*x = WithheldQuestion{}
+	mi := &file_waypost_v1_records_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithheldQuestion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithheldQuestion) ProtoMessage() {}
+
+func (x *WithheldQuestion) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithheldQuestion.ProtoReflect.Descriptor instead.
+func (*WithheldQuestion) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *WithheldQuestion) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *WithheldQuestion) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *WithheldQuestion) GetAsking() string {
+	if x != nil {
+		return x.Asking
+	}
+	return ""
+}
+
+func (x *WithheldQuestion) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *WithheldQuestion) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *WithheldQuestion) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+type AnswerWithheldRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Release       bool                   `protobuf:"varint,2,opt,name=release,proto3" json:"release,omitempty"` // otherwise it is declined, which looks like no match
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnswerWithheldRequest) Reset() {
+	*x = AnswerWithheldRequest{}
+	mi := &file_waypost_v1_records_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerWithheldRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerWithheldRequest) ProtoMessage() {}
+
+func (x *AnswerWithheldRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerWithheldRequest.ProtoReflect.Descriptor instead.
+func (*AnswerWithheldRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *AnswerWithheldRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AnswerWithheldRequest) GetRelease() bool {
+	if x != nil {
+		return x.Release
+	}
+	return false
+}
+
+type AnswerWithheldResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnswerWithheldResponse) Reset() {
+	*x = AnswerWithheldResponse{}
+	mi := &file_waypost_v1_records_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerWithheldResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerWithheldResponse) ProtoMessage() {}
+
+func (x *AnswerWithheldResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerWithheldResponse.ProtoReflect.Descriptor instead.
+func (*AnswerWithheldResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{31}
+}
+
 var File_waypost_v1_records_proto protoreflect.FileDescriptor
 
 const file_waypost_v1_records_proto_rawDesc = "" +
 	"\n" +
 	"\x18waypost/v1/records.proto\x12\n" +
-	"waypost.v1\x1a\x18waypost/v1/message.proto2\t\n" +
-	"\aRecordsB5Z3github.com/waypost/waypost/api/waypost/v1;waypostv1b\x06proto3"
+	"waypost.v1\x1a\x18waypost/v1/counter.proto\x1a\x18waypost/v1/message.proto\"\x9d\x01\n" +
+	"\fIssueRequest\x12\x16\n" +
+	"\x06ticket\x18\x01 \x01(\tR\x06ticket\x12*\n" +
+	"\x06record\x18\x02 \x01(\v2\x12.waypost.v1.RecordR\x06record\x12-\n" +
+	"\x06former\x18\x03 \x03(\v2\x15.waypost.v1.ApplicantR\x06former\x12\x1a\n" +
+	"\boverride\x18\x04 \x01(\tR\boverride\"-\n" +
+	"\rIssueResponse\x12\x1c\n" +
+	"\tpublished\x18\x01 \x01(\bR\tpublished\"b\n" +
+	"\x13ChangeRecordRequest\x12*\n" +
+	"\x06record\x18\x01 \x01(\v2\x12.waypost.v1.RecordR\x06record\x12\x1f\n" +
+	"\vkeep_former\x18\x02 \x01(\bR\n" +
+	"keepFormer\"Y\n" +
+	"\x14ChangeRecordResponse\x12\x1c\n" +
+	"\tpublished\x18\x01 \x01(\bR\tpublished\x12#\n" +
+	"\rindex_changed\x18\x02 \x01(\bR\findexChanged\"A\n" +
+	"\x0fWithdrawRequest\x12\x16\n" +
+	"\x06record\x18\x01 \x01(\tR\x06record\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\".\n" +
+	"\x10WithdrawResponse\x12\x1a\n" +
+	"\bpointers\x18\x01 \x01(\rR\bpointers\"X\n" +
+	"\x10SetStatusRequest\x12\x16\n" +
+	"\x06record\x18\x01 \x01(\tR\x06record\x12\x16\n" +
+	"\x06status\x18\x02 \x01(\tR\x06status\x12\x14\n" +
+	"\x05since\x18\x03 \x01(\tR\x05since\"\x13\n" +
+	"\x11SetStatusResponse\"K\n" +
+	"\x13SetProtectedRequest\x12\x16\n" +
+	"\x06record\x18\x01 \x01(\tR\x06record\x12\x1c\n" +
+	"\tprotected\x18\x02 \x01(\bR\tprotected\"\x16\n" +
+	"\x14SetProtectedResponse\"@\n" +
+	"\x12SetPortraitRequest\x12\x16\n" +
+	"\x06record\x18\x01 \x01(\tR\x06record\x12\x12\n" +
+	"\x04jpeg\x18\x02 \x01(\fR\x04jpeg\"\x15\n" +
+	"\x13SetPortraitResponse\"+\n" +
+	"\x11ShowRecordRequest\x12\x16\n" +
+	"\x06record\x18\x01 \x01(\tR\x06record\"\xb0\x01\n" +
+	"\x0eRecordPointers\x12\x16\n" +
+	"\x06status\x18\x01 \x01(\tR\x06status\x12\x14\n" +
+	"\x05since\x18\x02 \x01(\tR\x05since\x12\x1b\n" +
+	"\tcard_kind\x18\x03 \x01(\tR\bcardKind\x125\n" +
+	"\bpointers\x18\x04 \x03(\v2\x19.waypost.v1.RecordPointerR\bpointers\x12\x1c\n" +
+	"\toverrides\x18\x05 \x03(\tR\toverrides\"\x8c\x01\n" +
+	"\rRecordPointer\x12\x14\n" +
+	"\x05alias\x18\x01 \x01(\bR\x05alias\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x03 \x01(\rR\n" +
+	"generation\x12\x19\n" +
+	"\bmoved_to\x18\x04 \x01(\tR\amovedTo\x12\x14\n" +
+	"\x05tries\x18\x05 \x01(\rR\x05tries\"(\n" +
+	"\fPurgeRequest\x12\x18\n" +
+	"\apreview\x18\x01 \x01(\bR\apreview\"v\n" +
+	"\rPurgeResponse\x12.\n" +
+	"\x06counts\x18\x01 \x03(\v2\x16.waypost.v1.PurgeCountR\x06counts\x12\x10\n" +
+	"\x03ids\x18\x02 \x03(\tR\x03ids\x12#\n" +
+	"\runknown_since\x18\x03 \x01(\x04R\funknownSince\"T\n" +
+	"\n" +
+	"PurgeCount\x12\x16\n" +
+	"\x06status\x18\x01 \x01(\tR\x06status\x12\x14\n" +
+	"\x05years\x18\x02 \x01(\rR\x05years\x12\x18\n" +
+	"\arecords\x18\x03 \x01(\x04R\arecords\"$\n" +
+	"\x0eCompareRequest\x12\x12\n" +
+	"\x04last\x18\x01 \x01(\bR\x04last\"v\n" +
+	"\x10ComparisonResult\x12\x0e\n" +
+	"\x02at\x18\x01 \x01(\x03R\x02at\x12\x1a\n" +
+	"\bpointers\x18\x02 \x01(\x04R\bpointers\x12\x18\n" +
+	"\amissing\x18\x03 \x01(\x04R\amissing\x12\x1c\n" +
+	"\twithdrawn\x18\x04 \x01(\x04R\twithdrawn\"\x14\n" +
+	"\x12GenerationsRequest\"O\n" +
+	"\x13GenerationsResponse\x128\n" +
+	"\vgenerations\x18\x01 \x03(\v2\x16.waypost.v1.GenerationR\vgenerations\"f\n" +
+	"\n" +
+	"Generation\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x12\n" +
+	"\x04live\x18\x03 \x01(\x04R\x04live\x12\x16\n" +
+	"\x06wanted\x18\x04 \x01(\x04R\x06wanted\"N\n" +
+	"\x0fActivateRequest\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\rR\n" +
+	"generation\x12\x1b\n" +
+	"\troll_back\x18\x02 \x01(\bR\brollBack\",\n" +
+	"\x10ActivateResponse\x12\x18\n" +
+	"\arecords\x18\x01 \x01(\x04R\arecords\"\x0e\n" +
+	"\fLeaveRequest\"G\n" +
+	"\rLeaveResponse\x12\x1c\n" +
+	"\twithdrawn\x18\x01 \x01(\x04R\twithdrawn\x12\x18\n" +
+	"\areceipt\x18\x02 \x01(\fR\areceipt\"\x11\n" +
+	"\x0fWithheldRequest\"N\n" +
+	"\x10WithheldResponse\x12:\n" +
+	"\tquestions\x18\x01 \x03(\v2\x1c.waypost.v1.WithheldQuestionR\tquestions\"\x96\x01\n" +
+	"\x10WithheldQuestion\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06asking\x18\x03 \x01(\tR\x06asking\x12\x18\n" +
+	"\apurpose\x18\x04 \x01(\tR\apurpose\x12\x14\n" +
+	"\x05since\x18\x05 \x01(\x03R\x05since\x12\x16\n" +
+	"\x06record\x18\x06 \x01(\tR\x06record\"A\n" +
+	"\x15AnswerWithheldRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\arelease\x18\x02 \x01(\bR\arelease\"\x18\n" +
+	"\x16AnswerWithheldResponse2\x83\b\n" +
+	"\aRecords\x12<\n" +
+	"\x05Issue\x12\x18.waypost.v1.IssueRequest\x1a\x19.waypost.v1.IssueResponse\x12K\n" +
+	"\x06Change\x12\x1f.waypost.v1.ChangeRecordRequest\x1a .waypost.v1.ChangeRecordResponse\x12E\n" +
+	"\bWithdraw\x12\x1b.waypost.v1.WithdrawRequest\x1a\x1c.waypost.v1.WithdrawResponse\x12H\n" +
+	"\tSetStatus\x12\x1c.waypost.v1.SetStatusRequest\x1a\x1d.waypost.v1.SetStatusResponse\x12Q\n" +
+	"\fSetProtected\x12\x1f.waypost.v1.SetProtectedRequest\x1a .waypost.v1.SetProtectedResponse\x12N\n" +
+	"\vSetPortrait\x12\x1e.waypost.v1.SetPortraitRequest\x1a\x1f.waypost.v1.SetPortraitResponse\x12A\n" +
+	"\x04Show\x12\x1d.waypost.v1.ShowRecordRequest\x1a\x1a.waypost.v1.RecordPointers\x12<\n" +
+	"\x05Purge\x12\x18.waypost.v1.PurgeRequest\x1a\x19.waypost.v1.PurgeResponse\x12C\n" +
+	"\aCompare\x12\x1a.waypost.v1.CompareRequest\x1a\x1c.waypost.v1.ComparisonResult\x12N\n" +
+	"\vGenerations\x12\x1e.waypost.v1.GenerationsRequest\x1a\x1f.waypost.v1.GenerationsResponse\x12E\n" +
+	"\bActivate\x12\x1b.waypost.v1.ActivateRequest\x1a\x1c.waypost.v1.ActivateResponse\x12<\n" +
+	"\x05Leave\x12\x18.waypost.v1.LeaveRequest\x1a\x19.waypost.v1.LeaveResponse\x12E\n" +
+	"\bWithheld\x12\x1b.waypost.v1.WithheldRequest\x1a\x1c.waypost.v1.WithheldResponse\x12W\n" +
+	"\x0eAnswerWithheld\x12!.waypost.v1.AnswerWithheldRequest\x1a\".waypost.v1.AnswerWithheldResponseB5Z3github.com/waypost/waypost/api/waypost/v1;waypostv1b\x06proto3"
 
-var file_waypost_v1_records_proto_goTypes = []any{}
+var (
+	file_waypost_v1_records_proto_rawDescOnce sync.Once
+	file_waypost_v1_records_proto_rawDescData []byte
+)
+
+func file_waypost_v1_records_proto_rawDescGZIP() []byte {
+	file_waypost_v1_records_proto_rawDescOnce.Do(func() {
+		file_waypost_v1_records_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_waypost_v1_records_proto_rawDesc), len(file_waypost_v1_records_proto_rawDesc)))
+	})
+	return file_waypost_v1_records_proto_rawDescData
+}
+
+var file_waypost_v1_records_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_waypost_v1_records_proto_goTypes = []any{
+	(*IssueRequest)(nil),           // 0: waypost.v1.IssueRequest
+	(*IssueResponse)(nil),          // 1: waypost.v1.IssueResponse
+	(*ChangeRecordRequest)(nil),    // 2: waypost.v1.ChangeRecordRequest
+	(*ChangeRecordResponse)(nil),   // 3: waypost.v1.ChangeRecordResponse
+	(*WithdrawRequest)(nil),        // 4: waypost.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),       // 5: waypost.v1.WithdrawResponse
+	(*SetStatusRequest)(nil),       // 6: waypost.v1.SetStatusRequest
+	(*SetStatusResponse)(nil),      // 7: waypost.v1.SetStatusResponse
+	(*SetProtectedRequest)(nil),    // 8: waypost.v1.SetProtectedRequest
+	(*SetProtectedResponse)(nil),   // 9: waypost.v1.SetProtectedResponse
+	(*SetPortraitRequest)(nil),     // 10: waypost.v1.SetPortraitRequest
+	(*SetPortraitResponse)(nil),    // 11: waypost.v1.SetPortraitResponse
+	(*ShowRecordRequest)(nil),      // 12: waypost.v1.ShowRecordRequest
+	(*RecordPointers)(nil),         // 13: waypost.v1.RecordPointers
+	(*RecordPointer)(nil),          // 14: waypost.v1.RecordPointer
+	(*PurgeRequest)(nil),           // 15: waypost.v1.PurgeRequest
+	(*PurgeResponse)(nil),          // 16: waypost.v1.PurgeResponse
+	(*PurgeCount)(nil),             // 17: waypost.v1.PurgeCount
+	(*CompareRequest)(nil),         // 18: waypost.v1.CompareRequest
+	(*ComparisonResult)(nil),       // 19: waypost.v1.ComparisonResult
+	(*GenerationsRequest)(nil),     // 20: waypost.v1.GenerationsRequest
+	(*GenerationsResponse)(nil),    // 21: waypost.v1.GenerationsResponse
+	(*Generation)(nil),             // 22: waypost.v1.Generation
+	(*ActivateRequest)(nil),        // 23: waypost.v1.ActivateRequest
+	(*ActivateResponse)(nil),       // 24: waypost.v1.ActivateResponse
+	(*LeaveRequest)(nil),           // 25: waypost.v1.LeaveRequest
+	(*LeaveResponse)(nil),          // 26: waypost.v1.LeaveResponse
+	(*WithheldRequest)(nil),        // 27: waypost.v1.WithheldRequest
+	(*WithheldResponse)(nil),       // 28: waypost.v1.WithheldResponse
+	(*WithheldQuestion)(nil),       // 29: waypost.v1.WithheldQuestion
+	(*AnswerWithheldRequest)(nil),  // 30: waypost.v1.AnswerWithheldRequest
+	(*AnswerWithheldResponse)(nil), // 31: waypost.v1.AnswerWithheldResponse
+	(*Record)(nil),                 // 32: waypost.v1.Record
+	(*Applicant)(nil),              // 33: waypost.v1.Applicant
+}
 var file_waypost_v1_records_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	32, // 0: waypost.v1.IssueRequest.record:type_name -> waypost.v1.Record
+	33, // 1: waypost.v1.IssueRequest.former:type_name -> waypost.v1.Applicant
+	32, // 2: waypost.v1.ChangeRecordRequest.record:type_name -> waypost.v1.Record
+	14, // 3: waypost.v1.RecordPointers.pointers:type_name -> waypost.v1.RecordPointer
+	17, // 4: waypost.v1.PurgeResponse.counts:type_name -> waypost.v1.PurgeCount
+	22, // 5: waypost.v1.GenerationsResponse.generations:type_name -> waypost.v1.Generation
+	29, // 6: waypost.v1.WithheldResponse.questions:type_name -> waypost.v1.WithheldQuestion
+	0,  // 7: waypost.v1.Records.Issue:input_type -> waypost.v1.IssueRequest
+	2,  // 8: waypost.v1.Records.Change:input_type -> waypost.v1.ChangeRecordRequest
+	4,  // 9: waypost.v1.Records.Withdraw:input_type -> waypost.v1.WithdrawRequest
+	6,  // 10: waypost.v1.Records.SetStatus:input_type -> waypost.v1.SetStatusRequest
+	8,  // 11: waypost.v1.Records.SetProtected:input_type -> waypost.v1.SetProtectedRequest
+	10, // 12: waypost.v1.Records.SetPortrait:input_type -> waypost.v1.SetPortraitRequest
+	12, // 13: waypost.v1.Records.Show:input_type -> waypost.v1.ShowRecordRequest
+	15, // 14: waypost.v1.Records.Purge:input_type -> waypost.v1.PurgeRequest
+	18, // 15: waypost.v1.Records.Compare:input_type -> waypost.v1.CompareRequest
+	20, // 16: waypost.v1.Records.Generations:input_type -> waypost.v1.GenerationsRequest
+	23, // 17: waypost.v1.Records.Activate:input_type -> waypost.v1.ActivateRequest
+	25, // 18: waypost.v1.Records.Leave:input_type -> waypost.v1.LeaveRequest
+	27, // 19: waypost.v1.Records.Withheld:input_type -> waypost.v1.WithheldRequest
+	30, // 20: waypost.v1.Records.AnswerWithheld:input_type -> waypost.v1.AnswerWithheldRequest
+	1,  // 21: waypost.v1.Records.Issue:output_type -> waypost.v1.IssueResponse
+	3,  // 22: waypost.v1.Records.Change:output_type -> waypost.v1.ChangeRecordResponse
+	5,  // 23: waypost.v1.Records.Withdraw:output_type -> waypost.v1.WithdrawResponse
+	7,  // 24: waypost.v1.Records.SetStatus:output_type -> waypost.v1.SetStatusResponse
+	9,  // 25: waypost.v1.Records.SetProtected:output_type -> waypost.v1.SetProtectedResponse
+	11, // 26: waypost.v1.Records.SetPortrait:output_type -> waypost.v1.SetPortraitResponse
+	13, // 27: waypost.v1.Records.Show:output_type -> waypost.v1.RecordPointers
+	16, // 28: waypost.v1.Records.Purge:output_type -> waypost.v1.PurgeResponse
+	19, // 29: waypost.v1.Records.Compare:output_type -> waypost.v1.ComparisonResult
+	21, // 30: waypost.v1.Records.Generations:output_type -> waypost.v1.GenerationsResponse
+	24, // 31: waypost.v1.Records.Activate:output_type -> waypost.v1.ActivateResponse
+	26, // 32: waypost.v1.Records.Leave:output_type -> waypost.v1.LeaveResponse
+	28, // 33: waypost.v1.Records.Withheld:output_type -> waypost.v1.WithheldResponse
+	31, // 34: waypost.v1.Records.AnswerWithheld:output_type -> waypost.v1.AnswerWithheldResponse
+	21, // [21:35] is the sub-list for method output_type
+	7,  // [7:21] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_waypost_v1_records_proto_init() }
@@ -44,6 +1885,7 @@ func file_waypost_v1_records_proto_init() {
 	if File_waypost_v1_records_proto != nil {
 		return
 	}
+	file_waypost_v1_counter_proto_init()
 	file_waypost_v1_message_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -51,12 +1893,13 @@ func file_waypost_v1_records_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_waypost_v1_records_proto_rawDesc), len(file_waypost_v1_records_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   0,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_waypost_v1_records_proto_goTypes,
 		DependencyIndexes: file_waypost_v1_records_proto_depIdxs,
+		MessageInfos:      file_waypost_v1_records_proto_msgTypes,
 	}.Build()
 	File_waypost_v1_records_proto = out.File
 	file_waypost_v1_records_proto_goTypes = nil

@@ -8,7 +8,9 @@ package waypostv1connect
 
 import (
 	connect "connectrpc.com/connect/v2"
-	_ "github.com/waypost/waypost/api/waypost/v1"
+	context "context"
+	v1 "github.com/waypost/waypost/api/waypost/v1"
+	sync "sync"
 )
 
 const (
@@ -16,8 +18,176 @@ const (
 	RecordsName = "waypost.v1.Records"
 )
 
+// These constants are the procedure names of the RPCs defined in this package. They're exposed at
+// runtime as Spec.Procedure and as the final two segments of the HTTP route.
+//
+// Note that these are different from the fully-qualified method names used by
+// google.golang.org/protobuf/reflect/protoreflect. To convert from these constants to
+// reflection-formatted method names, remove the leading slash and convert the remaining slash to a
+// period.
+const (
+	// RecordsIssueProcedure is the procedure name of the Records's Issue RPC.
+	RecordsIssueProcedure = "/waypost.v1.Records/Issue"
+	// RecordsChangeProcedure is the procedure name of the Records's Change RPC.
+	RecordsChangeProcedure = "/waypost.v1.Records/Change"
+	// RecordsWithdrawProcedure is the procedure name of the Records's Withdraw RPC.
+	RecordsWithdrawProcedure = "/waypost.v1.Records/Withdraw"
+	// RecordsSetStatusProcedure is the procedure name of the Records's SetStatus RPC.
+	RecordsSetStatusProcedure = "/waypost.v1.Records/SetStatus"
+	// RecordsSetProtectedProcedure is the procedure name of the Records's SetProtected RPC.
+	RecordsSetProtectedProcedure = "/waypost.v1.Records/SetProtected"
+	// RecordsSetPortraitProcedure is the procedure name of the Records's SetPortrait RPC.
+	RecordsSetPortraitProcedure = "/waypost.v1.Records/SetPortrait"
+	// RecordsShowProcedure is the procedure name of the Records's Show RPC.
+	RecordsShowProcedure = "/waypost.v1.Records/Show"
+	// RecordsPurgeProcedure is the procedure name of the Records's Purge RPC.
+	RecordsPurgeProcedure = "/waypost.v1.Records/Purge"
+	// RecordsCompareProcedure is the procedure name of the Records's Compare RPC.
+	RecordsCompareProcedure = "/waypost.v1.Records/Compare"
+	// RecordsGenerationsProcedure is the procedure name of the Records's Generations RPC.
+	RecordsGenerationsProcedure = "/waypost.v1.Records/Generations"
+	// RecordsActivateProcedure is the procedure name of the Records's Activate RPC.
+	RecordsActivateProcedure = "/waypost.v1.Records/Activate"
+	// RecordsLeaveProcedure is the procedure name of the Records's Leave RPC.
+	RecordsLeaveProcedure = "/waypost.v1.Records/Leave"
+	// RecordsWithheldProcedure is the procedure name of the Records's Withheld RPC.
+	RecordsWithheldProcedure = "/waypost.v1.Records/Withheld"
+	// RecordsAnswerWithheldProcedure is the procedure name of the Records's AnswerWithheld RPC.
+	RecordsAnswerWithheldProcedure = "/waypost.v1.Records/AnswerWithheld"
+)
+
+var (
+	recordsIssueSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_records_proto.Services().ByName("Records").Methods().ByName("Issue"),
+			Procedure:  RecordsIssueProcedure,
+		}
+	})
+	recordsChangeSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_records_proto.Services().ByName("Records").Methods().ByName("Change"),
+			Procedure:  RecordsChangeProcedure,
+		}
+	})
+	recordsWithdrawSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_records_proto.Services().ByName("Records").Methods().ByName("Withdraw"),
+			Procedure:  RecordsWithdrawProcedure,
+		}
+	})
+	recordsSetStatusSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_records_proto.Services().ByName("Records").Methods().ByName("SetStatus"),
+			Procedure:  RecordsSetStatusProcedure,
+		}
+	})
+	recordsSetProtectedSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_records_proto.Services().ByName("Records").Methods().ByName("SetProtected"),
+			Procedure:  RecordsSetProtectedProcedure,
+		}
+	})
+	recordsSetPortraitSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_records_proto.Services().ByName("Records").Methods().ByName("SetPortrait"),
+			Procedure:  RecordsSetPortraitProcedure,
+		}
+	})
+	recordsShowSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_records_proto.Services().ByName("Records").Methods().ByName("Show"),
+			Procedure:  RecordsShowProcedure,
+		}
+	})
+	recordsPurgeSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_records_proto.Services().ByName("Records").Methods().ByName("Purge"),
+			Procedure:  RecordsPurgeProcedure,
+		}
+	})
+	recordsCompareSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_records_proto.Services().ByName("Records").Methods().ByName("Compare"),
+			Procedure:  RecordsCompareProcedure,
+		}
+	})
+	recordsGenerationsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_records_proto.Services().ByName("Records").Methods().ByName("Generations"),
+			Procedure:  RecordsGenerationsProcedure,
+		}
+	})
+	recordsActivateSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_records_proto.Services().ByName("Records").Methods().ByName("Activate"),
+			Procedure:  RecordsActivateProcedure,
+		}
+	})
+	recordsLeaveSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_records_proto.Services().ByName("Records").Methods().ByName("Leave"),
+			Procedure:  RecordsLeaveProcedure,
+		}
+	})
+	recordsWithheldSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_records_proto.Services().ByName("Records").Methods().ByName("Withheld"),
+			Procedure:  RecordsWithheldProcedure,
+		}
+	})
+	recordsAnswerWithheldSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_records_proto.Services().ByName("Records").Methods().ByName("AnswerWithheld"),
+			Procedure:  RecordsAnswerWithheldProcedure,
+		}
+	})
+)
+
 // RecordsClient is a client for the waypost.v1.Records service.
 type RecordsClient interface {
+	// Issue stores the record of a card that was issued on a check, and publishes it
+	// under the check's own ticket.
+	Issue(context.Context, *v1.IssueRequest) (*v1.IssueResponse, error)
+	// Change stores a record with another name, date of birth, SSN or anything else.
+	Change(context.Context, *v1.ChangeRecordRequest) (*v1.ChangeRecordResponse, error)
+	// Withdraw takes a record out of the index.
+	Withdraw(context.Context, *v1.WithdrawRequest) (*v1.WithdrawResponse, error)
+	// SetStatus changes how a record stands.
+	SetStatus(context.Context, *v1.SetStatusRequest) (*v1.SetStatusResponse, error)
+	// SetProtected leaves questions about a record to the special unit, or no more.
+	SetProtected(context.Context, *v1.SetProtectedRequest) (*v1.SetProtectedResponse, error)
+	// SetPortrait stores the portrait of a record.
+	SetPortrait(context.Context, *v1.SetPortraitRequest) (*v1.SetPortraitResponse, error)
+	// Show tells how the pointers of a record stand.
+	Show(context.Context, *v1.ShowRecordRequest) (*v1.RecordPointers, error)
+	// Purge withdraws records whose time is over, or counts them.
+	Purge(context.Context, *v1.PurgeRequest) (*v1.PurgeResponse, error)
+	// Compare compares the own pointers with the hub's now, and mends.
+	Compare(context.Context, *v1.CompareRequest) (*v1.ComparisonResult, error)
+	// Generations lists the loads that are, or were, not visible at once.
+	Generations(context.Context, *v1.GenerationsRequest) (*v1.GenerationsResponse, error)
+	// Activate makes a generation visible, or rolls it back.
+	Activate(context.Context, *v1.ActivateRequest) (*v1.ActivateResponse, error)
+	// Leave takes all records out of the index, for good.
+	Leave(context.Context, *v1.LeaveRequest) (*v1.LeaveResponse, error)
+	// Withheld lists the questions about protected persons that wait.
+	Withheld(context.Context, *v1.WithheldRequest) (*v1.WithheldResponse, error)
+	// AnswerWithheld answers one as any other, or as if there were no such record.
+	AnswerWithheld(context.Context, *v1.AnswerWithheldRequest) (*v1.AnswerWithheldResponse, error)
 }
 
 // NewRecordsClient constructs a client for the waypost.v1.Records service. Multiple service clients
@@ -28,18 +198,399 @@ func NewRecordsClient(client *connect.Client) RecordsClient {
 
 // RecordsHandler is an implementation of the waypost.v1.Records service.
 type RecordsHandler interface {
+	// Issue stores the record of a card that was issued on a check, and publishes it
+	// under the check's own ticket.
+	Issue(context.Context, *v1.IssueRequest) (*v1.IssueResponse, error)
+	// Change stores a record with another name, date of birth, SSN or anything else.
+	Change(context.Context, *v1.ChangeRecordRequest) (*v1.ChangeRecordResponse, error)
+	// Withdraw takes a record out of the index.
+	Withdraw(context.Context, *v1.WithdrawRequest) (*v1.WithdrawResponse, error)
+	// SetStatus changes how a record stands.
+	SetStatus(context.Context, *v1.SetStatusRequest) (*v1.SetStatusResponse, error)
+	// SetProtected leaves questions about a record to the special unit, or no more.
+	SetProtected(context.Context, *v1.SetProtectedRequest) (*v1.SetProtectedResponse, error)
+	// SetPortrait stores the portrait of a record.
+	SetPortrait(context.Context, *v1.SetPortraitRequest) (*v1.SetPortraitResponse, error)
+	// Show tells how the pointers of a record stand.
+	Show(context.Context, *v1.ShowRecordRequest) (*v1.RecordPointers, error)
+	// Purge withdraws records whose time is over, or counts them.
+	Purge(context.Context, *v1.PurgeRequest) (*v1.PurgeResponse, error)
+	// Compare compares the own pointers with the hub's now, and mends.
+	Compare(context.Context, *v1.CompareRequest) (*v1.ComparisonResult, error)
+	// Generations lists the loads that are, or were, not visible at once.
+	Generations(context.Context, *v1.GenerationsRequest) (*v1.GenerationsResponse, error)
+	// Activate makes a generation visible, or rolls it back.
+	Activate(context.Context, *v1.ActivateRequest) (*v1.ActivateResponse, error)
+	// Leave takes all records out of the index, for good.
+	Leave(context.Context, *v1.LeaveRequest) (*v1.LeaveResponse, error)
+	// Withheld lists the questions about protected persons that wait.
+	Withheld(context.Context, *v1.WithheldRequest) (*v1.WithheldResponse, error)
+	// AnswerWithheld answers one as any other, or as if there were no such record.
+	AnswerWithheld(context.Context, *v1.AnswerWithheldRequest) (*v1.AnswerWithheldResponse, error)
 }
 
 // RegisterRecordsHandler registers svc as the waypost.v1.Records implementation on server.
 func RegisterRecordsHandler(server *connect.Server, svc RecordsHandler) {
-	server.Register()
+	adapter := recordsHandler{svc: svc}
+	server.Register(
+		connect.Method{Spec: recordsIssueSpec(), Handler: adapter.issue},
+		connect.Method{Spec: recordsChangeSpec(), Handler: adapter.change},
+		connect.Method{Spec: recordsWithdrawSpec(), Handler: adapter.withdraw},
+		connect.Method{Spec: recordsSetStatusSpec(), Handler: adapter.setStatus},
+		connect.Method{Spec: recordsSetProtectedSpec(), Handler: adapter.setProtected},
+		connect.Method{Spec: recordsSetPortraitSpec(), Handler: adapter.setPortrait},
+		connect.Method{Spec: recordsShowSpec(), Handler: adapter.show},
+		connect.Method{Spec: recordsPurgeSpec(), Handler: adapter.purge},
+		connect.Method{Spec: recordsCompareSpec(), Handler: adapter.compare},
+		connect.Method{Spec: recordsGenerationsSpec(), Handler: adapter.generations},
+		connect.Method{Spec: recordsActivateSpec(), Handler: adapter.activate},
+		connect.Method{Spec: recordsLeaveSpec(), Handler: adapter.leave},
+		connect.Method{Spec: recordsWithheldSpec(), Handler: adapter.withheld},
+		connect.Method{Spec: recordsAnswerWithheldSpec(), Handler: adapter.answerWithheld},
+	)
 }
 
 // UnimplementedRecordsHandler returns CodeUnimplemented from all methods.
 type UnimplementedRecordsHandler struct{}
 
+func (UnimplementedRecordsHandler) Issue(context.Context, *v1.IssueRequest) (*v1.IssueResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Records.Issue is not implemented")
+}
+
+func (UnimplementedRecordsHandler) Change(context.Context, *v1.ChangeRecordRequest) (*v1.ChangeRecordResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Records.Change is not implemented")
+}
+
+func (UnimplementedRecordsHandler) Withdraw(context.Context, *v1.WithdrawRequest) (*v1.WithdrawResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Records.Withdraw is not implemented")
+}
+
+func (UnimplementedRecordsHandler) SetStatus(context.Context, *v1.SetStatusRequest) (*v1.SetStatusResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Records.SetStatus is not implemented")
+}
+
+func (UnimplementedRecordsHandler) SetProtected(context.Context, *v1.SetProtectedRequest) (*v1.SetProtectedResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Records.SetProtected is not implemented")
+}
+
+func (UnimplementedRecordsHandler) SetPortrait(context.Context, *v1.SetPortraitRequest) (*v1.SetPortraitResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Records.SetPortrait is not implemented")
+}
+
+func (UnimplementedRecordsHandler) Show(context.Context, *v1.ShowRecordRequest) (*v1.RecordPointers, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Records.Show is not implemented")
+}
+
+func (UnimplementedRecordsHandler) Purge(context.Context, *v1.PurgeRequest) (*v1.PurgeResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Records.Purge is not implemented")
+}
+
+func (UnimplementedRecordsHandler) Compare(context.Context, *v1.CompareRequest) (*v1.ComparisonResult, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Records.Compare is not implemented")
+}
+
+func (UnimplementedRecordsHandler) Generations(context.Context, *v1.GenerationsRequest) (*v1.GenerationsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Records.Generations is not implemented")
+}
+
+func (UnimplementedRecordsHandler) Activate(context.Context, *v1.ActivateRequest) (*v1.ActivateResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Records.Activate is not implemented")
+}
+
+func (UnimplementedRecordsHandler) Leave(context.Context, *v1.LeaveRequest) (*v1.LeaveResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Records.Leave is not implemented")
+}
+
+func (UnimplementedRecordsHandler) Withheld(context.Context, *v1.WithheldRequest) (*v1.WithheldResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Records.Withheld is not implemented")
+}
+
+func (UnimplementedRecordsHandler) AnswerWithheld(context.Context, *v1.AnswerWithheldRequest) (*v1.AnswerWithheldResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Records.AnswerWithheld is not implemented")
+}
+
 type recordsClient struct {
 	client *connect.Client
 }
 
+func (c *recordsClient) Issue(ctx context.Context, req *v1.IssueRequest) (*v1.IssueResponse, error) {
+	var res v1.IssueResponse
+	if err := c.client.CallUnary(ctx, recordsIssueSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *recordsClient) Change(ctx context.Context, req *v1.ChangeRecordRequest) (*v1.ChangeRecordResponse, error) {
+	var res v1.ChangeRecordResponse
+	if err := c.client.CallUnary(ctx, recordsChangeSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *recordsClient) Withdraw(ctx context.Context, req *v1.WithdrawRequest) (*v1.WithdrawResponse, error) {
+	var res v1.WithdrawResponse
+	if err := c.client.CallUnary(ctx, recordsWithdrawSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *recordsClient) SetStatus(ctx context.Context, req *v1.SetStatusRequest) (*v1.SetStatusResponse, error) {
+	var res v1.SetStatusResponse
+	if err := c.client.CallUnary(ctx, recordsSetStatusSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *recordsClient) SetProtected(ctx context.Context, req *v1.SetProtectedRequest) (*v1.SetProtectedResponse, error) {
+	var res v1.SetProtectedResponse
+	if err := c.client.CallUnary(ctx, recordsSetProtectedSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *recordsClient) SetPortrait(ctx context.Context, req *v1.SetPortraitRequest) (*v1.SetPortraitResponse, error) {
+	var res v1.SetPortraitResponse
+	if err := c.client.CallUnary(ctx, recordsSetPortraitSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *recordsClient) Show(ctx context.Context, req *v1.ShowRecordRequest) (*v1.RecordPointers, error) {
+	var res v1.RecordPointers
+	if err := c.client.CallUnary(ctx, recordsShowSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *recordsClient) Purge(ctx context.Context, req *v1.PurgeRequest) (*v1.PurgeResponse, error) {
+	var res v1.PurgeResponse
+	if err := c.client.CallUnary(ctx, recordsPurgeSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *recordsClient) Compare(ctx context.Context, req *v1.CompareRequest) (*v1.ComparisonResult, error) {
+	var res v1.ComparisonResult
+	if err := c.client.CallUnary(ctx, recordsCompareSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *recordsClient) Generations(ctx context.Context, req *v1.GenerationsRequest) (*v1.GenerationsResponse, error) {
+	var res v1.GenerationsResponse
+	if err := c.client.CallUnary(ctx, recordsGenerationsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *recordsClient) Activate(ctx context.Context, req *v1.ActivateRequest) (*v1.ActivateResponse, error) {
+	var res v1.ActivateResponse
+	if err := c.client.CallUnary(ctx, recordsActivateSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *recordsClient) Leave(ctx context.Context, req *v1.LeaveRequest) (*v1.LeaveResponse, error) {
+	var res v1.LeaveResponse
+	if err := c.client.CallUnary(ctx, recordsLeaveSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *recordsClient) Withheld(ctx context.Context, req *v1.WithheldRequest) (*v1.WithheldResponse, error) {
+	var res v1.WithheldResponse
+	if err := c.client.CallUnary(ctx, recordsWithheldSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *recordsClient) AnswerWithheld(ctx context.Context, req *v1.AnswerWithheldRequest) (*v1.AnswerWithheldResponse, error) {
+	var res v1.AnswerWithheldResponse
+	if err := c.client.CallUnary(ctx, recordsAnswerWithheldSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
 type recordsHandler struct{ svc RecordsHandler }
+
+func (h recordsHandler) issue(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.IssueRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Issue(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h recordsHandler) change(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ChangeRecordRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Change(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h recordsHandler) withdraw(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.WithdrawRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Withdraw(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h recordsHandler) setStatus(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.SetStatusRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.SetStatus(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h recordsHandler) setProtected(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.SetProtectedRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.SetProtected(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h recordsHandler) setPortrait(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.SetPortraitRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.SetPortrait(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h recordsHandler) show(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ShowRecordRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Show(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h recordsHandler) purge(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.PurgeRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Purge(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h recordsHandler) compare(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.CompareRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Compare(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h recordsHandler) generations(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.GenerationsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Generations(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h recordsHandler) activate(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.ActivateRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Activate(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h recordsHandler) leave(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.LeaveRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Leave(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h recordsHandler) withheld(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.WithheldRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Withheld(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h recordsHandler) answerWithheld(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.AnswerWithheldRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.AnswerWithheld(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
