@@ -1,4 +1,4 @@
-package profile
+package dryrun
 
 import (
 	_ "embed"

@@ -1,7 +1,7 @@
-// Package profile says what a state's file of people looks like before it is
+// Package dryrun says what a state's file of people looks like before it is
 // loaded, and what to clean in it: a dry run that needs no gateway.
 //
-//	profile.go     one pass over the rows; the report
+//	dryrun.go      one pass over the rows; the report
 //	remarks.go     what is odd about one record
 //	counts.go      what shows only in numbers: birthdays, SSNs, lengths
 //	duplicates.go  records of the file that look like one person, repeated ids
@@ -16,4 +16,4 @@
 // place is counted by value, in round numbers, from eleven people on. Neither are
 // lines listed for birthdays that look like defaults: who has no papers is often
 // given 1 January.
-package profile
+package dryrun
