@@ -1,0 +1,113 @@
+package simulate
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/gateway"
+)
+
+// script is what people and clerks do in one world, and what the network does to
+// them.
+type script struct {
+	*world
+	checks []*check
+	cases  int
+}
+
+// play does a number of things, one after the other or at the same time.
+func (s *script) play() {
+	for range 8 + s.rng.IntN(8) {
+		s.something()
+		s.pause()
+	}
+}
+
+// something is one thing that happens.
+func (s *script) something() {
+	switch n := s.rng.IntN(20); {
+	case n < 12:
+		s.check(s.someState(), s.someone())
+	case n < 14:
+		s.crashSomebody()
+	case n < 17:
+		s.partSomebody()
+	default:
+		s.joinAll()
+	}
+}
+
+// pause is the time until the next thing: often too short for the one before to
+// be over.
+func (s *script) pause() {
+	switch n := s.rng.IntN(20); {
+	case n < 10:
+		s.until(s.now.Add(time.Duration(s.rng.IntN(2000)) * time.Millisecond))
+	case n < 15:
+		s.pass(time.Duration(s.rng.IntN(20))*time.Second, 5*time.Second)
+	case n < 18:
+		s.pass(time.Duration(s.rng.IntN(60))*time.Minute, 10*time.Minute)
+	default:
+		s.pass(time.Duration(s.rng.IntN(80))*time.Hour, 12*time.Hour)
+	}
+}
+
+func (s *script) someState() waypost.Jurisdiction { return States[s.rng.IntN(len(States))] }
+func (s *script) someone() *person                { return s.people[s.rng.IntN(len(s.people))] }
+func (s *script) someRole() *role                 { return s.roles[s.rng.IntN(len(s.roles))] }
+
+func (s *script) crashSomebody() {
+	if l := s.someRole().up(); l != nil {
+		l.crash("anywhere")
+	}
+}
+
+func (s *script) partSomebody() {
+	a, b := s.role["hub"], s.role[string(s.someState())]
+	if s.rng.IntN(2) == 0 {
+		a = s.roles[1+s.rng.IntN(holders)]
+	}
+	s.trace.note("parted", a.name, b.name)
+	s.faults.part(a.name, b.name)
+}
+
+func (s *script) joinAll() {
+	s.trace.note("joined")
+	clear(s.faults.cut)
+}
+
+// check has a clerk check somebody.
+func (s *script) check(state waypost.Jurisdiction, who *person) {
+	s.cases++
+	c := &check{state: state, who: who}
+	s.checks = append(s.checks, c)
+	why := gateway.Counter{Operator: "clerk-1", Class: waypost.Attended, Purpose: waypost.IssueLicence, Case: fmt.Sprintf("CASE-%d", s.cases)}
+	s.act("check "+string(state), func(ctx context.Context) {
+		l := s.role[string(state)].up()
+		if l == nil {
+			return
+		}
+		answer, err := l.gateway.Check(ctx, gateway.Applicant{Person: who.Person}, why)
+		s.trace.note("answer", state, answer.TicketHex, answer.Best(), answer.Owed, waypost.CodeOf(err))
+		if err == nil && !l.dead {
+			c.ticket = answer.Ticket
+		}
+	})
+}
+
+// settle ends all trouble and lets everything come to its end.
+func (s *script) settle() {
+	s.joinAll()
+	s.faults.over = true
+	for _, r := range s.roles {
+		s.in(0, "start "+r.name, r.revive)
+	}
+	for _, p := range []struct{ d, every time.Duration }{
+		{10 * time.Second, 2 * time.Second}, {3 * time.Minute, 30 * time.Second}, {3 * time.Hour, 30 * time.Minute}, {3 * 24 * time.Hour, 24 * time.Hour},
+		{30 * 24 * time.Hour, 3 * 24 * time.Hour}, {3 * time.Hour, 30 * time.Minute},
+	} {
+		s.pass(p.d, p.every)
+	}
+}

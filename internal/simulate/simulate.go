@@ -1,0 +1,116 @@
+package simulate
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/waypost/waypost"
+)
+
+// Stage is where worlds of one cast begin: databases in which the first people
+// are published. It is made once and copied for each world.
+type Stage struct {
+	cast     *cast
+	dir      string
+	keyrings map[string][]byte
+	at       time.Time
+}
+
+// NewStage makes a stage in dir. Randomness must be deterministic by now.
+func NewStage(dir string) (*Stage, error) {
+	c, err := newCast()
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWorld(c, dir, 0, begin, nil)
+	if err != nil {
+		return nil, err
+	}
+	w.faults.over = true
+	for _, r := range w.roles {
+		if err := os.MkdirAll(r.folder, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.start(); err != nil {
+		return nil, err
+	}
+	w.pass(10*time.Second, time.Second)
+	w.act("load", w.load)
+	w.pass(2*time.Minute, 20*time.Second)
+	w.end()
+	s := &Stage{cast: c, dir: dir, keyrings: make(map[string][]byte), at: w.now}
+	for _, r := range w.roles {
+		s.keyrings[r.name] = r.keyring
+	}
+	if len(w.wrong) > 0 {
+		return nil, fmt.Errorf("simulate: preparing: %s", strings.Join(w.wrong, "; "))
+	}
+	return s, nil
+}
+
+// load publishes the first people.
+func (w *world) load(ctx context.Context) {
+	_, files := newPeople()
+	for _, s := range States {
+		published, rejected, err := w.role[string(s)].life.gateway.Load(ctx, "loader", files[s])
+		if err != nil || published != len(files[s]) {
+			w.failf("loading %s: %d published, %d rejected: %v", s, published, len(rejected), err)
+		}
+	}
+}
+
+// Result is what one world came to.
+type Result struct {
+	Seed    uint64
+	Wrong   []string // what must not be and was; empty where all is well
+	Trace   string   // hash of everything that happened
+	Crashes int
+	Checks  int
+	Days    int // of its own time
+}
+
+// Run plays one world to its end. Randomness must be seeded by now with the same
+// seed. What happens is printed, if print is not nil. The error is of the
+// simulation, not of what it simulates.
+func (s *Stage) Run(seed uint64, print io.Writer) (res Result, err error) {
+	dir, err := os.MkdirTemp(filepath.Dir(s.dir), "world")
+	if err != nil {
+		return res, err
+	}
+	defer os.RemoveAll(dir)
+	w, err := newWorld(s.cast, dir, seed, s.at, print)
+	if err != nil {
+		return res, err
+	}
+	defer w.end()
+	for _, r := range w.roles {
+		if err := r.copyFolder(filepath.Join(s.dir, r.name)); err != nil {
+			return res, err
+		}
+		if r.keyring = s.keyrings[r.name]; r.keyring != nil {
+			w.watch.saved(r.name, r.keyring)
+		}
+	}
+	w.people, _ = newPeople()
+	if err := w.start(); err != nil {
+		return res, err
+	}
+	script := &script{world: w}
+	script.play()
+	script.settle()
+	w.judge(script)
+	return Result{Seed: seed, Wrong: w.wrong, Trace: w.trace.hash(), Crashes: w.crashes, Checks: len(script.checks), Days: int(w.now.Sub(s.at).Hours() / 24)}, nil
+}
+
+// check is a check that a clerk has asked for.
+type check struct {
+	state  waypost.Jurisdiction
+	who    *person
+	ticket waypost.TicketID
+}

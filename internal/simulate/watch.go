@@ -1,0 +1,118 @@
+package simulate
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/seal"
+)
+
+// watch looks into every message on its way: it has everybody's keys.
+type watch struct {
+	w         *world
+	rings     map[string]*seal.Keyring // as last saved
+	continued map[question]bool        // who may be told who the applicant is
+	seen      map[[16]byte]bool        // ids of messages that were looked at
+}
+
+// question is one candidate of one check.
+type question struct {
+	asking, owner string
+	ticket        waypost.TicketID
+	reference     string
+}
+
+func newWatch(w *world) *watch {
+	return &watch{w: w, rings: make(map[string]*seal.Keyring), continued: make(map[question]bool), seen: make(map[[16]byte]bool)}
+}
+
+// saved takes a keyring as a gateway has stored it.
+func (v *watch) saved(name string, raw []byte) {
+	ring, err := seal.ParseKeyring(raw, name)
+	if err != nil {
+		v.w.failf("the keyring of %s: %v", name, err)
+		return
+	}
+	v.rings[name] = ring
+}
+
+// open opens a message, once.
+func (v *watch) open(sealed []byte) (m seal.Message, ok bool) {
+	env, err := seal.PeekEnvelope(sealed)
+	if err != nil || v.seen[env.ID] || v.rings[env.Recipient] == nil {
+		return m, false
+	}
+	v.seen[env.ID] = true
+	m, err = seal.Open(sealed, v.rings[env.Recipient], v.w.roster.SenderKey, v.w.Now())
+	return m, err == nil // one that is too old is for nobody
+}
+
+// sent looks at a message that leaves a gateway.
+func (v *watch) sent(from string, sealed []byte) {
+	m, ok := v.open(sealed)
+	if !ok {
+		return
+	}
+	v.w.trace.note("message", from, m.Recipient, m.Type, m.Ticket, m.ID)
+	if m.Sender != from {
+		v.w.failf("%s has sent a message of %s", from, m.Sender)
+	}
+	switch m.Type {
+	case waypost.MessageFirstAnswer:
+		v.firstAnswer(m)
+	case waypost.MessageSecondLeg:
+		v.secondLeg(m)
+	case waypost.MessageSecondAnswer:
+		v.entered(m, "disclose", "decline", "misuse", "refuse")
+	}
+}
+
+// entered insists that what a message says stands in the sender's ledger by now.
+func (v *watch) entered(m seal.Message, kinds ...string) {
+	l := v.w.role[m.Sender].ledger
+	if !l.has(m.Ticket, kinds...) && !l.has(waypost.TicketID{}, "refuse") {
+		v.w.failf("%s has sent a %s under ticket %s, and none of %v is in its ledger", m.Sender, m.Type, waypost.TicketID(m.Ticket), kinds)
+	}
+}
+
+func (v *watch) firstAnswer(m seal.Message) {
+	var answer waypostv1.FirstAnswer
+	if err := proto.Unmarshal(m.Body, &answer); err != nil {
+		v.w.failf("a first answer of %s: %v", m.Sender, err)
+		return
+	}
+	switch {
+	case answer.Refused != "":
+		v.entered(m, "refuse")
+	case answer.Continue:
+		v.entered(m, "continue")
+		v.continued[question{m.Recipient, m.Sender, m.Ticket, string(answer.Reference)}] = true
+	default:
+		v.entered(m, "decline")
+	}
+}
+
+// secondLeg names somebody: to nobody who has not said continue.
+func (v *watch) secondLeg(m seal.Message) {
+	var leg waypostv1.SecondLeg
+	if err := proto.Unmarshal(m.Body, &leg); err != nil {
+		v.w.failf("a second leg of %s: %v", m.Sender, err)
+		return
+	}
+	if !v.continued[question{m.Sender, m.Recipient, m.Ticket, string(leg.Reference)}] {
+		v.w.failf("%s has named an applicant to %s, which has not said continue", m.Sender, m.Recipient)
+	}
+}
+
+// received looks at the hub's own messages, which no gateway sends.
+func (v *watch) received(by string, sealed []byte) {
+	m, ok := v.open(sealed)
+	if !ok {
+		return
+	}
+	v.w.trace.note("message", m.Sender, by, m.Type, m.Ticket, m.ID)
+	if m.Type == waypost.MessageNotice {
+		v.entered(m, "deliver")
+	}
+}
