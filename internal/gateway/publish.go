@@ -171,7 +171,7 @@ func (s *Server) hand(ctx context.Context, ticket waypost.SignedTicket, receipts
 	for _, p := range batch {
 		sorted := slices.Clone(p.tokens)
 		slices.SortFunc(sorted, func(a, b waypost.Token) int { return bytes.Compare(a[:], b[:]) })
-		record := &waypostv1.PublishedRecord{Handle: p.handle, Generation: 1, Tokens: joinTokens(sorted)}
+		record := &waypostv1.PublishedRecord{Handle: p.handle, Tokens: joinTokens(sorted)}
 		inputs.Write(record.Handle)
 		inputs.Write(record.Tokens)
 		req.Records = append(req.Records, record)

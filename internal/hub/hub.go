@@ -3,9 +3,16 @@
 // to each other, and the directory of their encryption keys.
 //
 //	search.go     one part of a check: tokens in, per-ticket references out
+//	lookup.go     what a search sees
 //	index.go      labels and pointers
-//	publish.go    new pointers
-//	notice.go     telling the owners what was found
+//	publish.go    new pointers, also in the place of others
+//	maintain.go   upkeep: one request of an owner, done once
+//	withdraw.go   upkeep: pointers end
+//	generation.go upkeep: a load becomes visible, or is rolled back
+//	compare.go    upkeep: what owner and hub do not have alike
+//	leave.go      upkeep: all of an owner's pointers end
+//	passing.go    upkeep: pointers become another state's
+//	notice.go     telling the owners what was found, and what moved
 //	mailbox.go    send and receive
 //	directory.go  encryption keys
 //	ledger.go     entries, receipts, quota, misuse
@@ -120,17 +127,6 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	return rpc.Serve(ctx, rpc.NewHTTPServer(s.Handler(), roster.ServerTLS(s.Cert, s.Roster, roster.Gateway), s.Log), listener)
 }
 
-// admit reads a ticket with its receipts and checks that the peer is the state
-// that it names, may do what the kind says, and comes in time. It verifies no
-// signature: VerifyChain does, or signed where the chain was verified before.
-func (s *Server) admit(ctx context.Context, rawTicket []byte, rawReceipts [][]byte, kind waypost.Kind, need roster.Capability) (waypost.SignedTicket, []waypost.SignedReceipt, error) {
-	ticket, receipts, err := waypost.ParseChain(rawTicket, rawReceipts)
-	if err != nil {
-		return ticket, nil, err
-	}
-	return ticket, receipts, s.peerMay(ctx, ticket, kind, need)
-}
-
 // signed verifies the ticket alone.
 func (s *Server) signed(t waypost.SignedTicket) error {
 	key, err := s.Roster.StateKey(t.RosterVersion, t.SOI)
@@ -140,6 +136,9 @@ func (s *Server) signed(t waypost.SignedTicket) error {
 	return t.Verify(key)
 }
 
+// peerMay checks that the peer is the state that the ticket names, and may do what
+// its kind says. It verifies no signature: VerifyChain does, or signed where the
+// chain was verified before.
 func (s *Server) peerMay(ctx context.Context, t waypost.SignedTicket, kind waypost.Kind, need roster.Capability) error {
 	peer := rpc.Peer(ctx)
 	switch {
@@ -150,7 +149,7 @@ func (s *Server) peerMay(ctx context.Context, t waypost.SignedTicket, kind waypo
 	case !peer.Can(need):
 		return waypost.Errorf(waypost.PermissionDenied, "%s does not take part in %s", peer.Name, need)
 	}
-	return s.inWindow(t.Ticket)
+	return nil
 }
 
 // window is how long after issue the hub acts on a ticket: long enough for the
@@ -158,7 +157,7 @@ func (s *Server) peerMay(ctx context.Context, t waypost.SignedTicket, kind waypo
 // fresh is for the key holders to judge.
 const window = 10 * time.Minute
 
-func (s *Server) inWindow(t waypost.Ticket) error {
+func (s *Server) inWindow(t waypost.Ticket, window time.Duration) error {
 	switch age := s.Now().Sub(t.IssuedAt); {
 	case age > window:
 		return waypost.Errorf(waypost.Expired, "the ticket is older than %v: ask again with a new one", window)
@@ -169,9 +168,11 @@ func (s *Server) inWindow(t waypost.Ticket) error {
 }
 
 // forgetAfter is when, in Unix seconds, what was answered to a ticket may be
-// forgotten: a window later than the ticket is refused, so that it acts once
-// even if the clock is set back a little.
-func forgetAfter(t waypost.SignedTicket) int64 { return t.IssuedAt.Add(2 * window).Unix() }
+// forgotten: its window later the ticket is refused, and some minutes more see to
+// it that it acts once even if the clock is set back a little.
+func forgetAfter(t waypost.SignedTicket, usable time.Duration) int64 {
+	return t.IssuedAt.Add(usable + window).Unix()
+}
 
 // keepHouse deletes answers whose window is over, expired mail and old quota
 // windows.
@@ -199,10 +200,14 @@ func (s *Server) Clean(ctx context.Context) error {
 	now := s.Now().Unix()
 	for _, statement := range []string{
 		// The references go before their searches; owners have theirs in the notice.
-		`DELETE FROM reference WHERE (ticket, pointer) IN (SELECT r.ticket, r.pointer FROM search s JOIN reference r ON r.ticket = s.ticket WHERE s.part = 1 AND s.expires < $1 LIMIT $2)`,
+		`DELETE FROM reference WHERE (ticket, pointer, owner) IN (SELECT r.ticket, r.pointer, r.owner FROM search s JOIN reference r ON r.ticket = s.ticket WHERE s.part = 1 AND s.expires < $1 LIMIT $2)`,
 		`DELETE FROM search WHERE (ticket, part) IN (SELECT ticket, part FROM search WHERE expires < $1 LIMIT $2)`,
 		`DELETE FROM misuse WHERE ticket IN (SELECT ticket FROM misuse WHERE expires < $1 LIMIT $2)`,
-		`DELETE FROM owed_notice WHERE (owner, ticket, reference) IN (SELECT owner, ticket, reference FROM owed_notice WHERE expires < $1 LIMIT $2)`,
+		`DELETE FROM owed WHERE (owner, number) IN (SELECT owner, number FROM owed WHERE expires < $1 LIMIT $2)`,
+		`DELETE FROM searched WHERE ticket IN (SELECT ticket FROM searched WHERE expires < $1 LIMIT $2)`,
+		`DELETE FROM publication WHERE ticket IN (SELECT ticket FROM publication WHERE expires < $1 LIMIT $2)`,
+		`DELETE FROM upkeep WHERE ticket IN (SELECT ticket FROM upkeep WHERE expires < $1 LIMIT $2)`,
+		`DELETE FROM passed WHERE (owner, change) IN (SELECT owner, change FROM passed WHERE expires < $1 LIMIT $2)`,
 	} {
 		if err := s.repeat(ctx, func(tx *store.Tx) (int64, error) { return tx.Exec(statement, now, cleanAtOnce) }); err != nil {
 			return err
@@ -216,7 +221,10 @@ func (s *Server) Clean(ctx context.Context) error {
 	if err := s.DB.Write(ctx, func(tx *store.Tx) error { return quota.Expire(tx, s.Now()) }); err != nil {
 		return err
 	}
-	return s.settleAll(ctx)
+	if err := s.settleAll(ctx); err != nil {
+		return err
+	}
+	return s.departAll(ctx)
 }
 
 // repeat runs a step of at most cleanAtOnce rows until it finds fewer.

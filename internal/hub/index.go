@@ -1,20 +1,19 @@
 package hub
 
 import (
-	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"slices"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/store"
 )
 
-// The states of a pointer. A search sees live ones only.
+// The states of a pointer. A search sees live ones only; a pointer that was moved
+// or withdrawn stays so.
 const (
 	pending = iota
 	live
@@ -58,72 +57,34 @@ func (s *Server) walk(tx *store.Tx, t waypost.Token, each func(pointer int64)) (
 	return maxCounter, nil
 }
 
-// found is a live pointer of another state that the tokens hit.
-type found struct {
-	pointer    int64
-	owner      waypost.Jurisdiction
-	handle     []byte
-	generation uint32
-	hits       int
-}
-
-// lookUp finds the live pointers of all tokens on one snapshot, without those of
-// the asking state, of states that are members no more, and those that an
-// earlier part of the ticket returned. It looks everything up, whatever it
-// finds, and returns the pointers with most hits first.
-func (s *Server) lookUp(ctx context.Context, t waypost.Ticket, id waypost.TicketID, tokens []waypost.Token) ([]found, error) {
-	var all []found
-	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		all = nil
-		hits := make(map[int64]int)
-		for _, token := range tokens {
-			if _, err := s.walk(tx, token, func(pointer int64) { hits[pointer]++ }); err != nil {
-				return err
-			}
-		}
-		returned, err := returnedBefore(tx, id)
-		if err != nil {
-			return err
-		}
-		for pointer, n := range hits {
-			f := found{pointer: pointer, hits: n}
-			var state int
-			err := tx.Row(`SELECT owner, handle, state, generation FROM pointer WHERE id = $1`, pointer).
-				Scan(&f.owner, &f.handle, &state, &f.generation)
-			if err != nil {
-				return err
-			}
-			_, member := s.Roster.Member(string(f.owner))
-			if state == live && f.owner != t.SOI && member && !returned[pointer] {
-				all = append(all, f)
-			}
-		}
-		return nil
-	})
-	// Equal hits are ordered by chance: the id is random, and nobody sees it.
-	slices.SortFunc(all, func(a, b found) int {
-		return cmp.Or(cmp.Compare(b.hits, a.hits), cmp.Compare(a.pointer, b.pointer))
-	})
-	return all, err
-}
-
-func returnedBefore(tx *store.Tx, id waypost.TicketID) (map[int64]bool, error) {
-	pointers := make(map[int64]bool)
-	err := tx.Query(`SELECT pointer FROM reference WHERE ticket = $1`, []any{id[:]}, func(scan func(dest ...any) error) error {
-		var pointer int64
-		err := scan(&pointer)
-		pointers[pointer] = true
-		return err
-	})
-	return pointers, err
-}
-
 // entry is a record on its way into the index.
 type entry struct {
 	record
-	pointer int64
-	state   int
-	places  []place // of its labels
+	standing
+	places []place // of its labels
+}
+
+// standing is how a handle of an owner stands in the index.
+type standing struct {
+	pointer  int64 // 0: it is not there
+	state    int
+	in       uint32 // generation
+	version  uint32
+	changed  int64 // Unix seconds
+	seen     bool  // by searches
+	rejected bool  // its generation was rolled back
+}
+
+// find reads how a handle stands.
+func find(tx *store.Tx, owner waypost.Jurisdiction, handle []byte) (at standing, err error) {
+	err = tx.Row(`SELECT p.id, p.state, p.generation, p.version, p.changed, `+visible+`,
+		EXISTS (SELECT 1 FROM generation g WHERE g.owner = p.owner AND g.number = p.generation AND g.state = 2)
+		FROM pointer p WHERE p.owner = $1 AND p.handle = $2`, owner, handle).
+		Scan(&at.pointer, &at.state, &at.in, &at.version, &at.changed, &at.seen, &at.rejected)
+	if errors.Is(err, store.ErrNoRows) {
+		err = nil
+	}
+	return at, err
 }
 
 // place is where a token's label goes: at the first free counter from here on.
@@ -136,11 +97,11 @@ type place struct {
 // writer, for which everybody waits, has little to look up.
 func (s *Server) scout(ctx context.Context, owner waypost.Jurisdiction, records []record) ([]entry, error) {
 	var entries []entry
-	err := s.DB.Read(ctx, func(tx *store.Tx) error {
+	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
 		entries = nil
 		for _, r := range records {
 			e := entry{record: r}
-			if err := e.find(tx, owner); err != nil {
+			if e.standing, err = find(tx, owner, r.handle); err != nil {
 				return err
 			}
 			for _, t := range r.tokens {
@@ -160,22 +121,22 @@ func (s *Server) scout(ctx context.Context, owner waypost.Jurisdiction, records 
 	return entries, err
 }
 
-// find sets pointer and state of a handle that the owner has published before.
-func (e *entry) find(tx *store.Tx, owner waypost.Jurisdiction) error {
-	err := tx.Row(`SELECT id, state FROM pointer WHERE owner = $1 AND handle = $2`, owner, e.handle).Scan(&e.pointer, &e.state)
-	if errors.Is(err, store.ErrNoRows) {
-		return nil
-	}
-	return err
-}
-
 // insert writes a pending pointer and its labels. A pointer that is pending from
-// an attempt that was cut short gets the labels it lacks; one that is past that
-// is left as it is.
-func (s *Server) insert(tx *store.Tx, owner waypost.Jurisdiction, e *entry, epoch uint32, now int64) error {
-	err := e.find(tx, owner) // again: another call may have been faster
-	if err == nil && e.pointer == 0 {
-		err = e.create(tx, owner, epoch, now)
+// an attempt that was cut short, or was rolled back with its generation, gets the
+// labels it lacks; one that is past that is left as it is.
+func (s *Server) insert(tx *store.Tx, owner waypost.Jurisdiction, e *entry, epoch uint32, now int64) (err error) {
+	if e.standing, err = find(tx, owner, e.handle); err != nil { // again: another call may have been faster
+		return err
+	}
+	switch {
+	case e.pointer == 0:
+		e.state = pending
+		e.pointer, err = create(tx, owner, e.handle, pending, e.generation, epoch, now)
+	case e.state == live && e.rejected:
+		e.state = pending
+		if _, err = tx.Exec(`UPDATE pointer SET state = $1, generation = $2, changed = $3 WHERE id = $4`, pending, e.generation, now, e.pointer); err == nil {
+			err = count(tx, owner, e.in, -1)
+		}
 	}
 	if err != nil || e.state != pending {
 		return err
@@ -188,25 +149,27 @@ func (s *Server) insert(tx *store.Tx, owner waypost.Jurisdiction, e *entry, epoc
 	return nil
 }
 
-// create writes a pending pointer under a fresh random id.
-func (e *entry) create(tx *store.Tx, owner waypost.Jurisdiction, epoch uint32, now int64) error {
-	e.state = pending
+// create writes a pointer under a fresh random id.
+func create(tx *store.Tx, owner waypost.Jurisdiction, handle []byte, state int, generation, epoch uint32, now int64) (id int64, err error) {
 	for {
 		var raw [8]byte
 		_, _ = rand.Read(raw[:]) // never fails (Go 1.24)
-		e.pointer = int64(binary.BigEndian.Uint64(raw[:]) >> 1)
-		n, err := tx.Exec(`INSERT INTO pointer (id, owner, handle, state, generation, version, epoch, changed)
-			VALUES ($1, $2, $3, $4, $5, 1, $6, $7) ON CONFLICT (id) DO NOTHING`,
-			e.pointer, owner, e.handle, pending, e.generation, epoch, now)
+		if id = int64(binary.BigEndian.Uint64(raw[:]) >> 1); id == 0 {
+			continue
+		}
+		n, err := tx.Exec(`INSERT INTO pointer (id, owner, handle, state, generation, version, epoch, receipt, changed)
+			VALUES ($1, $2, $3, $4, $5, 1, $6, $7, $8) ON CONFLICT (id) DO NOTHING`,
+			id, owner, handle, state, generation, epoch, [16]byte{}, now)
 		if err != nil || n == 1 {
-			return err
+			return id, err
 		}
 	}
 }
 
 // label writes one label, at the first free counter, unless the pointer has it.
-// Nobody has 64 namesakes on all of the key: where no counter is free the
-// record stays findable by its other tokens.
+// Where no counter is free it takes the place of a pointer that is withdrawn.
+// Nobody has 64 living namesakes on all of the key: where there is no place
+// either the record stays findable by its other tokens.
 func (s *Server) label(tx *store.Tx, p place, pointer int64) error {
 	for counter := p.from; counter < maxCounter; counter++ {
 		at := label(&s.LabelKey, p.token, counter)
@@ -216,6 +179,14 @@ func (s *Server) label(tx *store.Tx, p place, pointer int64) error {
 		}
 		var taken int64
 		if err := tx.Row(`SELECT pointer FROM label WHERE label = $1`, at[:]).Scan(&taken); err != nil || taken == pointer {
+			return err
+		}
+	}
+	for counter := range uint8(maxCounter) {
+		at := label(&s.LabelKey, p.token, counter)
+		n, err := tx.Exec(`UPDATE label SET pointer = $1 WHERE label = $2
+			AND EXISTS (SELECT 1 FROM pointer p WHERE p.id = label.pointer AND p.state = $3)`, pointer, at[:], withdrawn)
+		if err != nil || n == 1 {
 			return err
 		}
 	}

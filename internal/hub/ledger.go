@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"strconv"
 	"time"
 
@@ -59,8 +61,12 @@ func (s *Server) misused(ctx context.Context, t waypost.SignedTicket, words stri
 	if err != nil {
 		return err
 	}
+	usable := window
+	if t.Kind == waypost.KindCheck {
+		usable = publishWindow
+	}
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`INSERT INTO misuse (ticket, expires) VALUES ($1, $2) ON CONFLICT (ticket) DO NOTHING`, t.ID[:], forgetAfter(t))
+		n, err := tx.Exec(`INSERT INTO misuse (ticket, expires) VALUES ($1, $2) ON CONFLICT (ticket) DO NOTHING`, t.ID[:], forgetAfter(t, usable))
 		if err != nil || n == 0 {
 			return err
 		}
@@ -81,4 +87,14 @@ func receiptBytes(receipts []waypost.SignedReceipt) [][]byte {
 	return raw
 }
 
-func decimal(n int) string { return strconv.Itoa(n) }
+func decimal[N int | int64 | uint64](n N) string { return strconv.FormatInt(int64(n), 10) }
+
+// keyed is what the database keeps of what a ticket was used for, to know it
+// again. A bare hash of tokens would let who has a copy, and t key holders, try
+// people against it.
+func (s *Server) keyed(inputs [32]byte) [32]byte {
+	m := hmac.New(sha256.New, s.LabelKey[:])
+	m.Write([]byte("waypost inputs v1\n"))
+	m.Write(inputs[:])
+	return [32]byte(m.Sum(nil))
+}

@@ -15,57 +15,89 @@ import (
 
 // A notice tells the owner of a pointer that a search found it, and what its
 // reference means. It is the only way to the record, so it must come before the
-// question does. An owner without a valid encryption key is owed its notices: a
-// state's own trouble never fails another state's check. Since nobody can seal
-// a question to it either, it is enough that the notices are in its box before
-// its key can be had.
+// question does. An owner without a valid encryption key is owed what the hub has
+// to say: a state's own trouble never fails another state's check, or move. Since
+// nobody can seal a question to it either, it is enough that the notices are in
+// its box, in their order, before its key can be had.
 
-// notice seals the notice of one candidate. It returns nil where the owner has
-// no valid key.
-func (s *Server) notice(ctx context.Context, t waypost.SignedTicket, f found, reference waypost.Reference) (*mail, error) {
-	key, err := s.keyOf(ctx, string(f.owner))
-	switch code := waypost.CodeOf(err); {
-	case code == waypost.Internal:
-		return nil, err
-	case err != nil:
-		s.Log.Warn("a notice is owed: its owner has no valid encryption key", "owner", f.owner, "code", code)
-		return nil, nil //nolint:nilerr // one state's trouble is not the check's; the notice is owed
-	}
-	m, err := s.sealNotice(key, t.ID, s.Now().Add(waypost.MessageLife), &waypostv1.Notice{
-		Reference: reference[:], Handle: f.handle, Generation: f.generation, StateOfInquiry: string(t.SOI), Tau: t.Tau[:],
-	})
-	return &m, err
+// word is what the hub says to one member, on its way into a transaction.
+type word struct {
+	recipient string
+	kind      string // of message
+	ticket    waypost.TicketID
+	body      []byte
+	expires   time.Time
+	letter    *mail // nil where it is owed
 }
 
-func (s *Server) sealNotice(key *seal.PublicKey, ticket waypost.TicketID, expiry time.Time, n *waypostv1.Notice) (mail, error) {
-	body, err := proto.Marshal(n)
-	if err != nil {
-		return mail{}, err
+// word seals what is to be said, unless the recipient has no valid key.
+func (s *Server) word(ctx context.Context, recipient, kind string, ticket waypost.TicketID, body []byte) (word, error) {
+	w := word{recipient: recipient, kind: kind, ticket: ticket, body: body, expires: s.Now().Add(waypost.MessageLife)}
+	key, err := s.keyOf(ctx, recipient)
+	switch code := waypost.CodeOf(err); {
+	case code == waypost.Internal:
+		return w, err
+	case err != nil:
+		s.Log.Warn("a message is owed: its recipient has no valid encryption key", "recipient", recipient, "type", kind, "code", code)
+		return w, nil //nolint:nilerr // one state's trouble is not the others'; the message is owed
 	}
+	letter, err := s.sealWord(key, w)
+	w.letter = &letter
+	return w, err
+}
+
+func (s *Server) sealWord(key *seal.PublicKey, w word) (mail, error) {
 	m := seal.Message{
-		Sender: s.config.Name, Recipient: key.Recipient, Type: waypost.MessageNotice, Ticket: ticket,
-		RosterVersion: s.Roster.Current().Version, Expiry: expiry, Body: body,
+		Sender: s.config.Name, Recipient: key.Recipient, Type: w.kind, Ticket: w.ticket,
+		RosterVersion: s.Roster.Current().Version, Expiry: w.expires, Body: w.body,
 	}
 	_, _ = rand.Read(m.ID[:]) // never fails (Go 1.24)
 	sealed, err := seal.Seal(m, s.Identity, key)
-	return mail{recipient: key.Recipient, id: m.ID, sealed: sealed, expires: expiry}, err
+	return mail{recipient: key.Recipient, id: m.ID, sealed: sealed, expires: w.expires}, err
 }
 
-// owe notes a notice that cannot be sealed now.
-func owe(tx *store.Tx, t waypost.SignedTicket, one planned, now time.Time) error {
-	_, err := tx.Exec(`INSERT INTO owed_notice (owner, ticket, reference, handle, generation, asking, tau, expires) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		one.owner, t.ID[:], one.candidate.Reference[:], one.handle, one.generation, t.SOI, t.Tau[:], now.Add(waypost.MessageLife).Unix())
+// notice is the word about one candidate.
+func (s *Server) notice(ctx context.Context, t waypost.SignedTicket, f found, reference waypost.Reference) (word, error) {
+	body, err := proto.Marshal(&waypostv1.Notice{
+		Reference: reference[:], Handle: f.handle[:], Generation: f.generation, StateOfInquiry: string(t.SOI), Tau: t.Tau[:],
+	})
+	if err != nil {
+		return word{}, err
+	}
+	return s.word(ctx, string(f.owner), waypost.MessageNotice, t.ID, body)
+}
+
+// tell puts it into the box, or notes that it is owed.
+func (s *Server) tell(tx *store.Tx, w word) error {
+	if w.letter != nil {
+		return putMail(tx, *w.letter, noLimit)
+	}
+	var last int64
+	if err := tx.Row(`SELECT COALESCE(max(number), 0) FROM owed WHERE owner = $1`, w.recipient).Scan(&last); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`INSERT INTO owed (owner, number, type, ticket, body, expires) VALUES ($1, $2, $3, $4, $5, $6)`,
+		w.recipient, last+1, w.kind, w.ticket[:], w.body, w.expires.Unix())
 	return err
 }
 
-// owed is a notice that waits for its owner's key.
-type owed struct {
-	ticket  waypost.TicketID
-	expires time.Time
-	notice  *waypostv1.Notice
+// wake has the recipient look into its box, once that is committed.
+func (s *Server) wake(ctx context.Context, w word) {
+	if w.letter != nil {
+		s.bell.ring(w.recipient)
+		return
+	}
+	// Its key may have come while this was being committed.
+	s.settle(ctx, w.recipient)
 }
 
-// settleAtOnce bounds the notices that one transaction delivers.
+// owed is a word that waits for its recipient's key.
+type owed struct {
+	number int64
+	word
+}
+
+// settleAtOnce bounds the words that one transaction delivers.
 const settleAtOnce = 64
 
 // deliverOwed seals to the key what its owner is owed, and puts it into the
@@ -78,7 +110,7 @@ func (s *Server) deliverOwed(ctx context.Context, key *seal.PublicKey, last func
 		}
 		letters := make([]mail, len(waiting))
 		for i, o := range waiting {
-			if letters[i], err = s.sealNotice(key, o.ticket, o.expires, o.notice); err != nil {
+			if letters[i], err = s.sealWord(key, o.word); err != nil {
 				return err
 			}
 		}
@@ -88,7 +120,7 @@ func (s *Server) deliverOwed(ctx context.Context, key *seal.PublicKey, last func
 					return err
 				}
 			}
-			if err := tx.Row(`SELECT EXISTS (SELECT 1 FROM owed_notice WHERE owner = $1)`, key.Recipient).Scan(&more); err != nil || more {
+			if err := tx.Row(`SELECT EXISTS (SELECT 1 FROM owed WHERE owner = $1)`, key.Recipient).Scan(&more); err != nil || more {
 				return err
 			}
 			return last(tx)
@@ -103,9 +135,9 @@ func (s *Server) deliverOwed(ctx context.Context, key *seal.PublicKey, last func
 	return nil
 }
 
-// settleOne delivers an owed notice, unless another call has done so.
+// settleOne delivers what is owed, unless another call has done so.
 func settleOne(tx *store.Tx, o owed, letter mail) error {
-	n, err := tx.Exec(`DELETE FROM owed_notice WHERE owner = $1 AND ticket = $2 AND reference = $3`, letter.recipient, o.ticket[:], o.notice.Reference)
+	n, err := tx.Exec(`DELETE FROM owed WHERE owner = $1 AND number = $2 AND ticket = $3`, letter.recipient, o.number, o.ticket[:])
 	if err != nil || n == 0 {
 		return err
 	}
@@ -116,11 +148,11 @@ func (s *Server) owedTo(ctx context.Context, owner string) ([]owed, error) {
 	var all []owed
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
 		all = nil
-		return tx.Query(`SELECT ticket, reference, handle, generation, asking, tau, expires FROM owed_notice WHERE owner = $1 ORDER BY ticket, reference LIMIT $2`,
+		return tx.Query(`SELECT number, type, ticket, body, expires FROM owed WHERE owner = $1 ORDER BY number LIMIT $2`,
 			[]any{owner, settleAtOnce}, func(scan func(dest ...any) error) error {
-				o := owed{notice: &waypostv1.Notice{}}
+				o := owed{word: word{recipient: owner}}
 				var expires int64
-				err := scan(&o.ticket, &o.notice.Reference, &o.notice.Handle, &o.notice.Generation, &o.notice.StateOfInquiry, &o.notice.Tau, &expires)
+				err := scan(&o.number, &o.kind, &o.ticket, &o.body, &expires)
 				o.expires = time.Unix(expires, 0)
 				all = append(all, o)
 				return err
@@ -140,7 +172,7 @@ func (s *Server) settle(ctx context.Context, owner string) {
 		err = s.deliverOwed(ctx, key, func(*store.Tx) error { return nil })
 	}
 	if err != nil && ctx.Err() == nil {
-		s.Log.Error("owed notices could not be delivered", "owner", owner, "cause", err)
+		s.Log.Error("what is owed could not be delivered", "owner", owner, "cause", err)
 	}
 }
 
@@ -149,7 +181,7 @@ func (s *Server) settleAll(ctx context.Context) error {
 	var owners []string
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
 		owners = nil
-		return tx.Query(`SELECT DISTINCT owner FROM owed_notice`, nil, func(scan func(dest ...any) error) error {
+		return tx.Query(`SELECT DISTINCT owner FROM owed`, nil, func(scan func(dest ...any) error) error {
 			var owner string
 			err := scan(&owner)
 			owners = append(owners, owner)

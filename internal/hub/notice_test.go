@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/hub"
@@ -34,7 +36,7 @@ func (r *rig) rotate(s waypost.Jurisdiction) {
 	must(r.t, err)
 }
 
-func (r *rig) owed() int { return r.count("SELECT count(*) FROM owed_notice") }
+func (r *rig) owed() int { return r.count("SELECT count(*) FROM owed") }
 
 // An owner that has announced no key stops nobody's check. Its notices wait,
 // and are in its box before anybody can get its key.
@@ -83,7 +85,7 @@ func TestOwedNotices(t *testing.T) {
 	}
 	got := make(map[waypost.Reference]bool)
 	for _, n := range r.notices("CA") {
-		if got[waypost.Reference(n.Reference)] || n.StateOfInquiry != "AZ" || n.Generation != 1 || len(n.Handle) != 16 {
+		if got[waypost.Reference(n.Reference)] || n.StateOfInquiry != "AZ" || n.Generation != 0 || len(n.Handle) != 16 {
 			t.Errorf("notice %v", n)
 		}
 		got[waypost.Reference(n.Reference)] = true
@@ -227,9 +229,11 @@ func TestOwedNoticesAfterCrash(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.publish("CA", person(7, token(1)))
+	body, err := proto.Marshal(&waypostv1.Notice{Reference: padded(1)[:16], Handle: handle(7), StateOfInquiry: "AZ", Tau: padded(1)})
+	must(t, err)
 	must(t, r.db.Write(t.Context(), func(tx *store.Tx) error {
-		_, err := tx.Exec(`INSERT INTO owed_notice (owner, ticket, reference, handle, generation, asking, tau, expires) VALUES ('CA', $1, $2, $3, 1, 'AZ', $4, $5)`,
-			[32]byte{1}, [16]byte{2}, handle(7), [32]byte{3}, r.Now().Add(time.Hour).Unix())
+		_, err := tx.Exec(`INSERT INTO owed (owner, number, type, ticket, body, expires) VALUES ('CA', 1, 'notice', $1, $2, $3)`,
+			[32]byte{1}, body, r.Now().Add(time.Hour).Unix())
 		return err
 	}))
 	r.restart()

@@ -3,7 +3,10 @@ package hub
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -15,160 +18,119 @@ import (
 	"github.com/waypost/waypost/internal/store"
 )
 
-const handleSize = 16
+const (
+	handleSize = 16
+	// insertAtOnce is how many records one transaction writes: everybody else's
+	// commits wait for it (docs/adr).
+	insertAtOnce = 20
+	// publishWindow is how long after its issue the ticket of a check may publish
+	// the record that the check was for: a card is made by then.
+	publishWindow = 24 * time.Hour
+)
 
 // record is one pointer to be published.
 type record struct {
 	handle     []byte
 	generation uint32
 	tokens     []waypost.Token
+	supersedes []byte // a handle, or empty
 }
 
-// insertAtOnce is how many records one transaction writes: everybody else's
-// commits wait for it (docs/adr).
-const insertAtOnce = 20
+// batch is what one ticket publishes.
+type batch struct {
+	waypost.SignedTicket
+	receipts []waypost.SignedReceipt
+	records  []record
+	inputs   [32]byte // what the receipt commits to
+	keyed    [32]byte // of all that was sent
+}
 
-// Publish writes the pointers of a publish ticket. First the ticket is counted
-// and stands in the ledger with what it publishes; then pointers and labels are
-// written, a few at a time, pending; then all become live at once. A call that
-// was cut short is taken up where it stopped by the next with the same ticket.
-// The answer is a receipt, never anything about the index.
+// Publish writes the pointers of a ticket. First the ticket is counted and stands
+// in the ledger with what it publishes; then pointers and labels are written, a
+// few at a time, pending; then all become live at once, and what they supersede
+// withdrawn. A call that was cut short is taken up where it stopped by the next
+// with the same ticket. The answer is a receipt, never anything about the index.
 func (s *Server) Publish(ctx context.Context, req *waypostv1.PublishRequest) (*waypostv1.PublishResponse, error) {
-	ticket, receipts, err := s.admit(ctx, req.Ticket, req.Receipts, waypost.KindPublish, roster.Publish)
+	b, err := s.admitBatch(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	if err := waypost.VerifyChain(ticket, receipts, s.Authority); err != nil {
-		return nil, err
-	}
-	records, inputs, err := parseRecords(req.Records, ticket.Elements)
+	p, err := s.openPublication(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	now := s.Now()
-	p, err := s.openPublication(ctx, ticket, receipts, inputs, len(records), now)
-	if err != nil {
-		return nil, err
-	}
-	if p.inputs != inputs {
-		return nil, s.misused(ctx, ticket, "the ticket has published other records before")
+	if p.inputs != b.keyed {
+		return nil, s.misused(ctx, b.SignedTicket, "the ticket has published other records before")
 	}
 	if !p.live {
-		if err := s.write(ctx, ticket, records, now); err != nil {
+		if err := s.write(ctx, b); err != nil {
 			return nil, err
 		}
 	}
-	receipt, err := s.receipt(waypost.ActionPublish, ticket, inputs, nil, p.receiptPlace)
+	receipt, err := s.receipt(waypost.ActionPublish, b.SignedTicket, b.inputs, nil, p.receiptPlace)
 	if err != nil {
 		return nil, err
 	}
 	return &waypostv1.PublishResponse{Receipt: receipt}, nil
 }
 
-// publication is what a publish ticket stands for.
-type publication struct {
-	inputs [32]byte
-	live   bool
-	receiptPlace
+// admitBatch verifies the chain and reads the records.
+func (s *Server) admitBatch(ctx context.Context, req *waypostv1.PublishRequest) (b batch, err error) {
+	if b.SignedTicket, b.receipts, err = waypost.ParseChain(req.Ticket, req.Receipts); err != nil {
+		return b, err
+	}
+	usable, kind := window, waypost.KindPublish
+	switch b.Kind {
+	case waypost.KindCheck:
+		usable, kind = publishWindow, b.Kind
+	case waypost.KindChange:
+		kind = b.Kind
+	}
+	if err := s.peerMay(ctx, b.SignedTicket, kind, roster.Publish); err != nil {
+		return b, err
+	}
+	if err := s.inWindow(b.Ticket, usable); err != nil {
+		return b, err
+	}
+	if err := waypost.VerifyChain(b.SignedTicket, b.receipts, s.Authority); err != nil {
+		return b, err
+	}
+	return b, b.parse(req.Records)
 }
 
-// openPublication counts the ticket, with its entry, unless that was done.
-func (s *Server) openPublication(ctx context.Context, t waypost.SignedTicket, receipts []waypost.SignedReceipt, inputs [32]byte, records int, now time.Time) (publication, error) {
-	var p publication
-	body, err := entryBody(t, journal.Field{Name: "records", Value: decimal(records)},
-		journal.Field{Name: "evaluations", Value: waypost.Places(receipts...)})
-	if err != nil {
-		return p, err
+// parse reads the records that were sent, as many as the ticket is for.
+func (b *batch) parse(in []*waypostv1.PublishedRecord) error {
+	switch {
+	case b.Kind == waypost.KindCheck && len(in) != 1:
+		return waypost.Errorf(waypost.InvalidArgument, "the ticket of a check publishes one record, not %d", len(in))
+	case b.Kind != waypost.KindCheck && len(in)*waypost.RecordElements != b.Elements:
+		return waypost.Errorf(waypost.InvalidArgument,
+			"the ticket covers %d elements, %d records of %d tokens were sent", b.Elements, len(in), waypost.RecordElements)
 	}
-	var alarms quota.Alarms
-	err = s.DB.Write(ctx, func(tx *store.Tx) error {
-		var deadline int64
-		err := tx.Row(`SELECT inputs, live, sequence, deadline FROM publication WHERE ticket = $1`, t.ID[:]).Scan(&p.inputs, &p.live, &p.sequence, &deadline)
-		if err == nil {
-			p.deadline = time.Unix(deadline, 0)
-			return nil
-		}
-		if !errors.Is(err, store.ErrNoRows) {
-			return err
-		}
-		if alarms, err = s.charge(tx, t, now); err != nil {
-			return err
-		}
-		if err := s.Journal.KeepReceipts(tx, t, receiptBytes(receipts)); err != nil {
-			return err
-		}
-		p = publication{inputs: inputs}
-		if p.receiptPlace, err = s.log(tx, t, string(waypost.ActionPublish), body, now); err != nil {
-			return err
-		}
-		_, err = tx.Exec(`INSERT INTO publication (ticket, inputs, sequence, deadline, live) VALUES ($1, $2, $3, $4, 0)`,
-			t.ID[:], inputs[:], p.sequence, p.deadline.Unix())
-		return err
-	})
-	if err == nil {
-		alarms.Warn(s.Log)
-	}
-	return p, err
-}
-
-// write puts the records into the index and makes them live. Each step may be
-// repeated.
-func (s *Server) write(ctx context.Context, t waypost.SignedTicket, records []record, now time.Time) error {
-	var written []entry
-	for chunk := range slices.Chunk(records, insertAtOnce) {
-		entries, err := s.scout(ctx, t.SOI, chunk)
-		if err != nil {
-			return err
-		}
-		err = s.DB.Write(ctx, func(tx *store.Tx) error {
-			for i := range entries {
-				if err := s.insert(tx, t.SOI, &entries[i], t.Epoch, now.Unix()); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		written = append(written, entries...)
-	}
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		for _, e := range written {
-			if _, err := tx.Exec(`UPDATE pointer SET state = $1, generation = $2, epoch = $3, changed = $4 WHERE id = $5 AND state = $6`,
-				live, e.generation, t.Epoch, now.Unix(), e.pointer, pending); err != nil {
-				return err
-			}
-		}
-		_, err := tx.Exec(`UPDATE publication SET live = 1 WHERE ticket = $1`, t.ID[:])
-		return err
-	})
-}
-
-func parseRecords(in []*waypostv1.PublishedRecord, elements int) (records []record, inputs [32]byte, err error) {
-	if len(in)*waypost.RecordElements != elements {
-		return nil, inputs, waypost.Errorf(waypost.InvalidArgument,
-			"the ticket covers %d elements, %d records of %d tokens were sent", elements, len(in), waypost.RecordElements)
-	}
-	var all bytes.Buffer
-	seen := make(map[string]bool, len(in))
+	var signed, all bytes.Buffer
+	var named [][]byte
 	for _, r := range in {
 		tokens, err := splitTokens(r.Tokens, waypost.RecordElements)
 		if err != nil {
-			return nil, inputs, err
+			return err
 		}
-		if len(r.Handle) != handleSize {
-			return nil, inputs, waypost.Errorf(waypost.InvalidArgument, "a handle has %d bytes", handleSize)
+		named = append(named, r.Handle)
+		if len(r.Supersedes) > 0 {
+			if b.Kind == waypost.KindPublish {
+				return waypost.Errorf(waypost.InvalidArgument, "a record that supersedes another is published with a ticket of kind %s", waypost.KindChange)
+			}
+			named = append(named, r.Supersedes)
 		}
-		if seen[string(r.Handle)] {
-			return nil, inputs, waypost.Errorf(waypost.InvalidArgument, "two records of the batch have the same handle")
+		for _, part := range [][]byte{r.Handle, r.Tokens, r.Supersedes} {
+			signed.Write(part)
+			all.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
+			all.Write(part)
 		}
-		seen[string(r.Handle)] = true
-		all.Write(r.Handle)
-		all.Write(r.Tokens)
-		records = append(records, record{r.Handle, r.Generation, tokens})
+		all.Write(binary.BigEndian.AppendUint32(nil, r.Generation))
+		b.records = append(b.records, record{r.Handle, r.Generation, tokens, r.Supersedes})
 	}
-	return records, waypost.HashTokens(all.Bytes()), nil
+	b.inputs, b.keyed = waypost.HashTokens(signed.Bytes()), sha256.Sum256(all.Bytes())
+	return distinct(named)
 }
 
 func splitTokens(raw []byte, n int) ([]waypost.Token, error) {
@@ -180,4 +142,208 @@ func splitTokens(raw []byte, n int) ([]waypost.Token, error) {
 		copy(tokens[i][:], raw[i*32:])
 	}
 	return tokens, nil
+}
+
+// publication is what a ticket stands for that publishes.
+type publication struct {
+	inputs [32]byte // keyed
+	live   bool
+	receiptPlace
+}
+
+// openPublication counts the ticket, with its entry, unless that was done. What
+// can be refused is refused before.
+func (s *Server) openPublication(ctx context.Context, b batch) (publication, error) {
+	var p publication
+	body, err := entryBody(b.SignedTicket, journal.Field{Name: "records", Value: decimal(len(b.records))},
+		journal.Field{Name: "evaluations", Value: waypost.Places(b.receipts...)})
+	if err != nil {
+		return p, err
+	}
+	known := false
+	err = s.DB.Read(ctx, func(tx *store.Tx) (err error) {
+		if p, known, err = readPublication(tx, b.ID); err != nil || known {
+			return err
+		}
+		return b.admissible(tx)
+	})
+	if err != nil || known {
+		return p, err
+	}
+	var alarms quota.Alarms
+	err = s.DB.Write(ctx, func(tx *store.Tx) (err error) {
+		if p, known, err = readPublication(tx, b.ID); err != nil || known {
+			return err
+		}
+		p = publication{inputs: b.keyed}
+		alarms, p.receiptPlace, err = s.begin(tx, b, body, s.Now())
+		return err
+	})
+	if err == nil {
+		alarms.Warn(s.Log)
+	}
+	return p, err
+}
+
+func readPublication(tx *store.Tx, id waypost.TicketID) (p publication, known bool, err error) {
+	var deadline int64
+	err = tx.Row(`SELECT inputs, live, sequence, deadline FROM publication WHERE ticket = $1`, id[:]).Scan(&p.inputs, &p.live, &p.sequence, &deadline)
+	if errors.Is(err, store.ErrNoRows) {
+		return p, false, nil
+	}
+	p.deadline = time.Unix(deadline, 0)
+	return p, err == nil, err
+}
+
+// begin commits that the ticket publishes. The ticket of a check was counted when
+// it searched, and its receipts were kept.
+func (s *Server) begin(tx *store.Tx, b batch, body []byte, now time.Time) (alarms quota.Alarms, place receiptPlace, err error) {
+	usable := window
+	if b.Kind == waypost.KindCheck {
+		usable = publishWindow
+	} else {
+		if alarms, err = s.charge(tx, b.SignedTicket, now); err != nil {
+			return nil, place, err
+		}
+		if err := s.Journal.KeepReceipts(tx, b.SignedTicket, receiptBytes(b.receipts)); err != nil {
+			return nil, place, err
+		}
+	}
+	if place, err = s.log(tx, b.SignedTicket, string(waypost.ActionPublish), body, now); err != nil {
+		return nil, place, err
+	}
+	_, err = tx.Exec(`INSERT INTO publication (ticket, inputs, sequence, deadline, live, expires) VALUES ($1, $2, $3, $4, 0, $5)`,
+		b.ID[:], b.keyed[:], place.sequence, place.deadline.Unix(), forgetAfter(b.SignedTicket, usable))
+	return alarms, place, err
+}
+
+// admissible says why the batch cannot be published. It is asked before the
+// ticket counts, and again when all becomes live.
+func (b batch) admissible(tx *store.Tx) error {
+	if b.Kind == waypost.KindCheck {
+		var searched bool
+		if err := tx.Row(`SELECT EXISTS (SELECT 1 FROM searched WHERE ticket = $1)`, b.ID[:]).Scan(&searched); err != nil {
+			return err
+		}
+		if !searched {
+			return waypost.Errorf(waypost.PermissionDenied, "the ticket of a check publishes a record after it has searched, and part one of its search is not here")
+		}
+	}
+	if err := mayHold(tx, b.SignedTicket); err != nil {
+		return err
+	}
+	for _, r := range b.records {
+		if err := r.admissible(tx, b.SOI); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r record) admissible(tx *store.Tx, owner waypost.Jurisdiction) error {
+	at, err := find(tx, owner, r.handle)
+	if err != nil {
+		return err
+	}
+	if at.state == withdrawn || at.state == moved {
+		return waypost.Errorf(waypost.AlreadyExists, "a handle of the batch was withdrawn, or its pointer is another state's: draw a new one")
+	}
+	there := at.state == live && !at.rejected
+	if !there {
+		if err := accepts(tx, owner, r.generation); err != nil {
+			return err
+		}
+	}
+	if len(r.supersedes) == 0 {
+		return nil
+	}
+	old, err := find(tx, owner, r.supersedes)
+	switch {
+	case err != nil:
+		return err
+	case there && old.state == withdrawn: // done under another ticket
+		return nil
+	case old.pointer == 0 || old.state != live:
+		return waypost.Errorf(waypost.NotFound, "the pointer to be superseded is not live in the index: publish the record without it, or compare first")
+	case old.seen && r.generation != 0:
+		return waypost.Errorf(waypost.InvalidArgument, "a pointer that is visible is superseded by one of generation 0")
+	}
+	return nil
+}
+
+// write puts the records into the index and makes them live. Each step may be
+// repeated.
+func (s *Server) write(ctx context.Context, b batch) error {
+	now := s.Now().Unix()
+	var written []entry
+	for chunk := range slices.Chunk(b.records, insertAtOnce) {
+		entries, err := s.scout(ctx, b.SOI, chunk)
+		if err != nil {
+			return err
+		}
+		err = s.DB.Write(ctx, func(tx *store.Tx) error {
+			if err := mayHold(tx, b.SignedTicket); err != nil {
+				return err
+			}
+			for i := range entries {
+				if err := s.insert(tx, b.SOI, &entries[i], b.Epoch, now); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		written = append(written, entries...)
+	}
+	return s.DB.Write(ctx, func(tx *store.Tx) error { return b.goLive(tx, written, s.Now().Unix()) })
+}
+
+// goLive makes all that was written live, and ends what it supersedes: either all
+// of the batch, or nothing.
+func (b batch) goLive(tx *store.Tx, written []entry, now int64) error {
+	p, _, err := readPublication(tx, b.ID)
+	if err != nil || p.live { // by another call
+		return err
+	}
+	if err := b.admissible(tx); err != nil {
+		return err
+	}
+	receipt := waypost.PublishedUnder(b.ID)
+	added := make(map[uint32]int64)
+	for _, e := range written {
+		n, err := tx.Exec(`UPDATE pointer SET state = $1, generation = $2, epoch = $3, receipt = $4, changed = $5 WHERE id = $6 AND state = $7`,
+			live, e.generation, b.Epoch, receipt[:], now, e.pointer, pending)
+		if err != nil {
+			return err
+		}
+		if added[e.generation] += n; n == 0 { // it is live, and stays as it is
+			if _, err := tx.Exec(`UPDATE pointer SET receipt = $1, changed = $2 WHERE id = $3`, receipt[:], now, e.pointer); err != nil {
+				return err
+			}
+		}
+		if err := e.supersede(tx, b.SOI, now); err != nil {
+			return err
+		}
+	}
+	for _, generation := range slices.Sorted(maps.Keys(added)) {
+		if err := count(tx, b.SOI, generation, added[generation]); err != nil {
+			return err
+		}
+	}
+	_, err = tx.Exec(`UPDATE publication SET live = 1 WHERE ticket = $1`, b.ID[:])
+	return err
+}
+
+// supersede withdraws the pointer in whose place the record's is.
+func (r record) supersede(tx *store.Tx, owner waypost.Jurisdiction, now int64) error {
+	if len(r.supersedes) == 0 {
+		return nil
+	}
+	old, err := find(tx, owner, r.supersedes)
+	if err != nil || old.state != live {
+		return err
+	}
+	return end(tx, owner, old, now)
 }

@@ -112,9 +112,9 @@ func TestPublishRefused(t *testing.T) {
 		{"none", p, nil, waypost.InvalidArgument, "covers 20 elements, 0 records"},
 		{"nine tokens", p, change(func(r *waypostv1.PublishedRecord) { r.Tokens = padded(9) }), waypost.InvalidArgument, "10 tokens of 32 bytes"},
 		{"eleven tokens", p, change(func(r *waypostv1.PublishedRecord) { r.Tokens = padded(11) }), waypost.InvalidArgument, "10 tokens of 32 bytes"},
-		{"a short handle", p, change(func(r *waypostv1.PublishedRecord) { r.Handle = r.Handle[1:] }), waypost.InvalidArgument, "a handle has 16 bytes"},
-		{"one handle twice", p, change(func(r *waypostv1.PublishedRecord) { r.Handle = handle(0) }), waypost.InvalidArgument, "two records of the batch have the same handle"},
-		{"a check ticket", r.check("CA"), people(0, 2), waypost.PermissionDenied, "a check ticket does not allow a publish"},
+		{"a short handle", p, change(func(r *waypostv1.PublishedRecord) { r.Handle = r.Handle[1:] }), waypost.InvalidArgument, "a handle has 16 bytes, not all of them zero"},
+		{"one handle twice", p, change(func(r *waypostv1.PublishedRecord) { r.Handle = handle(0) }), waypost.InvalidArgument, "names a handle twice"},
+		{"a check ticket", r.check("CA"), people(0, 2), waypost.InvalidArgument, "the ticket of a check publishes one record, not 2"},
 		{"no receipts", permit{SignedTicket: p.SignedTicket}, people(0, 2), waypost.PermissionDenied, "from 0 key holders"},
 		{"beyond the quota", r.permit("CA", waypost.KindPublish, 60), people(0, 6), waypost.QuotaExceeded, "load grant"},
 	} {
@@ -247,6 +247,7 @@ func TestPublishAfterAbandoned(t *testing.T) {
 	records[3] = person(3, token(333))
 	records[3].Generation = 2
 	r.publish("CA", records...)
+	r.activate("CA", 2, 1)
 	if got := r.first(r.check("AZ"), token(333)); len(got.List) != 1 {
 		t.Errorf("%d candidates for what the record is now", len(got.List))
 	}

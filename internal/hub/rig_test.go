@@ -122,7 +122,7 @@ func (r *rig) permit(soi waypost.Jurisdiction, kind waypost.Kind, elements int, 
 		Kind: kind, RosterVersion: current.Version, Epoch: current.Epoch, Environment: current.Environment, SOI: soi,
 		Operator: [32]byte{1}, Class: waypost.Attended, Purpose: waypost.IssueRealID, IssuedAt: r.Now(), Elements: elements,
 	}
-	if kind == waypost.KindPublish {
+	if kind != waypost.KindCheck && kind != waypost.KindChangeSOR {
 		t.Class, t.Purpose = waypost.Loader, waypost.MaintainPointer
 	}
 	for _, b := range [][]byte{t.Nonce[:], t.Tau[:], t.Probes[:]} {
@@ -181,7 +181,7 @@ func handle(n int) []byte { return binary.BigEndian.AppendUint64(make([]byte, 8)
 
 // person is a record with these tokens and otherwise unique ones.
 func person(n int, tokens ...waypost.Token) *waypostv1.PublishedRecord {
-	return &waypostv1.PublishedRecord{Handle: handle(n), Generation: 1, Tokens: padded(waypost.RecordElements, tokens...)}
+	return &waypostv1.PublishedRecord{Handle: handle(n), Tokens: padded(waypost.RecordElements, tokens...)}
 }
 
 func (r *rig) publish(owner waypost.Jurisdiction, records ...*waypostv1.PublishedRecord) {

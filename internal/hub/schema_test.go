@@ -56,7 +56,7 @@ func TestSchema(t *testing.T) {
 			}
 			tokens := tokensOf(p, secret)
 			slices.SortFunc(tokens, func(a, b waypost.Token) int { return bytes.Compare(a[:], b[:]) })
-			records = append(records, &waypostv1.PublishedRecord{Handle: handle(i), Generation: 1, Tokens: join(tokens)})
+			records = append(records, &waypostv1.PublishedRecord{Handle: handle(i), Tokens: join(tokens)})
 		}
 		r.publish("CA", records...)
 		// Ask for somebody who has no card anywhere, in both parts.

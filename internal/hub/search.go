@@ -43,15 +43,11 @@ func (s *Server) Search(ctx context.Context, req *waypostv1.SearchRequest) (*way
 	}
 	inputs := waypost.HashTokens(req.Tokens)
 	if done == nil {
-		hits, err := s.lookUp(ctx, ticket.Ticket, ticket.ID, tokens)
-		if err != nil {
-			return nil, err
-		}
-		if done, err = s.commit(ctx, ticket, receipts, req.Part, part.action, inputs, hits); err != nil {
+		if done, err = s.searchPart(ctx, ticket, receipts, req.Part, tokens, inputs); err != nil {
 			return nil, err
 		}
 	}
-	if done.inputs != inputs {
+	if done.inputs != s.keyed(inputs) {
 		return nil, s.misused(ctx, ticket, "the ticket has searched other tokens before")
 	}
 	receipt, err := s.receipt(part.action, ticket, inputs, done.candidates, done.receiptPlace)
@@ -61,9 +57,28 @@ func (s *Server) Search(ctx context.Context, req *waypostv1.SearchRequest) (*way
 	return &waypostv1.SearchResponse{Candidates: done.candidates, Receipt: receipt}, nil
 }
 
+// searchTries bounds how often a search that the index has changed under is made
+// again. A pointer changes a few times in its life.
+const searchTries = 5
+
+// searchPart looks the tokens up and commits what was found.
+func (s *Server) searchPart(ctx context.Context, t waypost.SignedTicket, receipts []waypost.SignedReceipt, part uint32, tokens []waypost.Token, inputs [32]byte) (*searched, error) {
+	for range searchTries {
+		hits, err := s.lookUp(ctx, t.Ticket, t.ID, tokens)
+		if err != nil {
+			return nil, err
+		}
+		done, err := s.commit(ctx, t, receipts, part, parts[part].action, inputs, hits)
+		if !errors.Is(err, errStale) {
+			return done, err
+		}
+	}
+	return nil, waypost.Errorf(waypost.Unavailable, "the pointers that were found are changing: ask again")
+}
+
 // searched is a committed part.
 type searched struct {
-	inputs     [32]byte
+	inputs     [32]byte // keyed
 	candidates []byte
 	receiptPlace
 	alarms quota.Alarms // raised by this very commit
@@ -73,8 +88,14 @@ type searched struct {
 // A part two and a replay rest on the chain that was verified for part one; the
 // receipts are those of part one's chain.
 func (s *Server) authoriseSearch(ctx context.Context, req *waypostv1.SearchRequest) (waypost.SignedTicket, []waypost.SignedReceipt, *searched, error) {
-	ticket, receipts, err := s.admit(ctx, req.Ticket, req.Receipts, waypost.KindCheck, roster.Search)
+	ticket, receipts, err := waypost.ParseChain(req.Ticket, req.Receipts)
 	if err != nil {
+		return ticket, nil, nil, err
+	}
+	if err := s.peerMay(ctx, ticket, waypost.KindCheck, roster.Search); err != nil {
+		return ticket, nil, nil, err
+	}
+	if err := s.inWindow(ticket.Ticket, window); err != nil {
 		return ticket, nil, nil, err
 	}
 	before, err := s.searchesOf(ctx, ticket.ID)
@@ -123,7 +144,7 @@ type planned struct {
 	found
 	candidate waypost.Candidate
 	entry     []byte // body of the delivery's entry
-	notice    *mail  // nil where it is owed
+	notice    word
 }
 
 // plan gives every pointer a reference of this ticket and seals a notice to its
@@ -180,12 +201,7 @@ func (s *Server) commit(ctx context.Context, t waypost.SignedTicket, receipts []
 	}
 	done.alarms.Warn(s.Log)
 	for _, one := range p.found {
-		if one.notice != nil {
-			s.bell.ring(one.notice.recipient)
-		} else {
-			// Its key may have come while this was being committed.
-			s.settle(ctx, string(one.owner))
-		}
+		s.wake(ctx, one.notice)
 	}
 	return &done, nil
 }
@@ -202,13 +218,20 @@ func (s *Server) commitSearch(tx *store.Tx, t waypost.SignedTicket, part uint32,
 	if !errors.Is(err, store.ErrNoRows) {
 		return done, err
 	}
+	if err := checkFound(tx, p.found); err != nil {
+		return done, err
+	}
 	now := s.Now()
-	done = searched{inputs: inputs, candidates: p.candidates}
+	keyed := s.keyed(inputs)
+	done = searched{inputs: keyed, candidates: p.candidates}
 	if part == 1 {
 		if done.alarms, err = s.charge(tx, t, now); err != nil {
 			return done, err
 		}
 		if err := s.Journal.KeepReceipts(tx, t, p.receipts); err != nil {
+			return done, err
+		}
+		if _, err := tx.Exec(`INSERT INTO searched (ticket, expires) VALUES ($1, $2)`, t.ID[:], forgetAfter(t, publishWindow)); err != nil {
 			return done, err
 		}
 	}
@@ -221,21 +244,19 @@ func (s *Server) commitSearch(tx *store.Tx, t waypost.SignedTicket, part uint32,
 		}
 	}
 	_, err = tx.Exec(`INSERT INTO search (ticket, part, inputs, candidates, sequence, deadline, expires) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		t.ID[:], part, inputs[:], done.candidates, done.sequence, done.deadline.Unix(), forgetAfter(t))
+		t.ID[:], part, keyed[:], done.candidates, done.sequence, done.deadline.Unix(), forgetAfter(t, window))
 	return done, err
 }
 
 // deliver commits one candidate: its reference, the notice in its owner's box,
 // and the entry that says so.
 func (s *Server) deliver(tx *store.Tx, t waypost.SignedTicket, one planned, now time.Time) error {
-	if _, err := tx.Exec(`INSERT INTO reference (ticket, pointer, reference) VALUES ($1, $2, $3)`, t.ID[:], one.pointer, one.candidate.Reference[:]); err != nil {
+	if _, err := tx.Exec(`INSERT INTO reference (ticket, pointer, owner, reference) VALUES ($1, $2, $3, $4)`,
+		t.ID[:], one.pointer, one.owner, one.candidate.Reference[:]); err != nil {
 		return err
 	}
 	if _, err := s.log(tx, t, "deliver", one.entry, now); err != nil {
 		return err
 	}
-	if one.notice == nil {
-		return owe(tx, t, one, now)
-	}
-	return putMail(tx, *one.notice, noLimit)
+	return s.tell(tx, one.notice)
 }

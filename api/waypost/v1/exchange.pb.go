@@ -962,7 +962,8 @@ type Comparison struct {
 	Count uint32                 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"` // of buckets, up to 4096
 	// Where given there is one bucket: whatever it does not hold is withdrawn, and
 	// the answer says which of it the hub has not, or not so.
-	Held          []*Held `protobuf:"bytes,4,rep,name=held,proto3" json:"held,omitempty"` // up to 4096
+	Held          []*Held `protobuf:"bytes,4,rep,name=held,proto3" json:"held,omitempty"`  // up to 4096
+	None          bool    `protobuf:"varint,5,opt,name=none,proto3" json:"none,omitempty"` // the same of one bucket of which the owner holds nothing
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1023,6 +1024,13 @@ func (x *Comparison) GetHeld() []*Held {
 		return x.Held
 	}
 	return nil
+}
+
+func (x *Comparison) GetNone() bool {
+	if x != nil {
+		return x.None
+	}
+	return false
 }
 
 // Held is one live pointer as its owner knows it.
@@ -1868,13 +1876,14 @@ const file_waypost_v1_exchange_proto_rawDesc = "" +
 	"generation\x18\x01 \x01(\rR\n" +
 	"generation\x12\x18\n" +
 	"\arecords\x18\x02 \x01(\x04R\arecords\x12\x1b\n" +
-	"\troll_back\x18\x03 \x01(\bR\brollBack\"p\n" +
+	"\troll_back\x18\x03 \x01(\bR\brollBack\"\x84\x01\n" +
 	"\n" +
 	"Comparison\x12\x12\n" +
 	"\x04bits\x18\x01 \x01(\rR\x04bits\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\rR\x04from\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\rR\x05count\x12$\n" +
-	"\x04held\x18\x04 \x03(\v2\x10.waypost.v1.HeldR\x04held\"6\n" +
+	"\x04held\x18\x04 \x03(\v2\x10.waypost.v1.HeldR\x04held\x12\x12\n" +
+	"\x04none\x18\x05 \x01(\bR\x04none\"6\n" +
 	"\x04Held\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\fR\x06handle\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\fR\x06digest\"\v\n" +

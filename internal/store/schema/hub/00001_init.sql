@@ -15,9 +15,40 @@ CREATE TABLE pointer (
     generation INTEGER NOT NULL,
     version    INTEGER NOT NULL,
     epoch      INTEGER NOT NULL,
+    receipt    BYTEA   NOT NULL,
     changed    BIGINT  NOT NULL
 ) /* sqlite: STRICT */;
 CREATE UNIQUE INDEX pointer_handle ON pointer (owner, handle);
+
+-- The generations of each owner, 0 among them: whether searches see it, and how
+-- many live pointers it has.
+CREATE TABLE generation (
+    owner    TEXT    NOT NULL,
+    number   INTEGER NOT NULL,
+    state    INTEGER NOT NULL,
+    pointers BIGINT  NOT NULL,
+    PRIMARY KEY (owner, number)
+) /* sqlite: STRICT, WITHOUT ROWID */;
+
+-- Owners that leave. What is theirs is withdrawn in the order of handles: up to
+-- reached is done. ended is when all of it was, or 0.
+CREATE TABLE departure (
+    owner     TEXT   NOT NULL PRIMARY KEY,
+    reached   BYTEA  NOT NULL,
+    withdrawn BIGINT NOT NULL,
+    ended     BIGINT NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+
+-- Changes of state of record that were made: the new owner's name for each, and
+-- the release, hashed.
+CREATE TABLE passed (
+    owner   TEXT   NOT NULL,
+    change  BYTEA  NOT NULL,
+    release BYTEA  NOT NULL,
+    expires BIGINT NOT NULL,
+    PRIMARY KEY (owner, change)
+) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX passed_expires ON passed (expires);
 
 -- One part of one ticket's search, kept as long as it may be asked again.
 CREATE TABLE search (
@@ -32,12 +63,20 @@ CREATE TABLE search (
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX search_expires ON search (expires);
 
--- What a reference means, for one ticket.
+-- Tickets of which part one was searched: each may publish one record.
+CREATE TABLE searched (
+    ticket  BYTEA  NOT NULL PRIMARY KEY,
+    expires BIGINT NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX searched_expires ON searched (expires);
+
+-- What a reference means, for one ticket: a pointer, and whose it was.
 CREATE TABLE reference (
     ticket    BYTEA  NOT NULL,
     pointer   BIGINT NOT NULL,
+    owner     TEXT   NOT NULL,
     reference BYTEA  NOT NULL,
-    PRIMARY KEY (ticket, pointer)
+    PRIMARY KEY (ticket, pointer, owner)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 
 CREATE TABLE mailbox (
@@ -58,17 +97,16 @@ CREATE TABLE box (
     bytes     BIGINT NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 
--- Notices to owners that have no valid encryption key: sealed when one comes.
-CREATE TABLE owed_notice (
-    owner      TEXT    NOT NULL,
-    ticket     BYTEA   NOT NULL,
-    reference  BYTEA   NOT NULL,
-    handle     BYTEA   NOT NULL,
-    generation INTEGER NOT NULL,
-    asking     TEXT    NOT NULL,
-    tau        BYTEA   NOT NULL,
-    expires    BIGINT  NOT NULL,
-    PRIMARY KEY (owner, ticket, reference)
+-- Messages to owners that have no valid encryption key: sealed, in this order,
+-- when one comes.
+CREATE TABLE owed (
+    owner   TEXT   NOT NULL,
+    number  BIGINT NOT NULL,
+    type    TEXT   NOT NULL,
+    ticket  BYTEA  NOT NULL,
+    body    BYTEA  NOT NULL,
+    expires BIGINT NOT NULL,
+    PRIMARY KEY (owner, number)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 
 -- Each member's current encryption key, signed by the member.
@@ -78,15 +116,28 @@ CREATE TABLE encryption_key (
     at     BIGINT NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 
--- A publish ticket's one batch of records: what it is, its place in the ledger,
--- and whether all of it is in the index.
+-- A ticket's one batch of records: what it is, hashed under h; its place in the
+-- ledger; and whether all of it is in the index.
 CREATE TABLE publication (
     ticket   BYTEA   NOT NULL PRIMARY KEY,
     inputs   BYTEA   NOT NULL,
     sequence BIGINT  NOT NULL,
     deadline BIGINT  NOT NULL,
-    live     INTEGER NOT NULL
+    live     INTEGER NOT NULL,
+    expires  BIGINT  NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX publication_expires ON publication (expires);
+
+-- What was done under a ticket for upkeep, and what was answered: nothing yet
+-- where a departure goes on.
+CREATE TABLE upkeep (
+    ticket   BYTEA   NOT NULL PRIMARY KEY,
+    answer   BYTEA,
+    sequence BIGINT  NOT NULL,
+    deadline BIGINT  NOT NULL,
+    expires  BIGINT  NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX upkeep_expires ON upkeep (expires);
 
 -- Tickets whose misuse stands in the ledger: once each.
 CREATE TABLE misuse (

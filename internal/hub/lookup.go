@@ -1,0 +1,113 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/store"
+)
+
+// visible is what a pointer p must be for a search to find it: live (1), of a
+// generation that is active (1), generation 0 being so from the beginning, and
+// not of an owner that leaves.
+const visible = `p.state = 1
+	AND (p.generation = 0 OR EXISTS (SELECT 1 FROM generation g WHERE g.owner = p.owner AND g.number = p.generation AND g.state = 1))
+	AND NOT EXISTS (SELECT 1 FROM departure d WHERE d.owner = p.owner AND d.ended = 0)`
+
+// found is a visible pointer of another state that the tokens hit.
+type found struct {
+	pointer    int64
+	owner      waypost.Jurisdiction
+	handle     waypost.Handle
+	generation uint32
+	hits       int
+}
+
+// see reads a pointer as a search sees it; it is ErrNoRows where it does not.
+func see(tx *store.Tx, pointer int64) (f found, err error) {
+	f.pointer = pointer
+	err = tx.Row(`SELECT p.owner, p.handle, p.generation FROM pointer p WHERE p.id = $1 AND `+visible, pointer).
+		Scan(&f.owner, &f.handle, &f.generation)
+	return f, err
+}
+
+// lookUp finds the visible pointers of all tokens on one snapshot, without those
+// of the asking state, of states that are members no more, and those that an
+// earlier part of the ticket returned as the same owner's. It looks everything
+// up, whatever it finds, and returns the pointers with most hits first.
+func (s *Server) lookUp(ctx context.Context, t waypost.Ticket, id waypost.TicketID, tokens []waypost.Token) ([]found, error) {
+	var all []found
+	err := s.DB.Read(ctx, func(tx *store.Tx) error {
+		all = nil
+		hits := make(map[int64]int)
+		for _, token := range tokens {
+			if _, err := s.walk(tx, token, func(pointer int64) { hits[pointer]++ }); err != nil {
+				return err
+			}
+		}
+		before, err := returnedBefore(tx, id)
+		if err != nil {
+			return err
+		}
+		for pointer, n := range hits {
+			f, err := see(tx, pointer)
+			if errors.Is(err, store.ErrNoRows) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			f.hits = n
+			_, member := s.Roster.Member(string(f.owner))
+			if f.owner != t.SOI && member && !before[returned{pointer, f.owner}] {
+				all = append(all, f)
+			}
+		}
+		return nil
+	})
+	// Equal hits are ordered by chance: the id is random, and nobody sees it.
+	slices.SortFunc(all, func(a, b found) int {
+		return cmp.Or(cmp.Compare(b.hits, a.hits), cmp.Compare(a.pointer, b.pointer))
+	})
+	return all, err
+}
+
+// returned is a pointer that a ticket has a reference for, as its owner's then.
+type returned struct {
+	pointer int64
+	owner   waypost.Jurisdiction
+}
+
+func returnedBefore(tx *store.Tx, id waypost.TicketID) (map[returned]bool, error) {
+	all := make(map[returned]bool)
+	err := tx.Query(`SELECT pointer, owner FROM reference WHERE ticket = $1`, []any{id[:]}, func(scan func(dest ...any) error) error {
+		var r returned
+		err := scan(&r.pointer, &r.owner)
+		all[r] = true
+		return err
+	})
+	return all, err
+}
+
+// errStale says that what a search found has changed since.
+var errStale = errors.New("the index has changed")
+
+// checkFound insists that what was found on a snapshot is so at the commit.
+// Otherwise a pointer that is passed or superseded meanwhile would be asked for
+// where it is no more, and nowhere else; and its owner would be notified after it
+// was told that the pointer is another's.
+func checkFound(tx *store.Tx, all []planned) error {
+	for _, one := range all {
+		f, err := see(tx, one.pointer)
+		if err != nil && !errors.Is(err, store.ErrNoRows) {
+			return err
+		}
+		if f.hits = one.hits; err != nil || f != one.found {
+			return errStale
+		}
+	}
+	return nil
+}
