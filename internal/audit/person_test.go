@@ -166,8 +166,9 @@ func (r live) person() {
 // doors: auditors cannot work at the counter, nor clerks open tickets; and what
 // an auditor was shown stands in the ledger.
 func (r live) doors(t *testing.T, ticket string) {
-	clerk, _, err := install.DialCounter(r.folder("AZ"))
+	door, _, err := install.DialDoor(r.folder("AZ"))
 	must(t, err)
+	clerk := waypostv1connect.NewCounterClient(door)
 	auditor := r.auditor("AZ")
 	for what, call := range map[string]func() error{
 		"a clerk opens a ticket": func() error {

@@ -18,6 +18,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"connectrpc.com/connect/v2"
+
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/gateway"
@@ -329,10 +331,20 @@ func (c *Cluster) Gateway(state waypost.Jurisdiction) *gateway.Server {
 // Roster returns the membership as the hub sees it.
 func (c *Cluster) Roster() *roster.Roster { return c.Role("hub").Folder.Roster.Current() }
 
-// Counter returns a client of a state's counter door, with the operator's
-// certificate from the gateway's folder. The exchange may run in any process.
+// Door connects to a state's counter door, with the operator's certificate from
+// the gateway's folder, for a client of any service there. The exchange may run
+// in any process.
+func Door(dir string, state waypost.Jurisdiction) (*connect.Client, string, error) {
+	return install.DialDoor(install.FolderOf(dir, string(state)))
+}
+
+// Counter is Door for the Counter service.
 func Counter(dir string, state waypost.Jurisdiction) (waypostv1connect.CounterClient, string, error) {
-	return install.DialCounter(install.FolderOf(dir, string(state)))
+	door, url, err := Door(dir, state)
+	if err != nil {
+		return nil, "", err
+	}
+	return waypostv1connect.NewCounterClient(door), url, nil
 }
 
 // Clock is the real clock, which a demonstration may set forward for all roles

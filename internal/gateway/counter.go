@@ -44,10 +44,10 @@ func (s *Server) ServeCounter(ctx context.Context, listener net.Listener, cert t
 	return rpc.Serve(ctx, rpc.NewHTTPServer(rpc.Mount(server), config, s.Log), listener)
 }
 
-// DialCounter returns a client of a gateway's counter door, whose certificate
-// key must have the given pin.
-func DialCounter(url string, cert tls.Certificate, pin [32]byte) waypostv1connect.CounterClient {
-	return waypostv1connect.NewCounterClient(rpc.NewClient(&tls.Config{
+// DialDoor connects to a gateway's counter door, whose certificate key must have
+// the given pin, for a client of any service there.
+func DialDoor(url string, cert tls.Certificate, pin [32]byte) *connect.Client {
+	return rpc.NewClient(&tls.Config{
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13,
 		InsecureSkipVerify: true, // self-signed and pinned, see VerifyConnection
 		VerifyConnection: func(state tls.ConnectionState) error {
@@ -56,7 +56,12 @@ func DialCounter(url string, cert tls.Certificate, pin [32]byte) waypostv1connec
 			}
 			return nil
 		},
-	}, url))
+	}, url)
+}
+
+// DialCounter is DialDoor for the Counter service.
+func DialCounter(url string, cert tls.Certificate, pin [32]byte) waypostv1connect.CounterClient {
+	return waypostv1connect.NewCounterClient(DialDoor(url, cert, pin))
 }
 
 func pinOf(state tls.ConnectionState) [32]byte {

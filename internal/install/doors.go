@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"connectrpc.com/connect/v2"
+
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/gateway"
@@ -53,19 +55,24 @@ func (f *Folder) operators(folder string) (gateway.Operators, error) {
 	return operators, nil
 }
 
-// DialCounter returns a client of the counter door of the gateway in the
-// folder, as the operator that Create made, and the door's URL.
-func DialCounter(dir string) (waypostv1connect.CounterClient, string, error) {
-	return dialCounter(dir, filepath.Join(operatorsFolder, firstOperator))
+// DialDoor connects to the counter door of the gateway in the folder, as the
+// operator that Create made, for a client of any service there. It returns the
+// door's URL too.
+func DialDoor(dir string) (*connect.Client, string, error) {
+	return dialDoor(dir, filepath.Join(operatorsFolder, firstOperator))
 }
 
-// DialAuditor is DialCounter as the auditor that Create made: for the calls of
-// auditors, and no others.
+// DialAuditor is a Counter client as the auditor that Create made: for the calls
+// of auditors, and no others.
 func DialAuditor(dir string) (waypostv1connect.CounterClient, string, error) {
-	return dialCounter(dir, filepath.Join(auditorsFolder, firstAuditor))
+	door, url, err := dialDoor(dir, filepath.Join(auditorsFolder, firstAuditor))
+	if err != nil {
+		return nil, "", err
+	}
+	return waypostv1connect.NewCounterClient(door), url, nil
 }
 
-func dialCounter(dir, certificate string) (waypostv1connect.CounterClient, string, error) {
+func dialDoor(dir, certificate string) (*connect.Client, string, error) {
 	f := &Folder{Dir: dir}
 	if err := readJSON(f.path("config.json"), &f.Config); err != nil {
 		return nil, "", err
@@ -79,7 +86,7 @@ func dialCounter(dir, certificate string) (waypostv1connect.CounterClient, strin
 		return nil, "", err
 	}
 	url := "https://" + f.Config.Listen
-	return gateway.DialCounter(url, operator, pin(counter)), url, nil
+	return gateway.DialDoor(url, operator, pin(counter)), url, nil
 }
 
 // NameOf returns the roster name of the member that a folder is for.

@@ -372,10 +372,10 @@ func TestOperators(t *testing.T) {
 	if !names["clerk-1"] || !names["night-shift"] {
 		t.Errorf("the operators are %v", names)
 	}
-	if _, _, err := DialCounter(folder); err != nil {
+	if _, _, err := DialDoor(folder); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := DialCounter(t.TempDir()); waypost.CodeOf(err) != waypost.NotFound {
+	if _, _, err := DialDoor(t.TempDir()); waypost.CodeOf(err) != waypost.NotFound {
 		t.Errorf("the door of nothing: %v", err)
 	}
 }
