@@ -33,7 +33,14 @@ const (
 	MailboxBytes    = "waypost_mailbox_bytes"
 	Checks          = "waypost_checks_total"
 	ChecksOwed      = "waypost_checks_owed"
-	ReadErrors      = "waypost_metric_read_errors_total"
+	DriverItems     = "waypost_driver_items_total"
+	DriverRejected  = "waypost_driver_rejected_total"
+	DriverReports   = "waypost_driver_reports"
+	// DuplicateCases and FrequentInquiries wait for people.
+	DuplicateCases    = "waypost_duplicate_cases"
+	FrequentInquiries = "waypost_frequent_inquiries"
+	Suspense          = "waypost_suspense_items"
+	ReadErrors        = "waypost_metric_read_errors_total"
 )
 
 // All is every metric there is. A role serves those that it knows, and none of
@@ -53,6 +60,12 @@ var All = []Metric{
 	{MailboxBytes, Gauge, []string{"member"}, "Bytes that wait in a member's mailbox."},
 	{Checks, Counter, []string{"outcome"}, "Checks of this gateway that were completed, by outcome."},
 	{ChecksOwed, Gauge, nil, "Checks of this gateway that are owed."},
+	{DriverItems, Counter, []string{"member", "within"}, "Driver history items of other states taken here, by reporter and how soon they came: 10_days, 31_days or later."},
+	{DriverRejected, Counter, []string{"member"}, "Driver history items of other states rejected here, by reporter."},
+	{DriverReports, Gauge, []string{"state"}, "Reports of this gateway about drivers of other states without a final word, by how far they have come."},
+	{DuplicateCases, Gauge, []string{"days"}, "Duplicate cases of this gateway that are not closed, by age in days."},
+	{FrequentInquiries, Gauge, nil, "Records of this gateway that were asked about unusually often, not looked at yet."},
+	{Suspense, Gauge, []string{"age"}, "What this gateway has left unfinished between states for so long that it is in suspense, or raises an alarm."},
 	{ReadErrors, Counter, []string{"metric"}, "Times that a metric could not be read; it is left out then."},
 }
 

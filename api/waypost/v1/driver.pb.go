@@ -777,7 +777,7 @@ func (x *ReportRequest) GetCaseReference() string {
 type ReportState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Item          []byte                 `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
-	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"` // searching, owed, deciding, sent, done, cancelled
+	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"` // searching, owed, deciding, held, sent, done, cancelled
 	Word          string                 `protobuf:"bytes,3,opt,name=word,proto3" json:"word,omitempty"`   // the newest word of the state of record, or unlicensed, own
 	To            string                 `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`       // the state that was asked, or that has it now
 	Problems      []*Problem             `protobuf:"bytes,5,rep,name=problems,proto3" json:"problems,omitempty"`
@@ -1226,12 +1226,13 @@ func (x *GetHistoryRequest) GetAll() bool {
 }
 
 type DriverHistory struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Record        string                 `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
-	Entries       []*DriverEntry         `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"` // in the order of their dates
-	More          bool                   `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Record         string                 `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	Entries        []*DriverEntry         `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"` // in the order of their dates
+	More           bool                   `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
+	ProposedStatus string                 `protobuf:"bytes,4,opt,name=proposed_status,json=proposedStatus,proto3" json:"proposed_status,omitempty"` // what the withdrawals say; the state's own system decides
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DriverHistory) Reset() {
@@ -1283,6 +1284,13 @@ func (x *DriverHistory) GetMore() bool {
 		return x.More
 	}
 	return false
+}
+
+func (x *DriverHistory) GetProposedStatus() string {
+	if x != nil {
+		return x.ProposedStatus
+	}
+	return ""
 }
 
 type DriverEntry struct {
@@ -1526,11 +1534,10 @@ func (x *AddOwnRequest) GetItems() []*Item {
 }
 
 type AddOwnResponse struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Added    uint32                 `protobuf:"varint,1,opt,name=added,proto3" json:"added,omitempty"`
-	Rejected []*ItemProblems        `protobuf:"bytes,2,rep,name=rejected,proto3" json:"rejected,omitempty"`
-	// A withdrawal or clearance was added: the state system may want this status.
-	ProposedStatus string `protobuf:"bytes,3,opt,name=proposed_status,json=proposedStatus,proto3" json:"proposed_status,omitempty"`
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Added          uint32                 `protobuf:"varint,1,opt,name=added,proto3" json:"added,omitempty"`
+	Rejected       []*ItemProblems        `protobuf:"bytes,2,rep,name=rejected,proto3" json:"rejected,omitempty"`
+	ProposedStatus string                 `protobuf:"bytes,3,opt,name=proposed_status,json=proposedStatus,proto3" json:"proposed_status,omitempty"` // what the withdrawals say; the state's own system decides
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -2170,11 +2177,12 @@ const file_waypost_v1_driver_proto_rawDesc = "" +
 	"\x06cancel\x18\x05 \x01(\bR\x06cancel\"=\n" +
 	"\x11GetHistoryRequest\x12\x16\n" +
 	"\x06record\x18\x01 \x01(\tR\x06record\x12\x10\n" +
-	"\x03all\x18\x02 \x01(\bR\x03all\"n\n" +
+	"\x03all\x18\x02 \x01(\bR\x03all\"\x97\x01\n" +
 	"\rDriverHistory\x12\x16\n" +
 	"\x06record\x18\x01 \x01(\tR\x06record\x121\n" +
 	"\aentries\x18\x02 \x03(\v2\x17.waypost.v1.DriverEntryR\aentries\x12\x12\n" +
-	"\x04more\x18\x03 \x01(\bR\x04more\"\xcd\x01\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more\x12'\n" +
+	"\x0fproposed_status\x18\x04 \x01(\tR\x0eproposedStatus\"\xcd\x01\n" +
 	"\vDriverEntry\x12$\n" +
 	"\x04item\x18\x01 \x01(\v2\x10.waypost.v1.ItemR\x04item\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x18\n" +

@@ -44,12 +44,14 @@ CREATE TABLE driver_report (
     changed   BIGINT  NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX driver_report_due ON driver_report (due) WHERE due IS NOT NULL;
+CREATE INDEX driver_report_errand ON driver_report (errand);
 CREATE INDEX driver_report_reported ON driver_report (reported);
 
 -- An item that this state, a former state of record, passes on to where the record
 -- has gone. question is the report that it answers, empty where the item came
--- before the record went; asker is who asked. word and reply are what came back,
--- until they are passed on.
+-- before the record went; asker is who asked. state is 0 while nothing has come back,
+-- 1 when word and reply are to be passed on to the asker, 2 when all is said. due is
+-- when to see whether its errand is still under way.
 CREATE TABLE driver_forward (
     errand   BYTEA   NOT NULL PRIMARY KEY,
     record   TEXT    NOT NULL,
@@ -60,11 +62,13 @@ CREATE TABLE driver_forward (
     asker    TEXT    NOT NULL,
     state    INTEGER NOT NULL,
     word     TEXT    NOT NULL,
+    final    INTEGER NOT NULL,
     reply    BYTEA   NOT NULL,
+    due      BIGINT  NOT NULL,
     changed  BIGINT  NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX driver_forward_item ON driver_forward (record, item, handle);
-CREATE INDEX driver_forward_owed ON driver_forward (state) WHERE state = 1;
+CREATE INDEX driver_forward_owed ON driver_forward (state, due) WHERE state < 2;
 
 -- How soon items were reported, by a band of days.
 CREATE TABLE driver_timeliness (
