@@ -124,14 +124,18 @@ func (s *Server) replace(tx *store.Tx, cited waypost.TicketID, q *inquiry) error
 	return err
 }
 
-// ticket signs a permission for these elements under the current roster.
+// ticket signs a permission for these elements.
 func (s *Server) ticket(kind waypost.Kind, why Counter, caseCommitment [32]byte, elements []byte) (waypost.SignedTicket, error) {
+	return s.sign(kind, why, caseCommitment, len(elements)/toprf.ElementSize, waypost.HashProbes(elements))
+}
+
+// sign signs a permission under the current roster. What it is for is in probes.
+func (s *Server) sign(kind waypost.Kind, why Counter, caseCommitment [32]byte, elements int, probes [32]byte) (waypost.SignedTicket, error) {
 	current := s.Roster.Current()
 	t := waypost.Ticket{
 		Kind: kind, RosterVersion: current.Version, Epoch: current.Epoch, Environment: current.Environment,
 		SOI: s.config.State, Operator: s.operatorTag(why.Operator), Class: why.Class, Purpose: why.Purpose,
-		Case: caseCommitment, Cites: why.Cites, IssuedAt: s.Now(), Elements: len(elements) / toprf.ElementSize,
-		Probes: waypost.HashProbes(elements),
+		Case: caseCommitment, Cites: why.Cites, IssuedAt: s.Now(), Elements: elements, Probes: probes,
 	}
 	randomise(t.Nonce[:], t.Tau[:])
 	return t.Sign(s.Identity)

@@ -159,6 +159,8 @@ func (s *Server) handle(ctx context.Context, m seal.Message) bool {
 		waypost.MessageFirstAnswer:  s.onFirstAnswer,
 		waypost.MessageSecondLeg:    s.onSecondLeg,
 		waypost.MessageSecondAnswer: s.onSecondAnswer,
+		waypost.MessageRequest:      s.rooms.errands.OnRequest,
+		waypost.MessageReply:        s.rooms.errands.OnReply,
 	}
 	on, known := handlers[m.Type]
 	if !known {

@@ -40,9 +40,14 @@ type cachedKey struct {
 // there is none that can be used now it is Unavailable: a key comes, and then
 // the message can be sealed.
 func (s *Server) seal(ctx context.Context, recipient, messageType string, ticket waypost.TicketID, body []byte) (letter, error) {
+	return s.sealAs(ctx, recipient, messageType, ticket, seal.Size4K, body)
+}
+
+// sealAs is seal for a message that is padded to a size of its kind.
+func (s *Server) sealAs(ctx context.Context, recipient, messageType string, ticket waypost.TicketID, least seal.SizeClass, body []byte) (letter, error) {
 	m := seal.Message{
 		Sender: s.name, Recipient: recipient, Type: messageType, Ticket: ticket,
-		RosterVersion: s.Roster.Current().Version, Expiry: s.Now().Add(waypost.MessageLife), Body: body,
+		RosterVersion: s.Roster.Current().Version, Expiry: s.Now().Add(waypost.MessageLife), Body: body, MinSize: least,
 	}
 	randomise(m.ID[:])
 	sealed, err := s.sealTo(ctx, m)

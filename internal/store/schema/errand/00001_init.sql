@@ -101,3 +101,11 @@ CREATE TABLE question_reply (
     policy  TEXT    NOT NULL,
     PRIMARY KEY (asking, id, number)
 ) /* sqlite: STRICT */;
+
+-- A ticket for an errand, or for upkeep, that nobody answers for yet: one that is
+-- here when it is due was cut off, and is abandoned in the ledger.
+CREATE TABLE permit (
+    ticket BYTEA  NOT NULL PRIMARY KEY,
+    signed BYTEA  NOT NULL,
+    due    BIGINT NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
