@@ -14,7 +14,6 @@ import (
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/metrics"
-	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/store"
 )
@@ -155,17 +154,17 @@ func (d counterDoor) GetCheck(ctx context.Context, req *waypostv1.GetCheckReques
 // Load takes up to 100 records.
 func (d counterDoor) Load(ctx context.Context, req *waypostv1.LoadRequest) (*waypostv1.LoadResponse, error) {
 	res := &waypostv1.LoadResponse{}
-	var good []waypost.Record
+	var records []waypost.Record
 	var index []int // of each record in the request
 	for i, r := range req.Records {
-		record, err := records.FromProto(r)
+		record, err := recordFromProto(r)
 		if err != nil {
 			res.Rejected = append(res.Rejected, &waypostv1.Rejected{Index: uint32(i), Reason: err.Error()})
 			continue
 		}
-		good, index = append(good, record), append(index, i)
+		records, index = append(records, record), append(index, i)
 	}
-	published, rejected, err := d.server.file.Load(ctx, rpc.Operator(ctx), req.Generation, good)
+	published, rejected, err := d.server.Load(ctx, rpc.Operator(ctx), records)
 	if err != nil {
 		return nil, err
 	}
@@ -177,12 +176,20 @@ func (d counterDoor) Load(ctx context.Context, req *waypostv1.LoadRequest) (*way
 	return res, nil
 }
 
+func recordFromProto(r *waypostv1.Record) (waypost.Record, error) {
+	who, err := fromProto(r.Person)
+	who.SSN5 = r.Ssn5
+	return waypost.Record{
+		ID: r.Id, Person: who.Person, CardNumber: who.CardNumber, Kind: waypost.CardKind(r.CardKind),
+		Status: waypost.Status(r.Status), RealID: r.RealId, Protected: r.Protected,
+	}, err
+}
+
 // Status counts.
 func (d counterDoor) Status(ctx context.Context, _ *waypostv1.StatusRequest) (*waypostv1.StatusResponse, error) {
 	res := &waypostv1.StatusResponse{State: string(d.server.config.State)}
 	err := d.server.DB.Read(ctx, func(tx *store.Tx) error {
-		var err error
-		if res.Records, res.Published, err = d.server.file.Count(tx); err != nil {
+		if err := tx.Row(`SELECT count(*), coalesce(sum(published), 0) FROM record`).Scan(&res.Records, &res.Published); err != nil {
 			return err
 		}
 		return tx.Row(`SELECT count(*) FROM outbox`).Scan(&res.WaitingToSend)
@@ -192,7 +199,10 @@ func (d counterDoor) Status(ctx context.Context, _ *waypostv1.StatusRequest) (*w
 
 // RecordToProto is a record as Load takes it.
 func RecordToProto(r waypost.Record) *waypostv1.Record {
-	return records.ToProto(r)
+	return &waypostv1.Record{
+		Id: r.ID, Person: toProto(Applicant{Person: r.Person, CardNumber: r.CardNumber}), Ssn5: r.SSN5,
+		CardKind: string(r.Kind), Status: string(r.Status), RealId: r.RealID, Protected: r.Protected,
+	}
 }
 
 // CheckToProto is the request for a check of this applicant.

@@ -12,9 +12,10 @@
 //	mail.go      mailbox, inbox
 //	loop.go      Run, or one step of it after the other
 //	house.go     what is owed, cut off, held back or too old
-//	unit.go      questions about protected persons
-//	publish.go   what the state's own records need of it
+//	load.go      the state's records, from file to pointer
+//	publish.go   their tokens, to the hub
 //	applicant.go what may be said about a person, and how it travels
+//	people.go    a state system of its own, in SQLite
 //	permit.go    tickets without elements
 //	rooms.go     what follows a check
 //	counter.go   the door towards the state's own counters
@@ -37,7 +38,6 @@ import (
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/metrics"
 	"github.com/waypost/waypost/internal/policy"
-	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
@@ -49,11 +49,11 @@ type Holders interface {
 	Evaluate(ctx context.Context, holder string, req *waypostv1.EvaluateRequest) (*waypostv1.EvaluateResponse, error)
 }
 
-// Hub is the index. All calls may be repeated: the same ticket gets the same
+// Hub is the index. Both calls may be repeated: the same ticket gets the same
 // answer.
 type Hub interface {
 	Search(ctx context.Context, req *waypostv1.SearchRequest) (*waypostv1.SearchResponse, error)
-	records.Hub
+	Publish(ctx context.Context, req *waypostv1.PublishRequest) (*waypostv1.PublishResponse, error)
 }
 
 // Mailbox is the post office and the directory of encryption keys. A sent
@@ -83,6 +83,15 @@ type Ledgers interface {
 	Usable(member string) error
 }
 
+// StateSystem is the state's own licensing system. Put must be durable when it
+// returns; both may be called concurrently.
+type StateSystem interface {
+	// Record returns one record by the state's own id, or NotFound.
+	Record(ctx context.Context, id string) (waypost.Record, error)
+	// Put stores records, replacing those with the same id.
+	Put(ctx context.Context, records []waypost.Record) error
+}
+
 // Config names this gateway.
 type Config struct {
 	State waypost.Jurisdiction // its name in the roster, "CA"
@@ -104,7 +113,7 @@ type Deps struct {
 	Hub         Hub
 	Mailbox     Mailbox
 	Ledgers     Ledgers
-	People      records.System
+	People      StateSystem
 	Now         func() time.Time
 	Log         *slog.Logger
 	Metrics     *metrics.Set // may be nil
@@ -122,7 +131,7 @@ type Server struct {
 	hedge       *hedgeBudget
 	outgoing    chan letter // committed to the outbox
 	watch       *watch
-	file        *records.File
+	loading     *inFlight
 	recipients  sync.Map // member name -> *seal.PublicKey
 	looks       looks
 	care        keyCare
@@ -146,10 +155,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s := &Server{
 		config: config, Deps: deps, name: string(config.State), keys: keys,
 		decoySecret: derive(deps.Secret, "decoys"), operatorKey: derive(deps.Secret, "operators"),
-		hedge: newHedgeBudget(), outgoing: make(chan letter, 1024), watch: newWatch(),
-	}
-	if err := s.openFile(); err != nil {
-		return nil, err
+		hedge: newHedgeBudget(), outgoing: make(chan letter, 1024), watch: newWatch(), loading: newInFlight(),
 	}
 	s.measure()
 	s.openRooms()
