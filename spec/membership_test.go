@@ -117,6 +117,9 @@ func chainCases(t testing.TB) (list []question) {
 		{"a member that had to wait comes sooner", nevada(in(80)), func(r *roster.Roster) { r.Members[6].From = in(20) }, false},
 		{"a quota that is higher", nothing, az(func(m *roster.Member) { m.Quota.Operators++ }), false},
 		{"a quota that is lower", nothing, az(func(m *roster.Member) { m.Quota.Operators-- }), true},
+		{"follow-ups that were as many as checks, and are more", nothing, az(func(m *roster.Member) { m.Quota.FollowUpsPerDay = m.Quota.TicketsPerDay + 1 }), false},
+		{"follow-ups that were as many as checks, and are fewer", nothing, az(func(m *roster.Member) { m.Quota.FollowUpsPerDay = 1 }), true},
+		{"follow-ups that were few, and are as many as checks", az(func(m *roster.Member) { m.Quota.FollowUpsPerDay = 1 }), az(func(m *roster.Member) { m.Quota.FollowUpsPerDay = 0 }), false},
 		{"a quota that rises later", nothing, az(func(m *roster.Member) {
 			m.Rise = roster.Rise{From: in(72), Capabilities: []roster.Capability{roster.History}}
 		}), true},

@@ -104,7 +104,8 @@ func (c rosterInitCommand) first(begin, end time.Time) (*roster.Roster, error) {
 	}
 	if len(r.Purposes) == 0 {
 		r.Purposes = []waypost.Purpose{waypost.IssueLicence, waypost.IssuePermit, waypost.IssueID, waypost.IssueRealID,
-			waypost.Renew, waypost.DuplicateResolution, waypost.PostConviction, waypost.MaintainPointer}
+			waypost.Renew, waypost.DuplicateResolution, waypost.PostConviction, waypost.AcceptAsID, waypost.ChangeSOR,
+			waypost.ResolvePossibleMatch, waypost.DriverHistory, waypost.MaintainPointer}
 	}
 	return r, addMembers(r, c.Member)
 }

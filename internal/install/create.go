@@ -170,7 +170,8 @@ func (b *builder) build() error {
 		NotAfter: b.plan.Now.Add(rosterLife).UTC().Truncate(time.Second), Profile: 1, Epoch: 1,
 		Threshold: b.plan.Threshold, GroupKey: group.Bytes(),
 		Purposes: []waypost.Purpose{waypost.IssueLicence, waypost.IssuePermit, waypost.IssueID, waypost.IssueRealID,
-			waypost.Renew, waypost.DuplicateResolution, waypost.PostConviction, waypost.MaintainPointer},
+			waypost.Renew, waypost.DuplicateResolution, waypost.PostConviction, waypost.AcceptAsID, waypost.ChangeSOR,
+			waypost.ResolvePossibleMatch, waypost.DriverHistory, waypost.MaintainPointer},
 		Members: b.members, Auditors: []string{auditor}, Witnesses: append([]roster.Witness{outside}, b.plan.Witnesses...),
 		// As many key holders as an evaluation needs besides the one whose log it is:
 		// what stands still with fewer stands still anyway.
@@ -300,7 +301,7 @@ func (b *builder) gateway(state waypost.Jurisdiction) error {
 	return b.role(roster.Member{
 		Name: string(state), Role: roster.Gateway, Operator: string(state) + " licensing agency (demonstration)",
 		Jurisdiction: state, Participation: roster.Full, Quota: b.plan.Quota,
-		Capabilities: []roster.Capability{roster.Search, roster.Answer, roster.Publish, roster.RealID},
+		Capabilities: []roster.Capability{roster.Search, roster.Answer, roster.Publish, roster.History, roster.RealID},
 	}, Config{Database: "sqlite:gateway.db", People: "sqlite:people.db"}, "secret.key")
 }
 

@@ -1,7 +1,8 @@
 // Package keyholder is the role that holds one share of the OPRF key. It
 // raises blinded elements to that share for a member state with a fresh ticket
 // and a purpose, commits an entry to its ledger before it does, and never
-// learns about whom.
+// learns about whom. Of a ticket without elements it judges, counts and signs the
+// same, and has nothing to raise: no question without a quorum.
 package keyholder
 
 import (
@@ -117,9 +118,12 @@ func (s *Server) Evaluate(ctx context.Context, req *waypostv1.EvaluateRequest) (
 }
 
 func (s *Server) evaluate(ctx context.Context, t waypost.SignedTicket, raw []byte, now time.Time) (*waypostv1.EvaluateResponse, error) {
-	elements, err := toprf.DecodeElements(raw, t.Elements)
-	if err != nil {
-		return nil, waypost.Errorf(waypost.InvalidArgument, "the elements are not canonical ristretto255 elements other than the identity")
+	var elements []toprf.Element
+	if t.Elements > 0 {
+		var err error
+		if elements, err = toprf.DecodeElements(raw, t.Elements); err != nil {
+			return nil, waypost.Errorf(waypost.InvalidArgument, "the elements are not canonical ristretto255 elements other than the identity")
+		}
 	}
 	// The ticket itself, as the state of inquiry signed it: who disputes an
 	// evaluation has to disown the signature.
@@ -177,8 +181,11 @@ func (s *Server) judge(ctx context.Context, t waypost.SignedTicket, elements []b
 // allowed checks the member's capabilities for the kind of ticket.
 func allowed(peer roster.Member, t waypost.Ticket) error {
 	need := roster.Search
-	if t.Kind == waypost.KindPublish {
+	switch {
+	case t.Kind == waypost.KindPublish || t.Kind == waypost.KindChange || t.Kind.Upkeep():
 		need = roster.Publish
+	case t.Kind == waypost.KindHistory || t.Kind == waypost.KindReport:
+		need = roster.History
 	}
 	if !peer.Can(need) {
 		return waypost.Errorf(waypost.PermissionDenied, "%s does not take part in %s", peer.Name, need)
@@ -232,22 +239,29 @@ func (s *Server) commit(tx *store.Tx, t waypost.SignedTicket, body []byte, now t
 	return e, err
 }
 
-// answer multiplies, proves and signs. It changes nothing, and gives the same
-// bytes each time.
+// answer multiplies, proves and signs; without elements it signs only. It changes
+// nothing, and gives the same bytes each time.
 func (s *Server) answer(t waypost.SignedTicket, elements []toprf.Element, e evaluation) (*waypostv1.EvaluateResponse, error) {
-	evaluated, err := s.Share.Evaluate(elements, e.hedge)
-	if err != nil {
-		return nil, err
-	}
-	receipt, err := waypost.Receipt{
+	receipt := waypost.Receipt{
 		Action: waypost.ActionEvaluate, Signer: s.config.Name, Ticket: t.ID, Epoch: t.Epoch,
-		Inputs: t.Probes, Outputs: waypost.HashOutputs(waypost.ActionEvaluate, evaluated.Elements),
-		Proof: sha256.Sum256(evaluated.Proof[:]), Origin: s.Journal.Origin(), Sequence: e.sequence, Deadline: e.deadline,
-	}.Sign(s.Identity)
+		Inputs: t.Probes, Origin: s.Journal.Origin(), Sequence: e.sequence, Deadline: e.deadline,
+	}
+	answer := new(waypostv1.EvaluateResponse)
+	if len(elements) > 0 {
+		evaluated, err := s.Share.Evaluate(elements, e.hedge)
+		if err != nil {
+			return nil, err
+		}
+		answer.Elements, answer.Proof = evaluated.Elements, evaluated.Proof[:]
+		receipt.Proof = sha256.Sum256(answer.Proof)
+	}
+	receipt.Outputs = waypost.HashOutputs(waypost.ActionEvaluate, answer.Elements)
+	signed, err := receipt.Sign(s.Identity)
 	if err != nil {
 		return nil, err
 	}
-	return &waypostv1.EvaluateResponse{Elements: evaluated.Elements, Proof: evaluated.Proof[:], Receipt: receipt.Bytes()}, nil
+	answer.Receipt = signed.Bytes()
+	return answer, nil
 }
 
 // remember is how long after its window a ticket is still known, so that it

@@ -19,7 +19,7 @@ var levels = [...]int64{100, 80}
 // Alarm says that a limit is used to 80 or to 100 percent.
 type Alarm struct {
 	Member      string
-	Class       string // tickets, unattended, operator, operators, publish, load, grant_...
+	Class       string // tickets, unattended, operator, operators, publish, load, grant_..., follow_ups, follow_ups_operator, upkeep
 	Level       int64  // 80 or 100
 	Used, Limit int64
 	operator    []byte // whose limit it is, where it is an operator's: for the ledger only
@@ -47,7 +47,7 @@ func (c counter) alarms(counts []*count) (raisedNow Alarms, err error) {
 			}
 			said = true
 			a := Alarm{Member: c.member, Class: n.class, Level: level, Used: n.used, Limit: n.limit}
-			if n.class == operatorHour {
+			if n.class == operatorHour || n.class == followUpHour {
 				a.operator = n.key
 			}
 			raisedNow = append(raisedNow, a)

@@ -38,7 +38,15 @@ func (m *model) counters(t waypost.Ticket, at time.Time) (need, instead []limite
 	day := at.Format(time.DateOnly)
 	grant := roster.AttendedChecks
 	switch {
-	case t.Kind == waypost.KindPublish:
+	case t.Kind.Errand():
+		limit := m.quota.FollowUpsPerDay
+		if limit == 0 {
+			limit = m.quota.TicketsPerDay
+		}
+		return []limited{{"follow_ups", day, 1, limit}}, nil
+	case t.Kind.Upkeep():
+		return []limited{{"upkeep", day, 1, 1024}}, nil
+	case t.Kind == waypost.KindPublish || t.Kind == waypost.KindChange:
 		grant = roster.PublishedElements
 		need = []limited{{"publish", day, t.Elements, m.quota.PublishElementsPerDay}}
 		instead = []limited{{"load", "ever", t.Elements, m.quota.PublishElementsForALoad}}
@@ -69,7 +77,11 @@ func (m *model) charge(t waypost.Ticket, at time.Time) (alarms map[string]int64,
 	if t.Class == waypost.Attended {
 		operator := fmt.Sprint(t.Operator[0])
 		met := "met " + operator + at.Format(time.DateOnly)
-		taken = append(taken, limited{"operator", operator + at.Format(" 2006-01-02 15"), 1, m.quota.TicketsPerOperatorHour})
+		class := "operator"
+		if t.Kind != waypost.KindCheck {
+			class = "follow_ups_operator"
+		}
+		taken = append(taken, limited{class, operator + at.Format(" 2006-01-02 15"), 1, m.quota.TicketsPerOperatorHour})
 		if m.used[met]++; m.used[met] == 1 {
 			taken = append(taken, limited{"operators", at.Format(time.DateOnly), 1, m.quota.Operators})
 		}
@@ -188,7 +200,7 @@ func drawModel(t *rapid.T) *model {
 	few := func(name string, most int) int { return rapid.IntRange(0, most).Draw(t, name) }
 	m := &model{used: make(map[string]int), said: make(map[string]bool), quota: roster.Quota{
 		TicketsPerDay: few("tickets", 8), UnattendedPerDay: few("unattended", 5), TicketsPerOperatorHour: 1 + few("operator", 3), Operators: 1 + few("operators", 2),
-		PublishElementsPerDay: few("publish", 50), PublishElementsForALoad: few("load", 80),
+		PublishElementsPerDay: few("publish", 50), PublishElementsForALoad: few("load", 80), FollowUpsPerDay: few("follow-ups", 6),
 	}}
 	if !rapid.Bool().Draw(t, "granted") {
 		return m
@@ -233,9 +245,21 @@ func drawTime(t *rapid.T, at time.Time) time.Time {
 }
 
 func drawTicket(t *rapid.T) waypost.Ticket {
-	switch rapid.IntRange(0, 4).Draw(t, "ticket") {
+	switch rapid.IntRange(0, 7).Draw(t, "ticket") {
 	case 0:
 		return publish(rapid.IntRange(1, 4).Draw(t, "records"))
+	case 2:
+		again := publish(rapid.IntRange(1, 4).Draw(t, "records"))
+		again.Kind = waypost.KindChange
+		return again
+	case 3:
+		return question(byte(rapid.IntRange(1, 4).Draw(t, "operator")))
+	case 4:
+		asked := question(1)
+		asked.Class = waypost.Unattended
+		return asked
+	case 5:
+		return housework()
 	case 1:
 		return unattended()
 	}

@@ -32,8 +32,12 @@ const (
 	publishing   = "publish"    // elements published in a day
 	loading      = "load"       // elements of the onboarding grant, ever
 	burst        = "grant_"     // and the roster.GrantClass: tickets or elements of one grant, ever
-	seen         = "seen"       // one operator's checks of a day
+	seen         = "seen"       // an operator of a day
 	mail         = "mail"       // bytes put into other members' boxes in a day
+
+	followUps    = "follow_ups"          // a member's questions to single states of a day
+	followUpHour = "follow_ups_operator" // one operator's questions to single states of an hour
+	upkeep       = "upkeep"              // a member's requests about its own pointers of a day
 )
 
 const (
@@ -45,6 +49,14 @@ const (
 // bytes: several times what the largest state writes, and a fraction of what a
 // box holds, so that one member cannot close another's.
 const mailPerDay = 4 << 30
+
+// UpkeepPerDay is how many requests about its own pointers a member may make in a
+// day: as many as it may publish records, so that each change can be taken back
+// by itself, and in any case enough for a nightly comparison of the largest state
+// in all buckets (16 requests) with hundreds that differ, and for leaving.
+func UpkeepPerDay(q roster.Quota) int {
+	return max(q.PublishElementsPerDay/waypost.RecordElements, 1024)
+}
 
 // Limits is what one counter, a key holder or the hub, grants one member.
 type Limits struct {
@@ -69,8 +81,12 @@ func Charge(tx *store.Tx, l Limits, t waypost.Ticket, now time.Time) (Alarms, er
 	if err != nil {
 		return nil, err
 	}
-	if t.Kind != waypost.KindPublish && t.Class != waypost.Unattended {
-		person, err := c.operator(t.Operator[:], l.Member.Quota)
+	if t.Class == waypost.Attended {
+		class, what := operatorHour, "checks by this operator this hour"
+		if t.Kind.Errand() {
+			class, what = followUpHour, "questions to single states by this operator this hour"
+		}
+		person, err := c.operator(class, what, t.Operator[:], l.Member.Quota)
 		if err != nil {
 			return nil, err
 		}
@@ -93,7 +109,11 @@ func (l Limits) of(t waypost.Ticket, now time.Time) (quota, reserves []*count) {
 	q := l.Member.Quota
 	grant := roster.AttendedChecks
 	switch {
-	case t.Kind == waypost.KindPublish:
+	case t.Kind.Errand():
+		return []*count{l.count(followUps, day, 1, q.FollowUps(), "questions to single states today")}, nil
+	case t.Kind.Upkeep():
+		return []*count{l.count(upkeep, day, 1, UpkeepPerDay(q), "requests about its own pointers today")}, nil
+	case t.Kind == waypost.KindPublish || t.Kind == waypost.KindChange:
 		n := int64(t.Elements)
 		quota = []*count{l.count(publishing, day, n, q.PublishElementsPerDay, "published elements today")}
 		reserves = []*count{l.count(loading, ever, n, q.PublishElementsForALoad, "the load grant")}
@@ -156,12 +176,12 @@ func (c counter) take(quota, reserves []*count) ([]*count, error) {
 	return nil, c.refuse(*over, reserves)
 }
 
-// operator counts the person at the counter: in this hour, and the first time
-// as one more of the day. What is said of persons is not divided among the key
+// operator counts the person at the counter: in this hour, checks and what
+// follows them each for itself, and the first time as one more of the day. What is said of persons is not divided among the key
 // holders: nobody can be spread over them, and each holder meets nearly
 // everyone.
-func (c counter) operator(tag []byte, q roster.Quota) ([]*count, error) {
-	thisHour := &count{class: operatorHour, key: tag, window: hour, n: 1, limit: int64(q.TicketsPerOperatorHour), what: "checks by this operator this hour"}
+func (c counter) operator(class, what string, tag []byte, q roster.Quota) ([]*count, error) {
+	thisHour := &count{class: class, key: tag, window: hour, n: 1, limit: int64(q.TicketsPerOperatorHour), what: what}
 	distinct := &count{class: operators, window: day, n: 1, limit: int64(q.Operators), what: "distinct operators today"}
 	taken, err := c.take([]*count{thisHour}, nil)
 	if err != nil || thisHour.used > 1 {

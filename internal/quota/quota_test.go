@@ -96,6 +96,16 @@ func publish(records int) waypost.Ticket {
 	return waypost.Ticket{Kind: waypost.KindPublish, Class: waypost.Loader, Operator: [32]byte{1}, Elements: records * waypost.RecordElements}
 }
 
+// question is to one state.
+func question(operator byte) waypost.Ticket {
+	return waypost.Ticket{Kind: waypost.KindStatus, Class: waypost.Attended, Operator: [32]byte{operator}}
+}
+
+// housework is about the member's own pointers.
+func housework() waypost.Ticket {
+	return waypost.Ticket{Kind: waypost.KindWithdraw, Class: waypost.Loader, Operator: [32]byte{1}}
+}
+
 var plenty = roster.Quota{TicketsPerDay: 90, UnattendedPerDay: 90, TicketsPerOperatorHour: 90, Operators: 90, PublishElementsPerDay: 900, PublishElementsForALoad: 900}
 
 // Each limit is exact, says what it is, and comes back in its own time.
@@ -120,6 +130,16 @@ func TestLimits(t *testing.T) {
 			func(i int) waypost.Ticket { return check(byte(i + 1)) }, 24 * time.Hour},
 		{"published elements", func(q *roster.Quota) { q.PublishElementsPerDay, q.PublishElementsForALoad = 95, 0 }, 9, "published elements today: try again after 2026-03-05T00:00:00Z, or ask governance for a load grant",
 			func(int) waypost.Ticket { return publish(1) }, 24 * time.Hour},
+		{"changed elements", func(q *roster.Quota) { q.PublishElementsPerDay, q.PublishElementsForALoad = 95, 0 }, 9, "published elements today",
+			func(int) waypost.Ticket { t := publish(1); t.Kind = waypost.KindChange; return t }, 24 * time.Hour},
+		{"as many follow-ups as checks", func(q *roster.Quota) { q.TicketsPerDay = 7 }, 7, "questions to single states today: try again after 2026-03-05T00:00:00Z",
+			func(i int) waypost.Ticket { return question(byte(i + 1)) }, 24 * time.Hour},
+		{"follow-ups", func(q *roster.Quota) { q.FollowUpsPerDay = 5 }, 5, "questions to single states today",
+			func(i int) waypost.Ticket { return question(byte(i + 1)) }, 24 * time.Hour},
+		{"one operator's hour of follow-ups", func(q *roster.Quota) { q.TicketsPerOperatorHour = 6 }, 6, "questions to single states by this operator this hour",
+			func(int) waypost.Ticket { return question(1) }, time.Hour},
+		{"distinct operators of follow-ups", func(q *roster.Quota) { q.Operators = 4 }, 4, "distinct operators today",
+			func(i int) waypost.Ticket { return question(byte(i + 1)) }, 24 * time.Hour},
 		{"no quota at all", func(q *roster.Quota) { *q = roster.Quota{} }, 0, "AZ has no quota of checks today: ask governance for a grant",
 			func(int) waypost.Ticket { return check(1) }, 0},
 	} {
@@ -139,6 +159,50 @@ func TestLimits(t *testing.T) {
 		if got, _ := counted.take(t, start.Truncate(c.window).Add(c.window), c.next); got != c.want {
 			t.Errorf("%s: %d in the next window", c.name, got)
 		}
+	}
+}
+
+// What follows checks takes nothing from checks, nor from each other's hours.
+// Persons are the same persons.
+func TestFollowUpsAreApart(t *testing.T) {
+	q := plenty
+	q.TicketsPerDay, q.FollowUpsPerDay, q.TicketsPerOperatorHour, q.Operators = 5, 4, 5, 1
+	c := newCounter(t, q)
+	if n, _ := c.take(t, start, func(int) waypost.Ticket { return question(1) }); n != 4 {
+		t.Errorf("%d questions, want 4", n)
+	}
+	if n, words := c.take(t, start, func(int) waypost.Ticket { return check(1) }); n != 5 || !strings.Contains(words, "checks today") {
+		t.Errorf("%d checks after questions, want 5: %s", n, words)
+	}
+	if err := c.charge(housework(), start); err != nil {
+		t.Error(err)
+	}
+	q.FollowUpsPerDay = 0
+	other := newCounter(t, q)
+	if err := other.charge(question(2), start); err != nil {
+		t.Error(err)
+	}
+	if err := other.charge(check(1), start); waypost.CodeOf(err) != waypost.QuotaExceeded || !strings.Contains(err.Error(), "distinct operators") {
+		t.Errorf("a second person: %v", err)
+	}
+}
+
+// Upkeep has a limit of its own: at least what a night's comparison takes, and a
+// request for each record that may be published. A member that may publish
+// nothing can still withdraw, and leave.
+func TestUpkeep(t *testing.T) {
+	for _, c := range []struct{ elements, want int }{{0, 1024}, {5000, 1024}, {20_000, 2000}} {
+		if got := quota.UpkeepPerDay(roster.Quota{PublishElementsPerDay: c.elements}); got != c.want {
+			t.Errorf("%d requests with %d elements a day, want %d", got, c.elements, c.want)
+		}
+	}
+	c := newCounter(t, roster.Quota{})
+	c.share = func(limit int) int { return limit / 128 }
+	if n, words := c.take(t, start, func(int) waypost.Ticket { return housework() }); n != 8 || !strings.Contains(words, "requests about its own pointers today: try again after 2026-03-05") {
+		t.Errorf("%d requests, want 8: %s", n, words)
+	}
+	if n, _ := c.take(t, start.AddDate(0, 0, 1), func(int) waypost.Ticket { return housework() }); n != 8 {
+		t.Errorf("%d requests on the next day", n)
 	}
 }
 

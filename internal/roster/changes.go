@@ -123,8 +123,9 @@ func (c *changes) powers(name string, from time.Time, old, next Member) {
 	for _, x := range missing(old.Capabilities, next.Capabilities) {
 		c.addf(name, from, "takes the capability %s from %s", x, name)
 	}
-	was := old.Quota.fields()
-	for i, f := range next.Quota.fields() {
+	before, after := spelledOut(old.Quota, next.Quota)
+	was := before.fields()
+	for i, f := range after.fields() {
 		switch a, b := *was[i].limit, *f.limit; {
 		case b > a:
 			c.addf(name, from, "raises %s of %s from %d to %d", f.name, name, a, b)

@@ -85,8 +85,9 @@ func (m Member) exceeds(old Member) string {
 			return fmt.Sprintf("gives %s the capability %s", m.Name, c)
 		}
 	}
-	was := old.Quota.fields()
-	for i, f := range m.Quota.fields() {
+	before, after := spelledOut(old.Quota, m.Quota)
+	was := before.fields()
+	for i, f := range after.fields() {
 		if *f.limit > *was[i].limit {
 			return fmt.Sprintf("raises %s of %s from %d to %d", f.name, m.Name, *was[i].limit, *f.limit)
 		}

@@ -119,5 +119,16 @@ func (q *Quota) fields() []limit {
 		{"operators", &q.Operators},
 		{"publish_elements_per_day", &q.PublishElementsPerDay},
 		{"publish_elements_for_a_load", &q.PublishElementsForALoad},
+		{"follow_ups_per_day", &q.FollowUpsPerDay},
 	}
+}
+
+// spelledOut returns two quotas as they are compared: where either says how many
+// questions may follow checks, both do. Otherwise they follow the checks, and it
+// is enough to compare these.
+func spelledOut(a, b Quota) (Quota, Quota) {
+	if a.FollowUpsPerDay != b.FollowUpsPerDay {
+		a.FollowUpsPerDay, b.FollowUpsPerDay = a.FollowUps(), b.FollowUps()
+	}
+	return a, b
 }

@@ -160,6 +160,17 @@ type Quota struct {
 	Operators               int `json:"operators"`                   // declared staff: distinct operator tags a day
 	PublishElementsPerDay   int `json:"publish_elements_per_day"`    // corrections; 10 a record
 	PublishElementsForALoad int `json:"publish_elements_for_a_load"` // total granted for onboarding
+	// FollowUpsPerDay is what may follow checks: questions to one state, with a
+	// ticket each. 0: as many as checks; see [Quota.FollowUps].
+	FollowUpsPerDay int `json:"follow_ups_per_day,omitempty"`
+}
+
+// FollowUps is how many questions to one state may follow checks in a day.
+func (q Quota) FollowUps() int {
+	if q.FollowUpsPerDay == 0 {
+		return q.TicketsPerDay
+	}
+	return q.FollowUpsPerDay
 }
 
 // Rise is what a member gets at a later time.

@@ -72,7 +72,10 @@ func (r *Roster) SetQuota(name, field string, value int) error {
 	}
 	rising := m.Rise.Quota != (Quota{})
 	now, later := m.Quota.fields()[j].limit, m.Rise.Quota.fields()[j].limit
-	if value <= *now || r.Version == 1 {
+	wanted := m.Quota
+	*wanted.fields()[j].limit = value
+	was, will := spelledOut(m.Quota, wanted)
+	if *will.fields()[j].limit <= *was.fields()[j].limit || r.Version == 1 {
 		*now = value
 		if rising {
 			*later = value

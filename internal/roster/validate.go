@@ -174,7 +174,8 @@ func (m Member) checkRise() error {
 	}
 	then := m.at(rise.From)
 	raised := len(rise.Capabilities) > 0
-	fields, later := m.Quota.fields(), then.Quota.fields()
+	before, after := spelledOut(m.Quota, then.Quota)
+	fields, later := before.fields(), after.fields()
 	for i := range fields {
 		if *later[i].limit < *fields[i].limit {
 			return fault("a rise lowers a quota: what is taken away is taken at once")

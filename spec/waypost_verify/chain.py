@@ -2,6 +2,7 @@
 
 from . import times
 from .refused import require
+from .wellformed import spelled_out
 
 DELAY = 72 * 3600
 
@@ -67,7 +68,8 @@ def grants_no_more(old, new, at):
         require_public(keys_known(old, m, name, at), f"replaces a key of {name}")
         (quota, able), (had_quota, had_able) = allows(m, at), allows(before, at)
         require_public(able <= had_able, f"gives {name} a capability")
-        require_public(all(n <= had_quota.get(what, 0) for what, n in quota.items()), f"raises a quota of {name}")
+        had_quota = spelled_out(had_quota)
+        require_public(all(n <= had_quota.get(what, 0) for what, n in spelled_out(quota).items()), f"raises a quota of {name}")
     for g in new.value.get("grants", []):
         if runs(g, at) and in_force(new.members[g["member"]], at):
             same = [h for h in old.value.get("grants", []) if runs(h, at) and in_force(old.members[h["member"]], at)

@@ -111,7 +111,9 @@ def not_zero(check):
 
 LIMITS = ("tickets_per_day", "unattended_per_day", "tickets_per_operator_hour", "operators", "publish_elements_per_day",
           "publish_elements_for_a_load")
-QUOTA = not_zero(record(*((n, number(0, MOST)) for n in LIMITS)))
+QUOTA = not_zero(record(*((n, number(0, MOST)) for n in LIMITS), ("follow_ups_per_day?", number(1, MOST))))
+
+
 ABILITY = one_of("search", "answer", "publish", "history", "real_id")
 WITNESS = record(("key", verifier(note.COSIGNATURE)), ("url", filled),
                  ("cert_key?", raw(32, nonzero=True)))

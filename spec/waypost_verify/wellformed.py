@@ -10,6 +10,11 @@ from .refused import require
 DAY = 86400
 
 
+def spelled_out(quota):
+    """The quota with how many questions may follow checks: as many as checks, if it does not say."""
+    return {"follow_ups_per_day": quota.get("tickets_per_day", 0)} | quota
+
+
 def check(roster):
     v = roster.value
     begins, ends = times.parse(v["not_before"]), times.parse(v["not_after"])
@@ -42,7 +47,7 @@ def gateway(m):
     require(not set(able) & set(more), f"{m['name']} is given twice what it has")
     require(m["participation"] != "inquiry_only" or "publish" not in able + more, f"{m['name']} cannot publish")
     if rise:
-        now, then = m.get("quota", {}), rise.get("quota", m.get("quota", {}))
+        now, then = spelled_out(m.get("quota", {})), spelled_out(rise.get("quota", m.get("quota", {})))
         gains = [then.get(n, 0) - now.get(n, 0) for n in (now | then)]
         require(all(g >= 0 for g in gains) and (more or any(gains)), f"the rise of {m['name']} raises nothing, or lowers")
 
