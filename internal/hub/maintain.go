@@ -34,7 +34,7 @@ func (s *Server) Maintain(ctx context.Context, req *waypostv1.MaintainRequest) (
 		return nil, err
 	}
 	if done == nil {
-		if done, err = s.maintain(ctx, ticket, receipts, what); err != nil {
+		if done, err = s.maintain(ctx, ticket, receipts, what, req.Salt); err != nil {
 			return nil, err
 		}
 	}
@@ -108,7 +108,7 @@ func parseMaintenance(raw []byte, kind waypost.Kind) (*waypostv1.Maintenance, er
 }
 
 // maintain prepares what can be prepared, and commits the act.
-func (s *Server) maintain(ctx context.Context, t waypost.SignedTicket, receipts []waypost.SignedReceipt, m *waypostv1.Maintenance) (*maintained, error) {
+func (s *Server) maintain(ctx context.Context, t waypost.SignedTicket, receipts []waypost.SignedReceipt, m *waypostv1.Maintenance, salt []byte) (*maintained, error) {
 	var do act
 	var err error
 	after := func() {}
@@ -122,7 +122,7 @@ func (s *Server) maintain(ctx context.Context, t waypost.SignedTicket, receipts 
 	case *waypostv1.Maintenance_Leave:
 		do = leave(t)
 	case *waypostv1.Maintenance_Change:
-		do, after, err = s.change(ctx, t, what.Change)
+		do, after, err = s.change(ctx, t, what.Change, salt)
 	}
 	if err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ var errOtherRelease = errors.New("the change of state of record was made with an
 // change passes the pointers of a release to the state that asks, all or none.
 // Its former owner is told in the same transaction. A change that was made stays:
 // with the same release, under whatever ticket, there is nothing left to do.
-func (s *Server) change(ctx context.Context, t waypost.SignedTicket, c *waypostv1.ChangeOfRecord) (act, func(), error) {
+func (s *Server) change(ctx context.Context, t waypost.SignedTicket, c *waypostv1.ChangeOfRecord, salt []byte) (act, func(), error) {
 	release, err := waypost.ParseRelease(c.Release)
 	if err != nil {
 		return nil, nil, err
@@ -33,7 +33,7 @@ func (s *Server) change(ctx context.Context, t waypost.SignedTicket, c *waypostv
 		return nil, nil, waypost.Errorf(waypost.PermissionDenied, "%s brought a release to %s", t.SOI, release.To)
 	}
 	hash := sha256.Sum256(release.Bytes())
-	word, err := s.movedWord(ctx, t, release)
+	word, err := s.movedWord(ctx, t, release, salt)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -131,9 +131,10 @@ func pass(tx *store.Tx, r waypost.Release, p waypost.Passing, now int64) error {
 	return count(tx, r.To, 0, 1)
 }
 
-// movedWord is the hub's word to the former owner.
-func (s *Server) movedWord(ctx context.Context, t waypost.SignedTicket, r waypost.SignedRelease) (word, error) {
-	body, err := proto.Marshal(&waypostv1.Moved{Release: r.Bytes(), Ticket: t.Bytes()})
+// movedWord is the hub's word to the former owner. With the salt it shows that the
+// new owner's ticket is for exactly this release.
+func (s *Server) movedWord(ctx context.Context, t waypost.SignedTicket, r waypost.SignedRelease, salt []byte) (word, error) {
+	body, err := proto.Marshal(&waypostv1.Moved{Release: r.Bytes(), Ticket: t.Bytes(), Salt: salt})
 	if err != nil {
 		return word{}, err
 	}
