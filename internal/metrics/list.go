@@ -60,12 +60,12 @@ var All = []Metric{
 	{MailboxBytes, Gauge, []string{"member"}, "Bytes that wait in a member's mailbox."},
 	{Checks, Counter, []string{"outcome"}, "Checks of this gateway that were completed, by outcome."},
 	{ChecksOwed, Gauge, nil, "Checks of this gateway that are owed."},
-	{DriverItems, Counter, []string{"member", "within"}, "Driver history items of other states taken here, by reporter and how soon they came: 10_days, 31_days or later."},
+	{DriverItems, Counter, []string{"member", "class"}, "Driver history items of other states taken here, by reporter and how soon they came: 10_days, 31_days or later."},
 	{DriverRejected, Counter, []string{"member"}, "Driver history items of other states rejected here, by reporter."},
-	{DriverReports, Gauge, []string{"state"}, "Reports of this gateway about drivers of other states without a final word, by how far they have come."},
-	{DuplicateCases, Gauge, []string{"days"}, "Duplicate cases of this gateway that are not closed, by age in days."},
+	{DriverReports, Gauge, []string{"class"}, "Reports of this gateway about drivers of other states without a final word, by how far they have come."},
+	{DuplicateCases, Gauge, []string{"class"}, "Duplicate cases of this gateway that are not closed, by age in days."},
 	{FrequentInquiries, Gauge, nil, "Records of this gateway that were asked about unusually often, not looked at yet."},
-	{Suspense, Gauge, []string{"age"}, "What this gateway has left unfinished between states for so long that it is in suspense, or raises an alarm."},
+	{Suspense, Gauge, []string{"class"}, "What this gateway has left unfinished between states for so long that it is in suspense, or raises an alarm."},
 	{ReadErrors, Counter, []string{"metric"}, "Times that a metric could not be read; it is left out then."},
 }
 
