@@ -21,7 +21,8 @@ import (
 type commands struct {
 	Demo       demoCommand       `cmd:"" help:"The whole exchange on this machine: hub, 5 key holders (any 3), states, synthetic people."`
 	Check      checkCommand      `cmd:"" help:"Ask about one applicant, from a terminal, at a running demo's counter."`
-	Load       loadCommand       `cmd:"" help:"Load a state's records from a CSV file."`
+	Load       loadCommands      `cmd:"" help:"Check or load a file of a state's records; activate a dark load or take it back."`
+	Leave      leaveCommand      `cmd:"" help:"Take every record of a state out of the index, for good, with a proof of it."`
 	Population populationCommand `cmd:"" help:"Write synthetic people of several states, with the truth about them, as CSV."`
 	Matcheval  matchevalCommand  `cmd:"" help:"Measure the match keys on two CSV files."`
 	Bench      benchCommand      `cmd:"" help:"Measure the group arithmetic beside circl, and one check end to end."`

@@ -38,7 +38,7 @@ func prepare(ctx context.Context, c Config, dir string, p *people) (err error) {
 		if err != nil {
 			return err
 		}
-		loader := cluster.NewLoader(counter, func(rows int) { c.Progress("loading people", done+rows, total) })
+		loader := cluster.NewLoader(counter, 0, func(rows int) { c.Progress("loading people", done+rows, total) })
 		for i, r := range p.records[state] {
 			if err := loader.Add(ctx, statefile.Row{Line: i + 1, Record: r}); err != nil {
 				break // and Finish says why

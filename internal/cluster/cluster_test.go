@@ -40,7 +40,7 @@ func TestLife(t *testing.T) {
 		t.Fatal(url, err)
 	}
 	var progress []int
-	loader := cluster.NewLoader(counter, func(rows int) { progress = append(progress, rows) })
+	loader := cluster.NewLoader(counter, 0, func(rows int) { progress = append(progress, rows) })
 	for i := range 250 {
 		r := waypost.Record{ID: fmt.Sprintf("CA-%d", i), Person: person(i), CardNumber: fmt.Sprintf("C%06d", i), Kind: waypost.Licence, Status: waypost.Valid}
 		var bad error

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
@@ -27,16 +28,20 @@ type RejectedRow struct {
 }
 
 // Loader sends records to a counter door in full batches, two under way at a
-// time: while the key holders work on one, the gateway blinds the next.
+// time: while the key holders work on one, the gateway blinds the next. A batch
+// for which nobody is there is sent again for a while: a role that is restarted
+// does not end a load of a weekend.
 type Loader struct {
-	counter  waypostv1connect.CounterClient
-	progress func(rows int)
-	batch    []row
-	free     chan struct{}
-	sending  sync.WaitGroup
+	counter    waypostv1connect.CounterClient
+	generation uint32
+	progress   func(rows int)
+	batch      []row
+	free       chan struct{}
+	sending    sync.WaitGroup
 
 	mu     sync.Mutex
 	result Loaded
+	begun  bool // a batch has arrived
 	err    error
 }
 
@@ -45,11 +50,19 @@ type row struct {
 	record waypost.Record
 }
 
-const batchesUnderWay = 2
+const (
+	batchesUnderWay = 2
+	// patience is for how long a batch is sent again. Before any has arrived
+	// there is none: then nothing is running.
+	patience = 2 * time.Minute
+	// maxRejected is so many that it is the file that is wrong, not its rows.
+	maxRejected = 1_000_000
+)
 
-// NewLoader makes a loader that reports how many rows are done.
-func NewLoader(counter waypostv1connect.CounterClient, progress func(rows int)) *Loader {
-	return &Loader{counter: counter, progress: progress, free: make(chan struct{}, batchesUnderWay)}
+// NewLoader makes a loader into a generation, 0 for one that is visible at once,
+// that reports how many rows are done.
+func NewLoader(counter waypostv1connect.CounterClient, generation uint32, progress func(rows int)) *Loader {
+	return &Loader{counter: counter, generation: generation, progress: progress, free: make(chan struct{}, batchesUnderWay)}
 }
 
 // Add takes one row of a file; one that cannot be used is reported in the
@@ -57,16 +70,24 @@ func NewLoader(counter waypostv1connect.CounterClient, progress func(rows int)) 
 // then.
 func (l *Loader) Add(ctx context.Context, r statefile.Row) error {
 	if r.Err != nil {
-		l.mu.Lock()
-		l.result.Rows++
-		l.result.Rejected = append(l.result.Rejected, RejectedRow{r.Line, r.Err.Error()})
-		l.mu.Unlock()
-		return nil
+		return l.reject(RejectedRow{r.Line, r.Err.Error()})
 	}
 	if l.batch = append(l.batch, row{r.Line, r.Record}); len(l.batch) < waypost.MaxPublishBatch {
 		return nil
 	}
 	return l.flush(ctx)
+}
+
+func (l *Loader) reject(r RejectedRow) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.result.Rejected) >= maxRejected {
+		return waypost.Errorf(waypost.InvalidArgument,
+			"more than %d rows cannot be used: is the file what the layout says? waypost load --check tells more", maxRejected)
+	}
+	l.result.Rows++
+	l.result.Rejected = append(l.result.Rejected, r)
+	return nil
 }
 
 // Finish sends the rest and waits for all. The result tells what is done also
@@ -100,11 +121,11 @@ func (l *Loader) flush(ctx context.Context) error {
 }
 
 func (l *Loader) send(ctx context.Context, batch []row) {
-	req := &waypostv1.LoadRequest{}
+	req := &waypostv1.LoadRequest{Generation: l.generation}
 	for _, r := range batch {
 		req.Records = append(req.Records, gateway.RecordToProto(r.record))
 	}
-	res, err := l.counter.Load(ctx, req)
+	res, err := l.call(ctx, req)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
@@ -113,6 +134,7 @@ func (l *Loader) send(ctx context.Context, batch []row) {
 		}
 		return
 	}
+	l.begun = true
 	l.result.Rows += len(batch)
 	l.result.Published += int(res.Published)
 	l.result.Already += len(batch) - int(res.Published) - len(res.Rejected)
@@ -122,4 +144,28 @@ func (l *Loader) send(ctx context.Context, batch []row) {
 		}
 	}
 	l.progress(l.result.Rows)
+}
+
+// call sends a batch until it arrives, is refused, or patience is over.
+func (l *Loader) call(ctx context.Context, req *waypostv1.LoadRequest) (*waypostv1.LoadResponse, error) {
+	const most = 10 * time.Second
+	wait := 500 * time.Millisecond
+	for deadline := time.Now().Add(patience); ; wait = min(2*wait, most) {
+		res, err := l.counter.Load(ctx, req)
+		if waypost.CodeOf(err) != waypost.Unavailable || !l.patient() || time.Now().Add(wait).After(deadline) {
+			return res, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(wait):
+		}
+	}
+}
+
+// patient reports whether a batch has arrived and none was given up.
+func (l *Loader) patient() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.begun && l.err == nil
 }

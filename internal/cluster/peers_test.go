@@ -53,7 +53,7 @@ func TestOtherVerifiers(t *testing.T) {
 	for _, m := range c.Roster().Members {
 		lite.AddLog(t, "waypost.test/"+m.Name+"/1", vkeyOf(t, m))
 	}
-	loader := cluster.NewLoader(counter(t, conf.Dir, "CA"), func(int) {})
+	loader := cluster.NewLoader(counter(t, conf.Dir, "CA"), 0, func(int) {})
 	for i := range 20 {
 		r := waypost.Record{ID: fmt.Sprintf("CA-%d", i), Person: person(i), CardNumber: fmt.Sprintf("C%06d", i), Kind: waypost.Licence, Status: waypost.Valid}
 		if err := loader.Add(t.Context(), statefile.Row{Line: i + 2, Record: r}); err != nil {

@@ -125,7 +125,7 @@ func (d *Demo) load(ctx context.Context, state waypost.Jurisdiction, path string
 		return 0, err
 	}
 	defer file.Close()
-	loader := cluster.NewLoader(counter, func(rows int) {
+	loader := cluster.NewLoader(counter, 0, func(rows int) {
 		if d.options.Progress != nil {
 			d.options.Progress(state, rows, d.options.People)
 		}

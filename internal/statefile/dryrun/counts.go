@@ -64,7 +64,8 @@ func farMore(n int, expected float64) bool {
 
 // placeholders are the digits that stand for no SSN, or for one that far more
 // people have than chance explains: one in 100,000 has any five digits.
-func (c *counts) placeholders() (out []Placeholder) {
+func (c *counts) placeholders() []Placeholder {
+	out := []Placeholder{} // never null in JSON
 	total := 0
 	for _, n := range c.ssn {
 		total += int(n)
@@ -96,6 +97,7 @@ func round(n int) int {
 func (c *counts) commonDays() (days, dates []CommonDay) {
 	var year [lastYear - firstYear + 1]int
 	var day [12 * 31]int
+	days, dates = []CommonDay{}, []CommonDay{}
 	for i, n := range c.dates {
 		year[i/31/12] += int(n)
 		day[i%len(day)] += int(n)
@@ -138,10 +140,11 @@ func (c *counts) nameLengths(of int) []Bar {
 }
 
 // bars names counts and leaves empty ones at both ends out.
-func bars(n []int, name func(int) string) (out []Bar) {
+func bars(n []int, name func(int) string) []Bar {
+	out := []Bar{}
 	first := slices.IndexFunc(n, func(n int) bool { return n > 0 })
 	if first < 0 {
-		return nil
+		return out
 	}
 	last := first
 	for i := first; i < len(n); i++ {

@@ -255,7 +255,8 @@ func (c *check) report() (*Report, error) {
 }
 
 // sorted lists reasons, the commonest first.
-func sorted(by map[string]int) (out []Count) {
+func sorted(by map[string]int) []Count {
+	out := make([]Count, 0, len(by)) // never null in JSON
 	for _, reason := range slices.Sorted(maps.Keys(by)) {
 		out = append(out, Count{reason, by[reason]})
 	}

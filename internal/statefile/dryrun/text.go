@@ -18,6 +18,9 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 	}
 	for _, chart := range r.charts() {
+		if chart.wordy {
+			continue // it stands above
+		}
 		fmt.Fprintf(&b, "\n%s\n", chart.Title)
 		for _, bar := range chart.Bars {
 			fmt.Fprintf(&b, "  %-*s %-30s %d\n", chart.longestName(), bar.Name, strings.Repeat("#", chart.width(bar, 30)), bar.Rows)
@@ -90,6 +93,7 @@ type chart struct {
 	Title string
 	Bars  []Bar
 	most  int // what a full bar stands for
+	wordy bool
 }
 
 func (r *Report) charts() (out []chart) {
@@ -102,7 +106,7 @@ func (r *Report) charts() (out []chart) {
 		{Title: "Births from this year on, for five years", Bars: r.BirthYears},
 		{Title: "Characters in the family name", Bars: r.Family},
 		{Title: "Characters in the given name", Bars: r.Given},
-		{Title: "Rows refused", Bars: rejected},
+		{Title: "Rows refused", Bars: rejected, wordy: true},
 	} {
 		if len(c.Bars) == 0 || r.Rows == 0 {
 			continue
