@@ -107,6 +107,10 @@ func (s *Server) onFirstAnswer(ctx context.Context, m seal.Message) error {
 		before.Outcome = waypost.NoMatch
 		return s.settle(ctx, m, before)
 	}
+	if tagsOnly(kept.ticket) {
+		before.Outcome = waypost.Pending // nobody is named: there is no more to be heard
+		return s.settle(ctx, m, before)
+	}
 	if kept.state == inquiryOwed || kept.state == inquiryRefused {
 		return nil // nobody is named for a check that is not being made
 	}

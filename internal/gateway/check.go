@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/store"
 )
 
 // Applicant is the person at the counter, with what else they may show.
@@ -23,6 +24,8 @@ type Counter struct {
 	Case     string           // the state's own reference for this application
 	Cites    waypost.TicketID // an earlier check that this one corrects or repeats, or zero
 	canary   bool             // the applicant is a synthetic person of another state
+	// began is called in the transaction that commits the ticket; may be nil.
+	began func(tx *store.Tx, check waypost.TicketID) error
 }
 
 // How long a clerk waits. What comes later completes the check.

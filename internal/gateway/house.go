@@ -156,9 +156,13 @@ func (s *Server) cutOff(ctx context.Context, id waypost.TicketID) error {
 	if err != nil || kept.state != inquiryOpen {
 		return err
 	}
+	state, due := inquiryOwed, new(s.Now().Unix())
+	if tagsOnly(kept.ticket) {
+		state, due = inquiryRefused, nil // whose it is makes it again
+	}
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
 		n, err := tx.Exec(`UPDATE inquiry SET state = $1, due = CASE WHEN successor IS NULL THEN $2 END WHERE ticket = $3 AND state = $4`,
-			inquiryOwed, s.Now().Unix(), id[:], inquiryOpen)
+			state, due, id[:], inquiryOpen)
 		if err != nil || n == 0 {
 			return err
 		}

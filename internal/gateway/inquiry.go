@@ -83,7 +83,10 @@ func (s *Server) open(ctx context.Context, who Applicant, why Counter) (*inquiry
 			VALUES ($1, $2, $3, $3, $4, $3, $5, $6, $7, $8, $9, $10, 0, $3, $3, $11, $12, $13)`,
 			q.ticket.ID[:], q.ticket.Bytes(), none, elements, q.seed[:], applicant, why.Case, salt[:], why.Operator,
 			inquiryOpen, q.tries, now.Add(cutOffAfter).Unix(), now.Unix())
-		return err
+		if err != nil {
+			return err
+		}
+		return why.begun(tx, q.ticket.ID)
 	})
 }
 
@@ -310,6 +313,8 @@ func (s *Server) giveUp(ctx context.Context, q *inquiry, cause error) (waypost.A
 	state, kind := inquiryRefused, "refused"
 	var due *int64
 	switch {
+	case tagsOnly(q.ticket): // never owed
+		kind = "abandoned"
 	case q.repays || ctx.Err() == nil && unreachable(cause):
 		next := s.Now().Add(owedFor(q.tries)).Unix()
 		state, kind, due = inquiryOwed, "owed", &next

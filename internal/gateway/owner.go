@@ -268,6 +268,9 @@ func (s *Server) examine(ctx context.Context, m seal.Message, leg *waypostv1.Sec
 	if err != nil {
 		return row, ticket, Applicant{}, err
 	}
+	if tagsOnly(ticket) {
+		return row, ticket, Applicant{}, waypost.Errorf(waypost.PermissionDenied, "a check that no person sits at names nobody")
+	}
 	who, err := fromProto(leg.Applicant)
 	if err != nil {
 		return row, ticket, who, err

@@ -403,7 +403,7 @@ type DuplicateCase struct {
 	Opened        int64                  `protobuf:"varint,18,opt,name=opened,proto3" json:"opened,omitempty"`
 	Due           int64                  `protobuf:"varint,19,opt,name=due,proto3" json:"due,omitempty"`
 	AgeDays       uint32                 `protobuf:"varint,20,opt,name=age_days,json=ageDays,proto3" json:"age_days,omitempty"`
-	AgeBand       string                 `protobuf:"bytes,21,opt,name=age_band,json=ageBand,proto3" json:"age_band,omitempty"` // 0-7, 8-30, 31-60, 60+
+	AgeBand       string                 `protobuf:"bytes,21,opt,name=age_band,json=ageBand,proto3" json:"age_band,omitempty"` // 0-7, 8-30, 31-60, over-60
 	Next          string                 `protobuf:"bytes,22,opt,name=next,proto3" json:"next,omitempty"`                      // what has to be done here, in words; empty: nothing
 	Keep          string                 `protobuf:"bytes,23,opt,name=keep,proto3" json:"keep,omitempty"`                      // with same: the state or record whose card is proposed to be kept
 	Portraits     uint32                 `protobuf:"varint,24,opt,name=portraits,proto3" json:"portraits,omitempty"`           // asked for so far
@@ -1094,12 +1094,16 @@ func (x *ClearCaseRequest) GetText() string {
 }
 
 type MergeCaseRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Keep          string                 `protobuf:"bytes,2,opt,name=keep,proto3" json:"keep,omitempty"` // the state, or the record of this state, whose card is kept; empty: as proposed
-	Text          string                 `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"` // why, where not as proposed
-	Told          string                 `protobuf:"bytes,4,opt,name=told,proto3" json:"told,omitempty"` // what the resident was told and chose
-	Language      string                 `protobuf:"bytes,5,opt,name=language,proto3" json:"language,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Id       string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Keep     string                 `protobuf:"bytes,2,opt,name=keep,proto3" json:"keep,omitempty"` // the state, or the record of this state, whose card is kept; empty: as proposed
+	Text     string                 `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"` // why, where not as proposed
+	Told     string                 `protobuf:"bytes,4,opt,name=told,proto3" json:"told,omitempty"` // what the resident was told and chose
+	Language string                 `protobuf:"bytes,5,opt,name=language,proto3" json:"language,omitempty"`
+	// A check of this state that found the other record: needed to end a card of the
+	// other state where it was the other state that asked.
+	Check         string `protobuf:"bytes,6,opt,name=check,proto3" json:"check,omitempty"`
+	Reference     string `protobuf:"bytes,7,opt,name=reference,proto3" json:"reference,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1169,13 +1173,28 @@ func (x *MergeCaseRequest) GetLanguage() string {
 	return ""
 }
 
+func (x *MergeCaseRequest) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *MergeCaseRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
 type CampaignRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Action        string                 `protobuf:"bytes,1,opt,name=action,proto3" json:"action,omitempty"`                         // start, pause, resume, stop, status
 	PerMinute     uint32                 `protobuf:"varint,2,opt,name=per_minute,json=perMinute,proto3" json:"per_minute,omitempty"` // with start; 0: as configured
 	PerDay        uint32                 `protobuf:"varint,3,opt,name=per_day,json=perDay,proto3" json:"per_day,omitempty"`
-	FromHour      uint32                 `protobuf:"varint,4,opt,name=from_hour,json=fromHour,proto3" json:"from_hour,omitempty"` // hours of the day, UTC; from = to: always
+	FromHour      uint32                 `protobuf:"varint,4,opt,name=from_hour,json=fromHour,proto3" json:"from_hour,omitempty"` // hours of the day, UTC; both 0: as configured
 	ToHour        uint32                 `protobuf:"varint,5,opt,name=to_hour,json=toHour,proto3" json:"to_hour,omitempty"`
+	AnyHour       bool                   `protobuf:"varint,6,opt,name=any_hour,json=anyHour,proto3" json:"any_hour,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1243,6 +1262,13 @@ func (x *CampaignRequest) GetToHour() uint32 {
 		return x.ToHour
 	}
 	return 0
+}
+
+func (x *CampaignRequest) GetAnyHour() bool {
+	if x != nil {
+		return x.AnyHour
+	}
+	return false
 }
 
 type CampaignStatus struct {
@@ -1875,20 +1901,23 @@ const file_waypost_v1_case_proto_rawDesc = "" +
 	"\x05check\x18\x01 \x01(\tR\x05check\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x12\x0e\n" +
 	"\x02id\x18\x03 \x01(\tR\x02id\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text\"z\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"\xae\x01\n" +
 	"\x10MergeCaseRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04keep\x18\x02 \x01(\tR\x04keep\x12\x12\n" +
 	"\x04text\x18\x03 \x01(\tR\x04text\x12\x12\n" +
 	"\x04told\x18\x04 \x01(\tR\x04told\x12\x1a\n" +
-	"\blanguage\x18\x05 \x01(\tR\blanguage\"\x97\x01\n" +
+	"\blanguage\x18\x05 \x01(\tR\blanguage\x12\x14\n" +
+	"\x05check\x18\x06 \x01(\tR\x05check\x12\x1c\n" +
+	"\treference\x18\a \x01(\tR\treference\"\xb2\x01\n" +
 	"\x0fCampaignRequest\x12\x16\n" +
 	"\x06action\x18\x01 \x01(\tR\x06action\x12\x1d\n" +
 	"\n" +
 	"per_minute\x18\x02 \x01(\rR\tperMinute\x12\x17\n" +
 	"\aper_day\x18\x03 \x01(\rR\x06perDay\x12\x1b\n" +
 	"\tfrom_hour\x18\x04 \x01(\rR\bfromHour\x12\x17\n" +
-	"\ato_hour\x18\x05 \x01(\rR\x06toHour\"\xee\x02\n" +
+	"\ato_hour\x18\x05 \x01(\rR\x06toHour\x12\x19\n" +
+	"\bany_hour\x18\x06 \x01(\bR\aanyHour\"\xee\x02\n" +
 	"\x0eCampaignStatus\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12\x10\n" +
 	"\x03why\x18\x02 \x01(\tR\x03why\x12\x18\n" +
