@@ -24,7 +24,7 @@ type loadCommands struct {
 }
 
 type loadCommand struct {
-	File     string `arg:"" help:"CSV file with a header line: id,family,given,middle,suffix,dob,sex,ssn5,card_number,card_kind,status,real_id,protected in any order; only names and dob are needed. Or any file, with --layout." type:"existingfile"`
+	File     string `arg:"" help:"CSV file with a header line: id,family,given,middle,suffix,dob,sex,ssn5,card_number,card_kind,status,status_since,real_id,protected in any order; only names and dob are needed. Or any file, with --layout." type:"existingfile"`
 	Dir      string `help:"Folder of a running demo." type:"existingdir"`
 	State    string `help:"The state whose records these are."`
 	Layout   string `help:"JSON file that says what stands where: other columns, fixed width, other dates and codes." type:"existingfile"`

@@ -12,7 +12,7 @@ import (
 
 // fieldNames are what a file can say about a person and the card.
 var fieldNames = []string{"id", "family", "given", "middle", "suffix", "dob", "sex", "ssn5",
-	"card_number", "card_kind", "status", "real_id", "protected"}
+	"card_number", "card_kind", "status", "status_since", "real_id", "protected"}
 
 // Limits of the gateway; waypost.Person limits the names.
 const (
@@ -94,8 +94,11 @@ func (f field) clean(value string) (string, error) {
 	return value, nil
 }
 
+// firstSince is the first year in which a status can have begun.
+const firstSince = 1900
+
 var (
-	cardKinds = []waypost.CardKind{waypost.Licence, waypost.Permit, waypost.IDCard, waypost.Commercial}
+	cardKinds = []waypost.CardKind{waypost.Licence, waypost.Permit, waypost.IDCard, waypost.Commercial, waypost.Unlicensed}
 	statuses  = []waypost.Status{waypost.Valid, waypost.ExpiredCard, waypost.Surrendered, waypost.Suspended,
 		waypost.Revoked, waypost.Disqualified, waypost.Closed}
 )
@@ -114,7 +117,7 @@ func (f field) set(rec *waypost.Record, value string) (err error) {
 	case "suffix":
 		rec.Suffix = value
 	case "dob":
-		rec.Born, err = f.born(value)
+		rec.Born, err = f.day(value)
 	case "sex":
 		rec.Sex, err = waypost.ParseSex(value)
 	case "ssn5":
@@ -125,6 +128,8 @@ func (f field) set(rec *waypost.Record, value string) (err error) {
 		rec.Kind, err = oneOf(cardKinds, value)
 	case "status":
 		rec.Status, err = oneOf(statuses, value)
+	case "status_since":
+		rec.Since, err = f.since(value)
 	case "real_id":
 		rec.RealID, err = yesNo(value)
 	case "protected":
@@ -133,9 +138,9 @@ func (f field) set(rec *waypost.Record, value string) (err error) {
 	return err
 }
 
-// born reads a date of birth. One of nothing but zeros is what a system writes
-// where it has none.
-func (f field) born(value string) (waypost.Date, error) {
+// day reads a date. One of nothing but zeros is what a system writes where it has
+// none.
+func (f field) day(value string) (waypost.Date, error) {
 	if strings.Trim(value, "0-/. ") == "" {
 		return waypost.Date{}, nil
 	}
@@ -147,6 +152,17 @@ func (f field) born(value string) (waypost.Date, error) {
 		return waypost.Date{}, unusable("must be a date that exists in the calendar, written as the layout says")
 	}
 	return waypost.ParseDate(t.Format(time.DateOnly))
+}
+
+func (f field) since(value string) (time.Time, error) {
+	d, err := f.day(value)
+	if err != nil || d.IsZero() {
+		return time.Time{}, err
+	}
+	if d.Year < firstSince {
+		return time.Time{}, unusable("must be a date from %d on", firstSince)
+	}
+	return time.Date(d.Year, time.Month(d.Month), d.Day, 0, 0, 0, 0, time.UTC), nil
 }
 
 // ssn5 reads the last five digits of an SSN. A text without digits (NONE, N/A)

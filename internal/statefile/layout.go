@@ -151,9 +151,9 @@ func (l *Layout) field(f layoutField, date string) (field, error) {
 	if f.Last != 0 && (f.Name != "ssn5" || f.Last != 5) {
 		return out, unusable("the layout's %s: only ssn5 may have last, which is 5", f.Name)
 	}
-	if f.Name != "dob" {
+	if f.Name != "dob" && f.Name != "status_since" {
 		if f.Date != "" {
-			return out, unusable("the layout's %s: only dob has a date", f.Name)
+			return out, unusable("the layout's %s: only dob and status_since have a date", f.Name)
 		}
 		return out, nil
 	}

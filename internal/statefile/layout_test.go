@@ -124,7 +124,7 @@ func TestLayoutRefused(t *testing.T) {
 		{`{"format":"csv","fields":[{"name":"dob","column":"A","date":"DD/MM/YY"}]}`, "date is made of"},
 		{`{"format":"csv","fields":[{"name":"dob","column":"A","date":"YYYY-MM-MM"}]}`, "date is made of"},
 		{`{"format":"csv","date":"YYYY","fields":[{"name":"dob","column":"A"}]}`, "date is made of"},
-		{`{"format":"csv","fields":[{"name":"sex","column":"A","date":"YYYY-MM-DD"}]}`, "only dob has a date"},
+		{`{"format":"csv","fields":[{"name":"sex","column":"A","date":"YYYY-MM-DD"}]}`, "only dob and status_since have a date"},
 		{`{"format":"csv","fields":[{"name":"sex","column":"A","values":{"1":"male"}}]}`, "stands for something else"},
 		{`{"format":"csv","fields":[{"name":"sex","column":"A","values":{"1":"M"," 1":"F"}}]}`, "one value twice"},
 		{`{"format":"csv","fields":[{"name":"ssn5","column":"A","values":{"1":"12346"}}]}`, "ssn5: a value can stand for"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
@@ -94,6 +95,16 @@ func TestReadReportsBadRows(t *testing.T) {
 				t.Errorf("the reason %q repeats %q", bad[3], secret)
 			}
 		}
+	}
+}
+
+func TestStatusSince(t *testing.T) {
+	good, bad, err := read("id,given,dob,status,status_since,card_kind\nA,EVA,1980-02-03,expired,2019-05-06,unlicensed\nB,EVA,1980-02-03,expired,0000-00-00,\nC,EVA,1980-02-03,expired,1899-01-01,\n")
+	if err != nil || !good[2].Since.Equal(time.Date(2019, 5, 6, 0, 0, 0, 0, time.UTC)) || good[2].Kind != waypost.Unlicensed || !good[3].Since.IsZero() {
+		t.Errorf("%v %v %v", good, bad, err)
+	}
+	if len(bad) != 1 || !strings.Contains(bad[4], "status_since: must be a date from 1900 on") {
+		t.Errorf("%v", bad)
 	}
 }
 
