@@ -102,6 +102,12 @@ func (r *Desk) byCard(ctx context.Context, rep report) (string, error) {
 	if compare.Compare(shown, held, nil) != waypost.Match {
 		return "", errNone
 	}
+	// The number proves nothing by itself: it may be misread, or that of a twin. Names
+	// and date are the same, or would be enough without it.
+	shown.CardNumber, held.CardNumber = "", ""
+	if e := compare.Explain(shown, held, nil); !e.NamesAndDateAgree && e.Outcome != waypost.Match {
+		return "", errNone
+	}
 	return id, nil
 }
 

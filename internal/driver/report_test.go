@@ -1,0 +1,477 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/errand"
+	"github.com/waypost/waypost/internal/store"
+)
+
+// report has Nevada report an item about a card, and returns how it stands after
+// everything was delivered.
+func (r *rig) report(from waypost.Jurisdiction, i Item, who *waypostv1.Applicant) *waypostv1.ReportState {
+	r.t.Helper()
+	door := Door{r.states[from].desk}
+	if _, err := door.Report(context.Background(), &waypostv1.ReportRequest{Item: i.Proto(), Driver: who}); err != nil {
+		r.t.Fatal(err)
+	}
+	r.settle()
+	return r.standing(from, i.ID)
+}
+
+func (r *rig) standing(from waypost.Jurisdiction, id ItemID) *waypostv1.ReportState {
+	r.t.Helper()
+	door := Door{r.states[from].desk}
+	o, err := door.load(context.Background(), id)
+	r.must(err)
+	s, err := door.state(context.Background(), o)
+	r.must(err)
+	return s
+}
+
+func TestReport(t *testing.T) {
+	r := newRig(t, "NV", "CA", "AZ")
+	ca := r.states["CA"]
+	rec := jane(t, "CA-1", "D111")
+	ca.add(rec)
+	protected := jane(t, "CA-2", "D222")
+	protected.Given, protected.Protected = "Ottoline", true
+	ca.add(protected)
+
+	c1 := item(t, Conviction, "C-1")
+	for range 2 { // the second time it is there already
+		if s := r.report("NV", c1, shows(rec, "CA")); s.Word != Accepted || s.State != "done" || s.To != "CA" {
+			t.Fatalf("a conviction: %v", s)
+		}
+	}
+	if s := r.report("NV", item(t, Conviction, "C-2"), shows(protected, "CA")); s.Word != Accepted {
+		t.Errorf("a protected person's: %v", s)
+	}
+	for n, but := range []func(a *waypostv1.Applicant){
+		func(a *waypostv1.Applicant) { a.Family, a.Middle = "Somebodyelse", "" },
+		func(a *waypostv1.Applicant) { a.Given, a.Middle = "Peter", "" },
+		func(a *waypostv1.Applicant) { a.Born = "1961-11-02" },
+	} {
+		stranger := shows(rec, "CA")
+		but(stranger)
+		if s := r.report("NV", item(t, Conviction, fmt.Sprintf("D-%d", n)), stranger); s.Word != DriverNotFound || len(s.Problems) > 0 {
+			t.Errorf("somebody else with the card, %d: %v", n, s)
+		}
+	}
+	misspelt := shows(rec, "CA")
+	misspelt.Given = "Jayne"
+	if s := r.report("NV", item(t, Conviction, "C-3"), misspelt); s.Word != Accepted {
+		t.Errorf("a name misspelt by the court: %v", s)
+	}
+	unknown := shows(rec, "CA")
+	unknown.CardNumber = "D999"
+	if s := r.report("NV", item(t, Conviction, "C-4"), unknown); s.Word != DriverNotFound {
+		t.Errorf("a card that nobody has: %v", s)
+	}
+	// What was not taken can be reported anew, with the right card.
+	if s := r.report("NV", item(t, Conviction, "C-4"), shows(rec, "CA")); s.Word != Accepted {
+		t.Errorf("reported anew: %v", s)
+	}
+	if got := ca.book("CA-1"); !slices.Equal(got, []string{"C-1", "C-3", "C-4"}) {
+		t.Errorf("the history has %q", got)
+	}
+	for _, p := range r.wire {
+		if p.mine.Kind != waypost.KindReport || p.mine.Purpose != waypost.DriverHistory || p.mine.To != "CA" {
+			t.Errorf("an errand %+v", p.mine)
+		}
+	}
+	// Over, a report keeps no driver in clear.
+	if err := r.states["NV"].desk.DB.Read(context.Background(), func(tx *store.Tx) error {
+		var kept int
+		err := tx.Row(`SELECT count(*) FROM driver_report WHERE driver <> $1 OR ssn5 <> ''`, []byte{}).Scan(&kept)
+		if kept != 0 {
+			t.Errorf("%d reports that are over keep the driver", kept)
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A state of record that is asked by somebody dishonest.
+func TestAnswerRefuses(t *testing.T) {
+	r := newRig(t, "NV", "CA", "AZ")
+	ca := r.states["CA"]
+	rec := jane(t, "CA-1", "D111")
+	handle := ca.add(rec)
+	i := item(t, Conviction, "C-1")
+	bad := i
+	bad.Speed = 60
+	honest := report{Item: i, card: shows(rec, "CA")}
+	original := r.questionOf(&post{from: "NV", mine: errand.Errand{ID: errand.NewID(), Kind: waypost.KindReport, Purpose: waypost.DriverHistory,
+		Class: waypost.Attended, To: "CA", Body: must(honest.encode())}}).Statement
+	forged := i
+	forged.Speed = 120
+	for _, c := range []struct {
+		name string
+		from waypost.Jurisdiction
+		body []byte
+		want string // word, or code
+	}{
+		{"honest", "NV", must(honest.encode()), Accepted},
+		{"what does not hold by itself", "NV", must(report{Item: bad, card: shows(rec, "CA")}.encode()), Rejected},
+		{"another's item", "AZ", must(honest.encode()), string(waypost.PermissionDenied)},
+		{"a handle from who is no state of record", "NV", must(report{Item: i, handle: handle}.encode()), string(waypost.InvalidArgument)},
+		{"passed on, as it was signed", "AZ", must(report{Item: i, handle: handle, hops: 1, statement: original}.encode()), Accepted},
+		{"passed on, without a statement", "AZ", must(report{Item: i, handle: handle, hops: 1}.encode()), string(waypost.PermissionDenied)},
+		{"passed on, another item than was signed", "AZ", must(report{Item: forged, handle: handle, hops: 1, statement: original}.encode()), string(waypost.PermissionDenied)},
+		{"passed on, the signature damaged", "AZ", must(report{Item: i, handle: handle, hops: 1, statement: append(slices.Clone(original[:len(original)-1]), original[len(original)-1]^1)}.encode()), string(waypost.PermissionDenied)},
+		{"a handle that may come yet", "AZ", must(report{Item: i, handle: waypost.Handle{7}, hops: 1, statement: original}.encode()), string(waypost.Unavailable)},
+		{"too many hops", "AZ", must(report{Item: i, handle: handle, hops: maxHops + 1, statement: original}.encode()), string(waypost.InvalidArgument)},
+		{"nothing", "NV", nil, string(waypost.InvalidArgument)},
+		{"a check that never was", "NV", must(report{Item: i, check: waypost.TicketID{1}, reference: make([]byte, 16)}.encode()), DriverNotFound},
+	} {
+		q := r.questionOf(&post{from: c.from, mine: errand.Errand{ID: errand.NewID(), Kind: waypost.KindReport, Purpose: waypost.DriverHistory,
+			Class: waypost.Attended, To: "CA", Body: c.body}})
+		res, err := ca.desk.answer(context.Background(), q)
+		got := res.Word
+		if err != nil {
+			got = string(waypost.CodeOf(err))
+		}
+		if got != c.want {
+			t.Errorf("%s: %s (%v), want %s", c.name, got, err, c.want)
+		}
+		if c.want == DriverNotFound && (len(res.Body) > 0 || res.Handle != nil) {
+			t.Errorf("%s: the reply says more than that", c.name)
+		}
+	}
+}
+
+func must(b []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func TestForward(t *testing.T) {
+	r := newRig(t, "NV", "CA", "AZ", "UT")
+	ca, az, ut := r.states["CA"], r.states["AZ"], r.states["UT"]
+	rec := jane(t, "CA-1", "D111")
+	ca.add(rec)
+	r.report("NV", item(t, Conviction, "C-1"), shows(rec, "CA"))
+	// An item that comes while the record is on its way follows it, whoever reports it.
+	r.move("CA", "AZ", "CA-1", "AZ-1", func() {
+		r.report("NV", item(t, Conviction, "C-2"), shows(rec, "CA"))
+		own := item(t, Accident, "A-1")
+		if _, err := (Door{ca.desk}).AddOwn(context.Background(), &waypostv1.AddOwnRequest{Record: "CA-1", Items: []*waypostv1.Item{own.Proto()}}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	r.settle()
+	// To the old card, long after: the reporter learns where it went.
+	if s := r.report("NV", item(t, Withdrawal, "W-1"), shows(rec, "CA")); s.Word != Accepted || s.To != "AZ" {
+		t.Errorf("forwarded: %v", s)
+	}
+	want := []string{"C-1", "C-2", "A-1", "W-1"}
+	if got := az.book("AZ-1"); !slices.Equal(got, want) {
+		t.Fatalf("AZ has %q, want %q", got, want)
+	}
+	if got := ca.book("CA-1"); !slices.Equal(got, want[:3]) {
+		t.Errorf("the archived copy has %q", got)
+	}
+	// Two moves on, and a clearance of what AZ was told.
+	r.move("AZ", "UT", "AZ-1", "UT-1", nil)
+	if s := r.report("NV", item(t, Clearance, "X-1"), shows(rec, "CA")); s.Word != Accepted || s.To != "UT" {
+		t.Errorf("forwarded twice: %v", s)
+	}
+	// Wrong all the same: the problems come back the whole way.
+	wrong := item(t, Negate, "N-1")
+	wrong.Linked = IDOf(Negate, "NV", "never")
+	if s := r.report("NV", wrong, shows(rec, "CA")); s.Word != Accepted {
+		t.Errorf("what it is about may be on its way where it was forwarded: %v", s)
+	}
+	// Back to where it came from, as another record.
+	r.move("UT", "CA", "UT-1", "CA-9", nil)
+	if s := r.report("NV", item(t, Conviction, "C-3"), shows(rec, "CA")); s.Word != Accepted || s.To != "CA" {
+		t.Errorf("forwarded around: %v", s)
+	}
+	if got := ca.book("CA-9"); len(got) != 7 || got[6] != "C-3" {
+		t.Errorf("CA has %q", got)
+	}
+	if n := len(ut.book("UT-1")); n != 6 {
+		t.Errorf("UT has %d", n)
+	}
+	// Who reported an item, and when it first came, stays through all moves.
+	r.must(ca.desk.DB.Read(context.Background(), func(tx *store.Tx) error {
+		entries, err := ca.desk.Book.Of(tx, "CA-9")
+		for _, e := range entries {
+			if own := e.Reference == "A-1"; (e.Reporter == "CA") != own || !e.At.Equal(r.now) {
+				t.Errorf("%s is reported by %s and arrived %s", e.Reference, e.Reporter, e.At)
+			}
+		}
+		return err
+	}))
+}
+
+// Five moves are followed, six are not; and a pointer that leads to itself is not
+// followed for ever.
+func TestForwardEnds(t *testing.T) {
+	states := []waypost.Jurisdiction{"NV", "AA", "AB", "AC", "AD", "AE", "AF", "AG"}
+	r := newRig(t, states...)
+	rec := jane(t, "AA-1", "D111")
+	r.states["AA"].add(rec)
+	for n := 1; n < 6; n++ {
+		r.move(states[n], states[n+1], string(states[n])+"-1", string(states[n+1])+"-1", nil)
+	}
+	if s := r.report("NV", item(t, Conviction, "C-1"), shows(rec, "AA")); s.Word != Accepted || s.To != "AF" {
+		t.Errorf("after five moves: %v", s)
+	}
+	r.move("AF", "AG", "AF-1", "AG-1", nil)
+	if s := r.report("NV", item(t, Conviction, "C-2"), shows(rec, "AA")); s.Word != Undelivered || s.State != "done" {
+		t.Errorf("after six moves: %v", s)
+	}
+	if n := len(r.wire); n > 14 {
+		t.Errorf("%d errands for two reports", n)
+	}
+}
+
+// Where the key holders refuse what is passed on, the reporter learns that nobody
+// has it, and can report it again.
+func TestForwardRefused(t *testing.T) {
+	r := newRig(t, "NV", "CA", "AZ")
+	rec := jane(t, "CA-1", "D111")
+	r.states["CA"].add(rec)
+	r.move("CA", "AZ", "CA-1", "AZ-1", nil)
+	i := item(t, Conviction, "C-1")
+	door := Door{r.states["NV"].desk}
+	if _, err := door.Report(context.Background(), &waypostv1.ReportRequest{Item: i.Proto(), Driver: shows(rec, "CA")}); err != nil {
+		t.Fatal(err)
+	}
+	r.deliver(r.wire[0])
+	if s := r.standing("NV", i.ID); s.Word != Forwarded || s.State != "sent" || !strings.Contains(s.Words, "AZ") {
+		t.Fatalf("forwarded: %v", s)
+	}
+	r.wire[1].dropped = true
+	r.settle()
+	if s := r.standing("NV", i.ID); s.State != "sent" {
+		t.Errorf("before CA looked: %v", s)
+	}
+	r.now = r.now.Add(lookAfter)
+	r.settle()
+	if s := r.standing("NV", i.ID); s.Word != Undelivered || s.State != "done" {
+		t.Errorf("when CA has looked: %v", s)
+	}
+	if s := r.report("NV", i, shows(rec, "CA")); s.Word != Accepted {
+		t.Errorf("reported again: %v", s)
+	}
+	if got := r.states["AZ"].book("AZ-1"); !slices.Equal(got, []string{"C-1"}) {
+		t.Errorf("AZ has %q", got)
+	}
+}
+
+// An item waits until the one that it cancels has been accepted: it could overtake
+// it, and would be rejected.
+func TestNegateWaits(t *testing.T) {
+	r := newRig(t, "NV", "CA")
+	rec := jane(t, "CA-1", "D111")
+	r.states["CA"].add(rec)
+	door := Door{r.states["NV"].desk}
+	for _, i := range []Item{item(t, Conviction, "C-1"), item(t, Negate, "N-1")} {
+		if _, err := door.Report(context.Background(), &waypostv1.ReportRequest{Item: i.Proto(), Driver: shows(rec, "CA")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(r.wire) != 1 || r.standing("NV", item(t, Negate, "N-1").ID).State != "held" {
+		t.Fatalf("%d errands", len(r.wire))
+	}
+	r.settle()
+	r.now = r.now.Add(time.Minute)
+	r.settle()
+	if s := r.standing("NV", item(t, Negate, "N-1").ID); s.Word != Accepted {
+		t.Errorf("the negate: %v", s)
+	}
+	res, err := (Door{r.states["CA"].desk}).Get(context.Background(), &waypostv1.GetHistoryRequest{Record: "CA-1"})
+	if err != nil || len(res.Entries) != 2 {
+		t.Fatal(err, res)
+	}
+	for _, e := range res.Entries {
+		if id := item(t, Negate, "N-1").ID; e.Item.Type == string(Conviction) && string(e.NegatedBy) != string(id[:]) {
+			t.Errorf("the conviction is not marked: %v", e)
+		}
+	}
+	// One that the record does not have is told to the reporter at once.
+	lost := item(t, Negate, "N-2")
+	lost.Linked = IDOf(Conviction, "NV", "typo")
+	s := r.report("NV", lost, shows(rec, "CA"))
+	if s.Word != Rejected || len(s.Problems) != 1 || s.Problems[0].Field != "linked" || s.Problems[0].Code != Unknown {
+		t.Errorf("a negate of nothing: %v", s)
+	}
+	// Corrected, it goes again under the same reference.
+	lost.Linked = IDOf(Conviction, "NV", "C-1")
+	if s := r.report("NV", lost, shows(rec, "CA")); s.Word != Accepted {
+		t.Errorf("corrected: %v", s)
+	}
+}
+
+func TestSearch(t *testing.T) {
+	own := waypost.OwnRecord{ID: "NV-1", Outcome: waypost.Match}
+	candidate := func(n byte, o waypost.Outcome) waypost.CandidateAnswer {
+		return waypost.CandidateAnswer{State: "CA", Reference: waypost.Reference{n}, Disclosure: waypost.Disclosure{Outcome: o}}
+	}
+	for _, c := range []struct {
+		given string
+		a     waypost.Answer
+		word  string // or state
+	}{
+		{"nobody, and all have answered", waypost.Answer{Complete: true}, wordUnlicensed},
+		{"nobody yet", waypost.Answer{}, "owed"},
+		{"owed", waypost.Answer{Owed: true}, "owed"},
+		{"a match elsewhere", waypost.Answer{Candidates: []waypost.CandidateAnswer{candidate(1, waypost.Match)}}, Accepted},
+		{"a match and somebody possible", waypost.Answer{Complete: true, Candidates: []waypost.CandidateAnswer{candidate(1, waypost.Match), candidate(2, waypost.Possible)}}, "deciding"},
+		{"two matches", waypost.Answer{Complete: true, Candidates: []waypost.CandidateAnswer{candidate(1, waypost.Match), candidate(2, waypost.Match)}}, "deciding"},
+		{"somebody possible", waypost.Answer{Complete: true, Candidates: []waypost.CandidateAnswer{candidate(1, waypost.Possible)}}, "deciding"},
+		{"somebody possible, others pending", waypost.Answer{Candidates: []waypost.CandidateAnswer{candidate(1, waypost.Possible)}}, "owed"},
+		{"too many", waypost.Answer{Complete: true, TooMany: true}, "deciding"},
+		{"one that would not say", waypost.Answer{Complete: true, Candidates: []waypost.CandidateAnswer{{State: "CA", Refused: "closed today", Disclosure: waypost.Disclosure{Outcome: waypost.NoMatch}}}}, "deciding"},
+		{"an own record", waypost.Answer{Complete: true, Own: []waypost.OwnRecord{own}}, wordOwn},
+		{"an own record and a match elsewhere", waypost.Answer{Complete: true, Own: []waypost.OwnRecord{own}, Candidates: []waypost.CandidateAnswer{candidate(1, waypost.Match)}}, "deciding"},
+		{"an own record, perhaps", waypost.Answer{Complete: true, Own: []waypost.OwnRecord{{ID: "NV-1", Outcome: waypost.Possible}}}, "deciding"},
+	} {
+		r := newRig(t, "NV", "CA")
+		rec := jane(t, "CA-1", "D111")
+		r.states["CA"].add(rec)
+		r.states["NV"].add(jane(t, "NV-1", "N111"))
+		r.next = func(Search) waypost.Answer { return c.a }
+		person := shows(rec, "")
+		person.CardNumber = ""
+		s := r.report("NV", item(t, Conviction, "C-1"), person)
+		got := s.Word
+		if s.State != "done" {
+			got = s.State
+		}
+		if got != c.word {
+			t.Errorf("given %s: %s, want %s (%v)", c.given, got, c.word, s)
+		}
+		if r.checked != 1 {
+			t.Errorf("given %s: %d checks", c.given, r.checked)
+		}
+		where := map[string]string{wordUnlicensed: s.Record, wordOwn: "NV-1", Accepted: "CA-1"}[c.word]
+		state := waypost.Jurisdiction("NV")
+		if c.word == Accepted {
+			state = "CA"
+		}
+		if where != "" && !slices.Equal(r.states[state].book(where), []string{"C-1"}) {
+			t.Errorf("given %s: %s has %q", c.given, where, r.states[state].book(where))
+		}
+		if c.word == "deciding" && len(s.Choices) != len(c.a.Own)+len(c.a.Candidates)-count(c.given == "one that would not say") {
+			t.Errorf("given %s: choices %v", c.given, s.Choices)
+		}
+	}
+}
+
+// A person decides, where a check could not; an owed check is made good.
+func TestDecide(t *testing.T) {
+	r := newRig(t, "NV", "CA")
+	rec := jane(t, "CA-1", "D111")
+	r.states["CA"].add(rec)
+	nv := Door{r.states["NV"].desk}
+	answer := waypost.Answer{Owed: true}
+	r.next = func(s Search) waypost.Answer {
+		if s.Person.SSN5 != "12345" || s.Person.Family != rec.Family {
+			t.Errorf("searched for %+v", s)
+		}
+		return answer
+	}
+	person := shows(rec, "")
+	person.CardNumber = ""
+	ids := make([]ItemID, 4)
+	for n := range ids {
+		i := item(t, Conviction, fmt.Sprintf("C-%d", n))
+		ids[n] = i.ID
+		s, err := nv.Report(context.Background(), &waypostv1.ReportRequest{Item: i.Proto(), Driver: person, Ssn5: "12345"})
+		if err != nil || s.State != "owed" {
+			t.Fatal(err, s)
+		}
+	}
+	r.settle()
+	for id := range r.checks { // made good, each as the successor of itself
+		r.checks[id] = waypost.Answer{Ticket: id, Complete: true, Candidates: []waypost.CandidateAnswer{{State: "CA", Reference: waypost.Reference{5}, Disclosure: waypost.Disclosure{Outcome: waypost.Possible}}}}
+	}
+	r.now = r.now.Add(time.Hour)
+	r.settle()
+	for _, id := range ids {
+		if s := r.standing("NV", id); s.State != "deciding" || len(s.Choices) != 1 {
+			t.Fatalf("after the check was made good: %v", s)
+		}
+	}
+	decide := func(id ItemID, req *waypostv1.DecideRequest) (*waypostv1.ReportState, error) {
+		req.Item = id[:]
+		return nv.Decide(context.Background(), req)
+	}
+	if _, err := decide(ids[0], &waypostv1.DecideRequest{Unlicensed: true, Cancel: true}); err == nil {
+		t.Error("two decisions at once")
+	}
+	if _, err := decide(ids[0], &waypostv1.DecideRequest{Reference: strings.Repeat("00", 16)}); waypost.CodeOf(err) != waypost.NotFound {
+		t.Errorf("a reference that no check has: %v", err)
+	}
+	s, err := decide(ids[0], &waypostv1.DecideRequest{Unlicensed: true})
+	if err != nil || s.Word != wordUnlicensed {
+		t.Errorf("unlicensed: %v %v", s, err)
+	}
+	made := r.states["NV"].people[s.Record]
+	if made.Kind != waypost.Unlicensed || made.SSN5 != "12345" || made.Family != rec.Family {
+		t.Errorf("the record that was made: %+v", made)
+	}
+	if s, err := decide(ids[1], &waypostv1.DecideRequest{Record: s.Record}); err != nil || s.Word != wordOwn {
+		t.Errorf("an own record: %v %v", s, err)
+	}
+	if s, err := decide(ids[2], &waypostv1.DecideRequest{Cancel: true}); err != nil || s.State != "cancelled" {
+		t.Errorf("given up: %v %v", s, err)
+	}
+	if _, err := decide(ids[2], &waypostv1.DecideRequest{Unlicensed: true}); waypost.CodeOf(err) != waypost.InvalidArgument {
+		t.Errorf("decided after it was given up: %v", err)
+	}
+	list, err := nv.Reports(context.Background(), &waypostv1.ReportsRequest{Open: true})
+	if err != nil || len(list.Reports) != 1 || string(list.Reports[0].Item) != string(ids[3][:]) {
+		t.Errorf("open: %v %v", list, err)
+	}
+}
+
+// A search that fails is made again, at most every hour; one that never can is a
+// person's.
+func TestSearchFails(t *testing.T) {
+	r := newRig(t, "NV", "CA")
+	rec := jane(t, "CA-1", "D111")
+	person := shows(rec, "")
+	person.CardNumber = ""
+	r.nextErr = waypost.Errorf(waypost.Unavailable, "nobody is there")
+	i := item(t, Conviction, "C-1")
+	if s := r.report("NV", i, person); s.State != "searching" || r.checked != 1 {
+		t.Fatalf("%d checks: %v", r.checked, s)
+	}
+	for range 100 {
+		r.now = r.now.Add(10 * time.Minute)
+		r.settle()
+	}
+	if r.checked < 16 || r.checked > 30 {
+		t.Errorf("%d checks in 1000 minutes", r.checked)
+	}
+	r.nextErr = waypost.Errorf(waypost.QuotaExceeded, "tomorrow").WithRetryAfter(r.now.Add(24 * time.Hour))
+	r.now = r.now.Add(time.Hour)
+	r.settle()
+	before := r.checked
+	r.now = r.now.Add(20 * time.Hour)
+	r.settle()
+	if r.checked != before {
+		t.Error("searched before the quota allows it")
+	}
+	r.nextErr = waypost.Errorf(waypost.InvalidArgument, "no")
+	r.now = r.now.Add(5 * time.Hour)
+	r.settle()
+	if s := r.standing("NV", i.ID); s.State != "deciding" {
+		t.Errorf("what can never succeed: %v", s)
+	}
+}
