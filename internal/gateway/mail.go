@@ -9,6 +9,7 @@ import (
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/planted"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
 )
@@ -40,6 +41,9 @@ func (s *Server) receive(ctx context.Context, wait time.Duration) error {
 	for i, mail := range res.Mail {
 		sealed[i] = mail.Sealed
 	}
+	if planted.Bug("ack-before-commit") {
+		_, _ = s.Mailbox.Receive(ctx, &waypostv1.ReceiveRequest{Acknowledge: res.Mail[len(res.Mail)-1].Sequence})
+	}
 	if err := s.hold(ctx, sealed, s.handleAll(ctx, sealed)); err != nil {
 		return fmt.Errorf("messages can be neither handled nor stored, and stay in the mailbox: %w", err)
 	}
@@ -58,7 +62,7 @@ func (s *Server) hold(ctx context.Context, sealed [][]byte, handled []bool) erro
 	}
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
 		for i, raw := range sealed {
-			if handled[i] {
+			if handled[i] || planted.Bug("message-not-held") {
 				continue
 			}
 			env, err := seal.PeekEnvelope(raw)
@@ -196,7 +200,7 @@ func (s *Server) once(ctx context.Context, m seal.Message, effects func(tx *stor
 	changed := false
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
 		n, err := tx.Exec(`INSERT INTO inbox (id, at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`, m.ID[:], s.Now().Unix())
-		if err != nil || n == 0 {
+		if err != nil || n == 0 && !planted.Bug("message-id-not-remembered") {
 			return err
 		}
 		if changed, err = effects(tx); err != nil || !changed {

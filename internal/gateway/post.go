@@ -10,6 +10,7 @@ import (
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/planted"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
 )
@@ -176,7 +177,7 @@ func (s *Server) sweepOutbox(ctx context.Context, limit int64) error {
 		at int64
 		id [16]byte
 	}
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !planted.Bug("outbox-not-swept") {
 		var batch []letter
 		from := after
 		err := s.DB.Read(ctx, func(tx *store.Tx) error {
