@@ -31,7 +31,7 @@ func TestOneCheck(t *testing.T) {
 	// California has a card holder, and has published a pointer: ten tokens
 	// that nobody can make without three of the five key holders.
 	ines := waypost.Person{Family: "Okonkwo-Reyes", Given: "Inés", Born: waypost.Date{Year: 1988, Month: 4, Day: 9}, Sex: "F", SSN5: "48213"}
-	published, rejected, err := exchange.Gateway("CA").Load(ctx, "loader", []waypost.Record{
+	published, rejected, err := exchange.Gateway("CA").File().Load(ctx, "loader", 0, []waypost.Record{
 		{ID: "CA-1", Person: ines, CardNumber: "D1234567", Kind: waypost.Licence, Status: waypost.Valid},
 	})
 	if err != nil || published != 1 || len(rejected) != 0 {

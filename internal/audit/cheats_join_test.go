@@ -323,4 +323,5 @@ func (d *drill) join(all map[string][]line) (tickets, lines int) {
 
 // ticketKinds are the kinds of entries about tickets.
 var ticketKinds = []string{"ask", "outcome", "owed", "abandoned", "refused", "published", "evaluate", "search_first", "search_second", "deliver",
-	"publish", "misuse", "notified", "continue", "decline", "disclose", "withheld", "refuse"}
+	"publish", "misuse", "notified", "continue", "decline", "disclose", "withheld", "refuse",
+	"withdraw", "activate", "compare", "leave", "change_state_of_record", "concluded", "replied", "moved"}

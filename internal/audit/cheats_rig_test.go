@@ -236,7 +236,7 @@ func someone() waypost.Person {
 // load gives a state a card holder and returns the record's id.
 func (d *drill) load(state waypost.Jurisdiction, p waypost.Person) (id string, err error) {
 	id = fmt.Sprintf("%s-%d", state, people.Add(1))
-	_, _, err = d.Gateway(state).Load(d.t.Context(), "loader", []waypost.Record{
+	_, _, err = d.Gateway(state).File().Load(d.t.Context(), "loader", 0, []waypost.Record{
 		{ID: id, Person: p, CardNumber: "K" + id[3:] + "00001", Kind: waypost.Licence, Status: waypost.Valid}})
 	return id, err
 }

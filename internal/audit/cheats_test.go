@@ -138,8 +138,8 @@ func disclosureWithoutSearch(d *drill) waypost.TicketID {
 		if err != nil || req.Part != 1 {
 			return err
 		}
-		d.edit("NV", `INSERT INTO notice (ticket, reference, handle, asking, state, agreed, signed, question, tau, statement, at)
-			SELECT $1, $2, handle, 'AZ', 0, 0, $3, $3, $4, $3, $5 FROM record WHERE id = $6`,
+		d.edit("NV", `INSERT INTO notice (ticket, reference, handle, asking, state, agreed, signed, question, told, applicant, tau, statement, at)
+			SELECT $1, $2, handle, 'AZ', 0, 0, $3, $3, '', $3, $4, $3, $5 FROM pointer WHERE record = $6`,
 			ticket.ID[:], reference, []byte{}, ticket.Tau[:], d.Clock.Now().Unix(), record)
 		d.edit("AZ", `INSERT INTO ask (ticket, reference, owner, state, outcome, status, card_kind, termination_required, refused, statement)
 			VALUES ($1, $2, 'NV', 1, 'pending', '', '', 0, '', $3)`, ticket.ID[:], reference, []byte{})

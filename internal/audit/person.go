@@ -13,15 +13,15 @@ import (
 	"time"
 
 	"github.com/waypost/waypost"
-	"github.com/waypost/waypost/internal/gateway"
 	"github.com/waypost/waypost/internal/install"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/translog"
 )
 
 // RecordKey finds the entries about one record of a state: see
-// [gateway.RecordKey].
+// [records.Key].
 type RecordKey struct {
 	ID  string // the state's own
 	Key [32]byte
@@ -174,7 +174,7 @@ func (p *accountant) entry(ctx context.Context, e opened) error {
 		return fmt.Errorf("entry %d: %w", e.index, err)
 	}
 	subject := fields["subject"]
-	i := slices.IndexFunc(p.records, func(r RecordKey) bool { return subject != "" && gateway.Subject(r.Key, e.entry.Ticket) == subject })
+	i := slices.IndexFunc(p.records, func(r RecordKey) bool { return subject != "" && records.Subject(r.Key, e.entry.Ticket) == subject })
 	if i < 0 {
 		return nil
 	}

@@ -57,7 +57,7 @@ func (r live) load(state waypost.Jurisdiction, people ...waypost.Person) {
 	for i, p := range people {
 		records = append(records, waypost.Record{ID: fmt.Sprintf("%s-%s-%d", state, p.Family, i), Person: p, CardNumber: "K1", Kind: waypost.Licence, Status: waypost.Valid})
 	}
-	_, rejected, err := r.Gateway(state).Load(r.t.Context(), "loader", records)
+	_, rejected, err := r.Gateway(state).File().Load(r.t.Context(), "loader", 0, records)
 	if err != nil || len(rejected) > 0 {
 		r.t.Fatal(rejected, err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/toprf"
@@ -184,7 +185,7 @@ func inVocabulary(d waypost.Disclosure) bool {
 	case waypost.NoMatch:
 		return d == waypost.Disclosure{Outcome: waypost.NoMatch}
 	case waypost.Match, waypost.Possible:
-		return (d.Status == "" || slices.Contains(statuses, d.Status)) && (d.CardKind == "" || slices.Contains(cardKinds, d.CardKind))
+		return (d.Status == "" || slices.Contains(records.Statuses, d.Status)) && (d.CardKind == "" || slices.Contains(records.CardKinds, d.CardKind))
 	}
 	return false
 }

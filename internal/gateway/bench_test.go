@@ -18,7 +18,7 @@ func BenchmarkCheck(b *testing.B) {
 		all[i] = someone()
 		records[i] = record("CA", all[i])
 	}
-	if _, _, err := exchange.Gateway("CA").Load(b.Context(), "loader", records); err != nil {
+	if _, _, err := exchange.Gateway("CA").File().Load(b.Context(), "loader", 0, records); err != nil {
 		b.Fatal(err)
 	}
 	var next atomic.Int64
@@ -42,7 +42,7 @@ func BenchmarkLoad(b *testing.B) {
 			for i := range records {
 				records[i] = record("NY", someone())
 			}
-			if n, rejected, err := exchange.Gateway("NY").Load(b.Context(), "loader", records); err != nil || n != len(records) {
+			if n, rejected, err := exchange.Gateway("NY").File().Load(b.Context(), "loader", 0, records); err != nil || n != len(records) {
 				b.Errorf("%d published, %v, %v", n, rejected, err)
 			}
 		}

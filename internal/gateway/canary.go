@@ -17,6 +17,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/store"
@@ -233,7 +234,7 @@ func (d counterDoor) PlantCanary(ctx context.Context, req *waypostv1.PlantCanary
 	if req.Record == nil {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "a canary needs a record")
 	}
-	record, err := recordFromProto(req.Record)
+	record, err := records.FromProto(req.Record)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +242,7 @@ func (d counterDoor) PlantCanary(ctx context.Context, req *waypostv1.PlantCanary
 	// one.
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
 		var taken int
-		if err := tx.Row(`SELECT count(*) FROM record WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM planted WHERE id = $1)`, record.ID).Scan(&taken); err != nil {
+		if err := tx.Row(`SELECT count(*) FROM pointer WHERE record = $1 AND NOT EXISTS (SELECT 1 FROM planted WHERE id = $1)`, record.ID).Scan(&taken); err != nil {
 			return err
 		}
 		if taken > 0 {
@@ -257,7 +258,7 @@ func (d counterDoor) PlantCanary(ctx context.Context, req *waypostv1.PlantCanary
 	if last, ok := s.loader.Load().(string); ok {
 		operator = last
 	}
-	_, rejected, err := s.Load(ctx, operator, []waypost.Record{record})
+	_, rejected, err := s.file.Load(ctx, operator, 0, []waypost.Record{record})
 	if err == nil && len(rejected) > 0 {
 		err = waypost.Errorf(waypost.InvalidArgument, "the canary was not loaded: %s", rejected[0].Reason)
 	}

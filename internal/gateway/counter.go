@@ -14,6 +14,7 @@ import (
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/metrics"
+	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/store"
 )
@@ -154,17 +155,17 @@ func (d counterDoor) GetCheck(ctx context.Context, req *waypostv1.GetCheckReques
 // Load takes up to 100 records.
 func (d counterDoor) Load(ctx context.Context, req *waypostv1.LoadRequest) (*waypostv1.LoadResponse, error) {
 	res := &waypostv1.LoadResponse{}
-	var records []waypost.Record
+	var good []waypost.Record
 	var index []int // of each record in the request
 	for i, r := range req.Records {
-		record, err := recordFromProto(r)
+		record, err := records.FromProto(r)
 		if err != nil {
 			res.Rejected = append(res.Rejected, &waypostv1.Rejected{Index: uint32(i), Reason: err.Error()})
 			continue
 		}
-		records, index = append(records, record), append(index, i)
+		good, index = append(good, record), append(index, i)
 	}
-	published, rejected, err := d.server.Load(ctx, rpc.Operator(ctx), records)
+	published, rejected, err := d.server.file.Load(ctx, rpc.Operator(ctx), req.Generation, good)
 	if err != nil {
 		return nil, err
 	}
@@ -176,20 +177,12 @@ func (d counterDoor) Load(ctx context.Context, req *waypostv1.LoadRequest) (*way
 	return res, nil
 }
 
-func recordFromProto(r *waypostv1.Record) (waypost.Record, error) {
-	who, err := fromProto(r.Person)
-	who.SSN5 = r.Ssn5
-	return waypost.Record{
-		ID: r.Id, Person: who.Person, CardNumber: who.CardNumber, Kind: waypost.CardKind(r.CardKind),
-		Status: waypost.Status(r.Status), RealID: r.RealId, Protected: r.Protected,
-	}, err
-}
-
 // Status counts.
 func (d counterDoor) Status(ctx context.Context, _ *waypostv1.StatusRequest) (*waypostv1.StatusResponse, error) {
 	res := &waypostv1.StatusResponse{State: string(d.server.config.State)}
 	err := d.server.DB.Read(ctx, func(tx *store.Tx) error {
-		if err := tx.Row(`SELECT count(*), coalesce(sum(published), 0) FROM record`).Scan(&res.Records, &res.Published); err != nil {
+		var err error
+		if res.Records, res.Published, err = d.server.file.Count(tx); err != nil {
 			return err
 		}
 		return tx.Row(`SELECT count(*) FROM outbox`).Scan(&res.WaitingToSend)
@@ -199,10 +192,7 @@ func (d counterDoor) Status(ctx context.Context, _ *waypostv1.StatusRequest) (*w
 
 // RecordToProto is a record as Load takes it.
 func RecordToProto(r waypost.Record) *waypostv1.Record {
-	return &waypostv1.Record{
-		Id: r.ID, Person: toProto(Applicant{Person: r.Person, CardNumber: r.CardNumber}), Ssn5: r.SSN5,
-		CardKind: string(r.Kind), Status: string(r.Status), RealId: r.RealID, Protected: r.Protected,
-	}
+	return records.ToProto(r)
 }
 
 // CheckToProto is the request for a check of this applicant.

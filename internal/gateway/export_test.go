@@ -9,6 +9,7 @@ import (
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/matchkey"
@@ -39,7 +40,7 @@ func (r *Rogue) Evaluate(ctx context.Context) (err error) {
 
 // Search searches part one and asks nobody.
 func (r *Rogue) Search(ctx context.Context) (waypost.Candidates, error) {
-	tokens := joinTokens(r.q.tokens[:waypost.NameElements])
+	tokens := records.JoinTokens(r.q.tokens[:waypost.NameElements])
 	res, err := r.Server.Hub.Search(ctx, &waypostv1.SearchRequest{
 		Ticket: r.q.ticket.Bytes(), Receipts: receiptBytes(r.q.receipts), Part: 1, Tokens: tokens})
 	if err != nil {

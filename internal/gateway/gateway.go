@@ -12,10 +12,9 @@
 //	mail.go      mailbox, inbox
 //	loop.go      Run, or one step of it after the other
 //	house.go     what is owed, cut off, held back or too old
-//	load.go      the state's records, from file to pointer
-//	publish.go   their tokens, to the hub
+//	unit.go      questions about protected persons
+//	publish.go   what the state's own records need of it
 //	applicant.go what may be said about a person, and how it travels
-//	people.go    a state system of its own, in SQLite
 //	permit.go    tickets without elements
 //	rooms.go     what follows a check
 //	counter.go   the door towards the state's own counters
@@ -38,6 +37,7 @@ import (
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/metrics"
 	"github.com/waypost/waypost/internal/policy"
+	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
@@ -49,11 +49,11 @@ type Holders interface {
 	Evaluate(ctx context.Context, holder string, req *waypostv1.EvaluateRequest) (*waypostv1.EvaluateResponse, error)
 }
 
-// Hub is the index. Both calls may be repeated: the same ticket gets the same
+// Hub is the index. All calls may be repeated: the same ticket gets the same
 // answer.
 type Hub interface {
 	Search(ctx context.Context, req *waypostv1.SearchRequest) (*waypostv1.SearchResponse, error)
-	Publish(ctx context.Context, req *waypostv1.PublishRequest) (*waypostv1.PublishResponse, error)
+	records.Hub
 }
 
 // Mailbox is the post office and the directory of encryption keys. A sent
@@ -83,15 +83,6 @@ type Ledgers interface {
 	Usable(member string) error
 }
 
-// StateSystem is the state's own licensing system. Put must be durable when it
-// returns; both may be called concurrently.
-type StateSystem interface {
-	// Record returns one record by the state's own id, or NotFound.
-	Record(ctx context.Context, id string) (waypost.Record, error)
-	// Put stores records, replacing those with the same id.
-	Put(ctx context.Context, records []waypost.Record) error
-}
-
 // Config names this gateway.
 type Config struct {
 	State waypost.Jurisdiction // its name in the roster, "CA"
@@ -113,7 +104,7 @@ type Deps struct {
 	Hub         Hub
 	Mailbox     Mailbox
 	Ledgers     Ledgers
-	People      StateSystem
+	People      records.System
 	Now         func() time.Time
 	Log         *slog.Logger
 	Metrics     *metrics.Set // may be nil
@@ -131,7 +122,7 @@ type Server struct {
 	hedge       *hedgeBudget
 	outgoing    chan letter // committed to the outbox
 	watch       *watch
-	loading     *inFlight
+	file        *records.File
 	recipients  sync.Map // member name -> *seal.PublicKey
 	looks       looks
 	care        keyCare
@@ -155,7 +146,10 @@ func New(config Config, deps Deps) (*Server, error) {
 	s := &Server{
 		config: config, Deps: deps, name: string(config.State), keys: keys,
 		decoySecret: derive(deps.Secret, "decoys"), operatorKey: derive(deps.Secret, "operators"),
-		hedge: newHedgeBudget(), outgoing: make(chan letter, 1024), watch: newWatch(), loading: newInFlight(),
+		hedge: newHedgeBudget(), outgoing: make(chan letter, 1024), watch: newWatch(),
+	}
+	if err := s.openFile(); err != nil {
+		return nil, err
 	}
 	s.measure()
 	s.openRooms()

@@ -34,7 +34,7 @@ type house struct {
 }
 
 func (s *Server) tidy(ctx context.Context) error {
-	err := errors.Join(s.sendUnsent(ctx), s.retryHeld(ctx), s.abandonPublications(ctx))
+	err := errors.Join(s.sendUnsent(ctx), s.retryHeld(ctx))
 	if now := s.Now(); now.Sub(s.house.purged) > purgeEvery {
 		err = errors.Join(err, s.purge(ctx, now))
 		s.house.purged = now
@@ -73,15 +73,11 @@ func (s *Server) makeGood(ctx context.Context) (err error) {
 // is not at work on anything any more, and whatever kept it from others may be
 // over.
 func (s *Server) resume(ctx context.Context, begun time.Time) error {
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
+	return errors.Join(s.file.Resume(ctx, begun), s.DB.Write(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(`UPDATE inquiry SET due = $1 WHERE due > $1 AND created < $1 AND state IN ($2, $3)`,
 			begun.Unix(), inquiryOpen, inquiryOwed)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(`UPDATE publication SET due = 0 WHERE due < $1`, begun.Add(publicationLife).Unix())
 		return err
-	})
+	}))
 }
 
 // repayAll makes the checks that are due. The first shows whether the exchange

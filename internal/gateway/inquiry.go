@@ -211,7 +211,7 @@ func (s *Server) searched(ctx context.Context, q *inquiry) error {
 		if err != nil || n == 0 {
 			return err
 		}
-		if err := s.keepReceipts(tx, q); err != nil {
+		if err := errors.Join(s.keepReceipts(tx, q), s.file.KeepTokens(tx, q.ticket.ID, s.indexTokens(q))); err != nil {
 			return err
 		}
 		return s.complete(tx, q.ticket.ID)

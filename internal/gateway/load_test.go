@@ -11,6 +11,7 @@ import (
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/gateway"
+	"github.com/waypost/waypost/internal/records"
 )
 
 // TestLoadRejects: each reason, and the good row beside it is published.
@@ -37,7 +38,7 @@ func TestLoadRejects(t *testing.T) {
 			if name == "an id twice" {
 				bad.ID = twice.ID
 			}
-			published, rejected, err := ny.Load(t.Context(), "loader", []waypost.Record{twice, bad})
+			published, rejected, err := ny.File().Load(t.Context(), "loader", 0, []waypost.Record{twice, bad})
 			if err != nil || published != 1 || len(rejected) != 1 || rejected[0].Index != 1 || !strings.Contains(rejected[0].Reason, c.says) {
 				t.Fatalf("%d published, %v, %v; want 1, and %q about the second", published, rejected, err, c.says)
 			}
@@ -48,7 +49,7 @@ func TestLoadRejects(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := ny.Load(t.Context(), "loader", make([]waypost.Record, 101)); waypost.CodeOf(err) != waypost.InvalidArgument {
+	if _, _, err := ny.File().Load(t.Context(), "loader", 0, make([]waypost.Record, 101)); waypost.CodeOf(err) != waypost.InvalidArgument {
 		t.Errorf("101 records: %v", err)
 	}
 }
@@ -62,9 +63,9 @@ func TestLoadAgain(t *testing.T) {
 		return hubCount(t, `SELECT count(*) FROM pointer`) + hubCount(t, `SELECT count(*) FROM label`)
 	}
 	before := pointers()
-	again := func(r waypost.Record) (int, []gateway.Rejected) {
+	again := func(r waypost.Record) (int, []records.Rejected) {
 		t.Helper()
-		published, rejected, err := ny.Load(t.Context(), "loader", []waypost.Record{r})
+		published, rejected, err := ny.File().Load(t.Context(), "loader", 0, []waypost.Record{r})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +103,7 @@ func TestLoadAtOnce(t *testing.T) {
 	var loading sync.WaitGroup
 	for range 4 {
 		loading.Go(func() {
-			n, _, err := exchange.Gateway("NY").Load(t.Context(), "loader", records)
+			n, _, err := exchange.Gateway("NY").File().Load(t.Context(), "loader", 0, records)
 			if err != nil {
 				t.Error(err)
 			}
@@ -147,7 +148,7 @@ func TestLoadWithFaults(t *testing.T) {
 	end := chaos(t, 7, 0.15, "NY", "hub", "keyholder-1", "keyholder-2")
 	tries, published := 0, 0
 	for done := 0; done < len(records); {
-		n, rejected, err := exchange.Gateway("NY").Load(t.Context(), "loader", records[done:done+10])
+		n, rejected, err := exchange.Gateway("NY").File().Load(t.Context(), "loader", 0, records[done:done+10])
 		if tries++; tries > 200 {
 			t.Fatal("the load does not come to an end")
 		}

@@ -185,7 +185,7 @@ func load(t *testing.T, state waypost.Jurisdiction, p waypost.Person, change ...
 
 func loadAll(t *testing.T, state waypost.Jurisdiction, records []waypost.Record) {
 	t.Helper()
-	published, rejected, err := exchange.Gateway(state).Load(t.Context(), "loader", records)
+	published, rejected, err := exchange.Gateway(state).File().Load(t.Context(), "loader", 0, records)
 	if err != nil || published != len(records) || len(rejected) != 0 {
 		t.Fatalf("loading: %d published, %v rejected, %v", published, rejected, err)
 	}

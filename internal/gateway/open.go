@@ -2,16 +2,13 @@ package gateway
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"strconv"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/store"
 )
@@ -24,27 +21,9 @@ var auditing = map[string]bool{
 	waypostv1connect.CounterAddCanaryProcedure:   true,
 }
 
-// RecordKey is what finds the ledger's entries about one record: see [Subject].
-// It is worth nothing for any other record.
-func RecordKey(secret [32]byte, handle []byte) (key [32]byte) {
-	m := hmac.New(sha256.New, derive(secret, "subjects"))
-	m.Write(handle)
-	m.Sum(key[:0])
-	return key
-}
-
-// Subject is what an entry about one of a state's records says instead of naming
-// it: HMAC-SHA-256(record key, ticket id). Who has the key of the record finds
-// the entries about it; nobody else can tell that two entries are about one.
-func Subject(recordKey [32]byte, ticket [32]byte) string {
-	m := hmac.New(sha256.New, recordKey[:])
-	m.Write(ticket[:])
-	return hex.EncodeToString(m.Sum(nil))
-}
-
 // subject is the field that says which record an entry is about.
 func (s *Server) subject(handle []byte, ticket waypost.TicketID) journal.Field {
-	return journal.Field{Name: "subject", Value: Subject(RecordKey(s.Secret, handle), ticket)}
+	return s.file.Subject(waypost.Handle(handle), ticket)
 }
 
 // OpenTicket shows for whom and why a ticket was, as far as its name probes can
@@ -82,7 +61,7 @@ type Finder interface {
 	Find(ctx context.Context, family, given string, born waypost.Date) (ids []string, err error)
 }
 
-// FindRecords returns the keys of records, and writes down that it did.
+// FindRecords returns the keys of records, one for each of their pointers, and writes down that it did.
 func (d counterDoor) FindRecords(ctx context.Context, req *waypostv1.FindRecordsRequest) (*waypostv1.FindRecordsResponse, error) {
 	s := d.server
 	ids := []string{req.Id}
@@ -107,16 +86,14 @@ func (d counterDoor) FindRecords(ctx context.Context, req *waypostv1.FindRecords
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
 		res.Records = nil
 		for _, id := range ids {
-			var handle []byte
-			err := tx.Row(`SELECT handle FROM record WHERE id = $1`, id).Scan(&handle)
-			if errors.Is(err, store.ErrNoRows) {
-				continue // it was never in the index, so nobody has asked about it
-			}
+			handles, err := s.file.Handles(tx, id)
 			if err != nil {
 				return err
 			}
-			key := RecordKey(s.Secret, handle)
-			res.Records = append(res.Records, &waypostv1.RecordKey{Id: id, Key: key[:]})
+			for _, h := range handles { // none: it was never in the index, so nobody has asked about it
+				key := records.Key(s.Secret, h[:])
+				res.Records = append(res.Records, &waypostv1.RecordKey{Id: id, Key: key[:]})
+			}
 		}
 		_, err := s.Journal.Append(tx, journal.Entry{Kind: "opened", At: s.Now(), Body: body})
 		return err

@@ -13,6 +13,7 @@ import (
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/policy"
+	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/matchkey"
@@ -32,14 +33,13 @@ const (
 // noticeRow is what this state knows of one question, and the record that it is
 // about.
 type noticeRow struct {
-	asking waypost.Jurisdiction
-	state  int
-	agreed uint32 // a bit for each slot
-	signed []byte // the ticket, from the first leg on
-	handle []byte
-	tau    []byte // as the hub gave it
-	record *string
-	tokens []byte // of the record, in slot order
+	asking   waypost.Jurisdiction
+	state    int
+	agreed   uint32 // a bit for each slot
+	signed   []byte // the ticket, from the first leg on
+	handle   waypost.Handle
+	tau      []byte // as the hub gave it
+	question []byte // the second leg, where it waits for a person
 }
 
 // onNotice keeps the hub's word that a search found one of our records. Only
@@ -53,12 +53,12 @@ func (s *Server) onNotice(ctx context.Context, m seal.Message) error {
 		return waypost.Errorf(waypost.PermissionDenied, "%s sent a notice, which only the hub may", m.Sender)
 	}
 	asking, err := waypost.ParseJurisdiction(notice.StateOfInquiry)
-	if err != nil || len(notice.Reference) != len(waypost.Reference{}) || len(notice.Handle) != handleSize || len(notice.Tau) != len(waypost.Ticket{}.Tau) {
+	if err != nil || len(notice.Reference) != len(waypost.Reference{}) || len(notice.Handle) != len(waypost.Handle{}) || len(notice.Tau) != len(waypost.Ticket{}.Tau) {
 		return malformed(m)
 	}
 	said := sha256.Sum256(m.Statement)
 	body, err := journal.Body(journal.Field{Name: "soi", Value: string(asking)}, journal.Field{Name: "notice", Value: hex.EncodeToString(said[:])},
-		s.subject(notice.Handle, m.Ticket))
+		s.file.Subject(waypost.Handle(notice.Handle), m.Ticket))
 	if err != nil {
 		return err
 	}
@@ -88,12 +88,12 @@ func (s *Server) onFirstLeg(ctx context.Context, m seal.Message) error {
 	var agreed uint32
 	var goOn bool
 	if err == nil {
-		agreed, goOn, err = s.weigh(ctx, ticket.ID, row, leg.Tags)
+		agreed, goOn, err = s.weigh(ctx, ticket.ID, row, &leg)
 	}
 	if err != nil {
 		return s.refuse(ctx, m, waypost.MessageFirstAnswer, &waypostv1.FirstAnswer{Reference: leg.Reference, Refused: err.Error()}, err)
 	}
-	state, kind, more := declined, "decline", []journal.Field{s.subject(row.handle, ticket.ID), {Name: "leg", Value: "1"}}
+	state, kind, more := declined, "decline", []journal.Field{s.file.Subject(row.handle, ticket.ID), {Name: "leg", Value: "1"}}
 	if goOn {
 		state, kind, more = continued, "continue", more[:1]
 	}
@@ -102,6 +102,11 @@ func (s *Server) onFirstLeg(ctx context.Context, m seal.Message) error {
 		return err
 	}
 	return s.once(ctx, m, func(tx *store.Tx) (bool, error) {
+		if goOn {
+			if err := s.stillFirst(tx, ticket.ID, row.handle, leg.Reference); err != nil {
+				return false, err
+			}
+		}
 		changed, err := one(tx.Exec(`UPDATE notice SET state = $1, agreed = $2, signed = $3 WHERE ticket = $4 AND reference = $5 AND state = $6`,
 			state, agreed, ticket.Bytes(), m.Ticket[:], leg.Reference, noticed))
 		if err != nil || !changed {
@@ -147,9 +152,8 @@ func (s *Server) noticeOf(ctx context.Context, ticket [32]byte, reference []byte
 	var row noticeRow
 	var held int
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		err := tx.Row(`SELECT n.asking, n.state, n.agreed, n.signed, n.handle, n.tau, r.id, r.tokens FROM notice n LEFT JOIN record r ON r.handle = n.handle
-			WHERE n.ticket = $1 AND n.reference = $2`, ticket[:], reference).
-			Scan(&row.asking, &row.state, &row.agreed, &row.signed, &row.handle, &row.tau, &row.record, &row.tokens)
+		err := tx.Row(`SELECT asking, state, agreed, signed, handle, tau, question FROM notice WHERE ticket = $1 AND reference = $2`, ticket[:], reference).
+			Scan(&row.asking, &row.state, &row.agreed, &row.signed, &row.handle, &row.tau, &row.question)
 		if errors.Is(err, store.ErrNoRows) {
 			return errors.Join(err, tx.Row(`SELECT count(*) FROM (SELECT 1 FROM held LIMIT 1) AS any_held`).Scan(&held))
 		}
@@ -164,43 +168,28 @@ func (s *Server) noticeOf(ctx context.Context, ticket [32]byte, reference []byte
 	return row, err
 }
 
-// weigh finds the slots of the record whose tags are among those asked, and
-// applies the first-leg rule.
-func (s *Server) weigh(ctx context.Context, id waypost.TicketID, row noticeRow, tags []byte) (agreed uint32, goOn bool, err error) {
-	record, tokens, err := s.recordOf(ctx, row.record, row.tokens)
+// weigh finds the slots in which the record agrees with the question, and applies
+// the first-leg rule. One record answers one ticket once: by whichever of its names
+// it was found first.
+func (s *Server) weigh(ctx context.Context, id waypost.TicketID, row noticeRow, leg *waypostv1.FirstLeg) (agreed uint32, goOn bool, err error) {
+	found, err := s.file.Weigh(ctx, row.handle, id, leg.Tags)
 	if err != nil {
 		return 0, false, err
 	}
-	asked := make(map[waypost.Tag]bool, waypost.CheckElements)
-	for i := 0; i < len(tags); i += tagSize {
-		asked[waypost.Tag(tags[i:i+tagSize])] = true
-	}
-	var slots []matchkey.Slot
-	for i, slot := range matchkey.Index(record.Person, s.decoySecret) {
-		// A decoy says nothing about the SSN, whoever holds it by now.
-		if asked[waypost.NewTag(tokens[i], id)] && !slot.Decoy {
-			agreed |= 1 << i
-			slots = append(slots, slot)
-		}
-	}
-	return agreed, matchkey.Continue(slots), nil
+	err = s.DB.Read(ctx, func(tx *store.Tx) error {
+		goOn, err = s.isFirst(tx, id, found.Record.ID, leg.Reference)
+		return err
+	})
+	return found.Agreed, goOn && found.Continue(), err
 }
 
-// recordOf returns the record of that id, which may be nil, from the state
-// system, with its tokens in slot order, or NotFound.
-func (s *Server) recordOf(ctx context.Context, id *string, stored []byte) (waypost.Record, []waypost.Token, error) {
-	if id == nil {
-		return waypost.Record{}, nil, waypost.Errorf(waypost.NotFound, "the hub knows a record that this state does not")
-	}
-	if len(stored) != matchkey.Slots*len(waypost.Token{}) {
-		return waypost.Record{}, nil, errors.New("the tokens of a record are damaged")
-	}
-	tokens := make([]waypost.Token, matchkey.Slots)
-	for i := range tokens {
-		tokens[i] = waypost.Token(stored[i*len(waypost.Token{}):])
-	}
-	record, err := s.People.Record(ctx, *id)
-	return record, tokens, err
+// isFirst reports whether no other question of the ticket about the same record
+// was answered before.
+func (s *Server) isFirst(tx *store.Tx, id waypost.TicketID, recordID string, reference []byte) (bool, error) {
+	var others int
+	err := tx.Row(`SELECT count(*) FROM notice n JOIN pointer p ON p.handle = n.handle
+		WHERE n.ticket = $1 AND n.reference <> $2 AND p.record = $3 AND n.state <> $4`, id[:], reference, recordID, noticed).Scan(&others)
+	return others == 0, err
 }
 
 // onSecondLeg sees the applicant in clear, if the ticket was for this applicant,
@@ -219,7 +208,7 @@ func (s *Server) onSecondLeg(ctx context.Context, m seal.Message) error {
 	}
 	var record waypost.Record
 	if err == nil {
-		record, _, err = s.recordOf(ctx, row.record, row.tokens)
+		record, err = s.recordOf(ctx, row.handle)
 	}
 	if err != nil {
 		return s.refuse(ctx, m, waypost.MessageSecondAnswer, &waypostv1.SecondAnswer{Reference: leg.Reference, Refused: err.Error()}, err)
@@ -228,30 +217,38 @@ func (s *Server) onSecondLeg(ctx context.Context, m seal.Message) error {
 		return s.withhold(ctx, m, ticket, row, leg.Reference)
 	}
 	told := s.disclosure(ticket, row, who, record)
-	answer, err := s.reply(ctx, m, waypost.MessageSecondAnswer, &waypostv1.SecondAnswer{
-		Reference: leg.Reference, Outcome: string(told.Outcome), Status: string(told.Status),
-		CardKind: string(told.CardKind), TerminationRequired: told.TerminationRequired,
+	answer, err := s.reply(ctx, m, waypost.MessageSecondAnswer, secondAnswer(leg.Reference, told))
+	if err != nil {
+		return err
+	}
+	return s.once(ctx, m, func(tx *store.Tx) (bool, error) { return s.tell(tx, ticket, row, &leg, told, continued) }, answer)
+}
+
+// stillFirst is Unavailable where another question about the same record was
+// answered while this one was weighed: it is weighed again.
+func (s *Server) stillFirst(tx *store.Tx, id waypost.TicketID, h waypost.Handle, reference []byte) error {
+	p, err := s.file.ByHandle(tx, h)
+	if err != nil {
+		return err
+	}
+	first, err := s.isFirst(tx, id, p.Record, reference)
+	if err == nil && !first {
+		err = waypost.Errorf(waypost.Unavailable, "another question about this record has just been answered")
+	}
+	return err
+}
+
+// recordOf returns the record of a pointer of this state, or NotFound.
+func (s *Server) recordOf(ctx context.Context, h waypost.Handle) (waypost.Record, error) {
+	var p records.Pointer
+	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
+		p, err = s.file.ByHandle(tx, h)
+		return err
 	})
 	if err != nil {
-		return err
+		return waypost.Record{}, err
 	}
-	kind := "disclose"
-	applicant, err := proto.Marshal(leg.Applicant)
-	if err != nil {
-		return err
-	}
-	if told.Outcome == waypost.NoMatch {
-		kind, applicant = "decline", []byte{}
-	}
-	return s.once(ctx, m, func(tx *store.Tx) (bool, error) {
-		changed, err := one(tx.Exec(`UPDATE notice SET state = $1, told = $2, applicant = $3 WHERE ticket = $4 AND reference = $5 AND state = $6`,
-			disclosed, told.Outcome, applicant, m.Ticket[:], leg.Reference, continued))
-		if err != nil || !changed {
-			return false, err
-		}
-		return true, s.log(tx, ticket, kind, journal.Field{Name: "leg", Value: "2"}, journal.Field{Name: "outcome", Value: string(told.Outcome)},
-			journal.Field{Name: "policy", Value: s.Policy.Version()}, s.subject(row.handle, ticket.ID))
-	}, answer)
+	return s.file.Record(ctx, p.Record)
 }
 
 // examine checks that this question may be asked in clear now, and that the
@@ -311,14 +308,8 @@ func checkProbes(t waypost.Ticket, who waypost.Person, leg *waypostv1.SecondLeg)
 
 // disclosure compares in clear and applies the disclosure table.
 func (s *Server) disclosure(t waypost.SignedTicket, row noticeRow, who Applicant, record waypost.Record) waypost.Disclosure {
-	var agreed []matchkey.Kind
-	for i, slot := range matchkey.Index(record.Person, s.decoySecret) {
-		if row.agreed&(1<<i) != 0 {
-			agreed = append(agreed, slot.Kind)
-		}
-	}
 	return s.Policy.Apply(t.Kind, t.Purpose, t.SOI, waypost.Disclosure{
-		Outcome: s.compare(who, record, agreed), Status: record.Status, CardKind: record.Kind,
+		Outcome: s.compare(who, record, records.Kinds(row.agreed)), Status: record.Status, CardKind: record.Kind,
 		TerminationRequired: policy.TerminationRequired(t.Purpose, record.Kind, record.Status, record.RealID),
 	})
 }
@@ -333,7 +324,7 @@ func (s *Server) withhold(ctx context.Context, m seal.Message, t waypost.SignedT
 		if err != nil || !changed {
 			return false, err
 		}
-		return true, s.log(tx, t, "withheld", s.subject(row.handle, t.ID))
+		return true, s.log(tx, t, "withheld", s.file.Subject(row.handle, t.ID))
 	})
 }
 
@@ -351,7 +342,7 @@ func (s *Server) reportMisuse(ctx context.Context, m seal.Message, t waypost.Sig
 		if err != nil || !changed {
 			return false, err
 		}
-		return true, s.log(tx, t, "misuse", s.subject(row.handle, t.ID))
+		return true, s.log(tx, t, "misuse", s.file.Subject(row.handle, t.ID))
 	}, answer)
 }
 

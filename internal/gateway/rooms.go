@@ -39,7 +39,7 @@ func (s *Server) keepRooms(ctx context.Context) {
 }
 
 func (s *Server) stepRooms(ctx context.Context) error {
-	return errors.Join(permits{s}.abandonCutOff(ctx), s.rooms.errands.Step(ctx))
+	return errors.Join(permits{s}.abandonCutOff(ctx), s.rooms.errands.Step(ctx), s.file.Step(ctx))
 }
 
 // outgoing is the post of the errands.

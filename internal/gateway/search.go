@@ -2,16 +2,13 @@ package gateway
 
 import (
 	"context"
-	"sort"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/compare"
 	"github.com/waypost/waypost/internal/journal"
-	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/matchkey"
 )
 
@@ -36,7 +33,7 @@ func (s *Server) search(ctx context.Context, q *inquiry, p part) error {
 	if err := s.hubUsable(); err != nil {
 		return err
 	}
-	tokens := joinTokens(q.tokens[p.from:p.to])
+	tokens := records.JoinTokens(q.tokens[p.from:p.to])
 	req := &waypostv1.SearchRequest{Ticket: q.ticket.Bytes(), Part: p.number, Tokens: tokens}
 	if p.number == firstPart.number {
 		req.Receipts = receiptBytes(q.receipts)
@@ -98,81 +95,35 @@ func (s *Server) checkCandidates(t waypost.SignedTicket, action waypost.Action, 
 	return list, receipt.CheckPromise(s.Now(), journal.MergeDelay)
 }
 
-func joinTokens(tokens []waypost.Token) []byte {
-	joined := make([]byte, 0, len(tokens)*len(waypost.Token{}))
-	for _, t := range tokens {
-		joined = append(joined, t[:]...)
-	}
-	return joined
-}
-
-// ownTokenSize cuts the tokens of the state's own index: enough to tell its own
-// records apart.
-const ownTokenSize = 16
-
 // searchOwn looks the tokens up among the state's own records, which the hub
 // leaves out, and compares in clear.
 func (s *Server) searchOwn(ctx context.Context, q *inquiry) ([]waypost.OwnRecord, error) {
-	hits, err := s.ownHits(ctx, q.tokens)
+	hits, err := s.file.Own(ctx, q.tokens)
 	if err != nil {
 		return nil, err
 	}
-	searched := make(map[waypost.Token]bool, len(q.tokens))
-	for _, t := range q.tokens {
-		searched[t] = true
-	}
 	own := []waypost.OwnRecord{}
-	for id, stored := range hits {
-		record, tokens, err := s.recordOf(ctx, &id, stored)
-		if waypost.CodeOf(err) == waypost.NotFound {
-			continue // deleted in the state system, not yet withdrawn from the index
-		}
-		if err != nil {
-			return nil, err
-		}
-		var agreed []matchkey.Kind
-		for i, slot := range matchkey.Index(record.Person, s.decoySecret) {
-			if searched[tokens[i]] && !slot.Decoy {
-				agreed = append(agreed, slot.Kind)
-			}
-		}
-		if outcome := s.compare(q.who, record, agreed); outcome != waypost.NoMatch {
-			own = append(own, waypost.OwnRecord{ID: record.ID, Outcome: outcome})
+	for _, hit := range hits {
+		if outcome := s.compare(q.who, hit.Record, records.Kinds(hit.Agreed)); outcome != waypost.NoMatch {
+			own = append(own, waypost.OwnRecord{ID: hit.Record.ID, Outcome: outcome})
 		}
 	}
-	sort.Slice(own, func(i, j int) bool { return own[i].ID < own[j].ID })
 	return own, nil
 }
 
-// ownHits returns the state's own records that the tokens hit, each with its
-// stored tokens.
-func (s *Server) ownHits(ctx context.Context, tokens []waypost.Token) (map[string][]byte, error) {
-	hits := make(map[string][]byte)
-	args := make([]any, len(tokens))
-	for i, t := range tokens {
-		args[i] = t[:ownTokenSize]
+// indexTokens are those of the tokens of a check that a record of the applicant
+// would be published with, in slot order.
+func (s *Server) indexTokens(q *inquiry) []waypost.Token {
+	at := make([]int, waypost.CheckElements) // position of each key
+	for position, key := range probeOrder(q.seed) {
+		at[key] = position
 	}
-	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		clear(hits)
-		return tx.Query(ownHitsQuery, args, func(scan func(dest ...any) error) error {
-			var id string
-			var stored []byte
-			err := scan(&id, &stored)
-			hits[id] = stored
-			return err
-		})
-	})
-	return hits, err
+	tokens := make([]waypost.Token, 0, matchkey.Slots)
+	for _, key := range matchkey.NewQuery(q.who.Person, s.decoySecret).Index {
+		tokens = append(tokens, q.tokens[at[key]])
+	}
+	return tokens
 }
-
-// ownHitsQuery takes the tokens of one check.
-var ownHitsQuery = func() string {
-	places := make([]string, waypost.CheckElements)
-	for i := range places {
-		places[i] = "$" + strconv.Itoa(i+1)
-	}
-	return "SELECT r.id, r.tokens FROM own_token t JOIN record r ON r.handle = t.handle WHERE t.token IN (" + strings.Join(places, ", ") + ")"
-}()
 
 // compare weighs the applicant against one record of this state, in clear. Equal
 // numbers of two states' cards mean nothing.

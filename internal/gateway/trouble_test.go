@@ -9,6 +9,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/gateway"
+	"github.com/waypost/waypost/internal/records"
 )
 
 // troubles is what the gateways of the exchange meet while a test wants it.
@@ -75,14 +76,14 @@ func (h holders) Evaluate(ctx context.Context, holder string, req *waypostv1.Eva
 
 type people struct {
 	state waypost.Jurisdiction
-	gateway.StateSystem
+	records.System
 }
 
 func (p people) Record(ctx context.Context, id string) (waypost.Record, error) {
 	if trouble.of(func(tr *troubles) bool { return tr.down[p.state] }) {
 		return waypost.Record{}, errors.New("the licensing system is down")
 	}
-	return p.StateSystem.Record(ctx, id)
+	return p.System.Record(ctx, id)
 }
 
 type mailbox struct {

@@ -2,6 +2,7 @@ package records
 
 import (
 	"errors"
+	"time"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/store"
@@ -25,7 +26,7 @@ func (f *File) NameTokens(tx *store.Tx, h waypost.Handle) (waypost.Person, [][]b
 	if err != nil {
 		return waypost.Person{}, nil, err
 	}
-	if len(p.tokens) == 0 {
+	if p.todo != 0 {
 		return waypost.Person{}, nil, waypost.Errorf(waypost.NotFound, "this pointer of the record is not in the index yet")
 	}
 	tokens := make([][]byte, matchkey.NameSlots)
@@ -50,7 +51,8 @@ func (f *File) MoveOut(tx *store.Tx, recordID string, to waypost.Jurisdiction, p
 			continue
 		}
 		p.State, p.MovedTo, p.NewHandle = Moved, to, passing.New
-		if err := p.put(tx, f.Now().Unix()); err != nil {
+		p.at(time.Time{})
+		if err := p.put(tx, f.Now()); err != nil {
 			return err
 		}
 	}
@@ -101,13 +103,14 @@ func (f *File) takeIn(tx *store.Tx, recordID string, r waypost.Release, names []
 			if p, err = passedIn(recordID, n, own); err != nil {
 				return err
 			}
+			p.receipt = passedReceipt(r.Change)
 		case err != nil:
 			return err
 		case p.State != Coming || state == Coming:
 			continue
 		}
 		p.State = state
-		if err := p.put(tx, f.Now().Unix()); err != nil {
+		if err := p.put(tx, f.Now()); err != nil {
 			return err
 		}
 	}

@@ -89,14 +89,6 @@ func (p *People) Put(ctx context.Context, records []waypost.Record) error {
 	})
 }
 
-// day is a date as it is stored, empty where it is not known.
-func day(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(time.DateOnly)
-}
-
 // SetStatus changes how a record stands, since when.
 func (p *People) SetStatus(ctx context.Context, id string, status waypost.Status, since time.Time) error {
 	return p.db.Write(ctx, func(tx *store.Tx) error {

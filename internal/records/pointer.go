@@ -2,6 +2,7 @@ package records
 
 import (
 	"errors"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -20,7 +21,17 @@ const (
 	Moved                  // another state's by now
 	Withdrawn              // out of the index
 	Coming                 // promised by another state, until the hub has passed it or the move is given up
+	Ending                 // still in the index, to be withdrawn
 )
+
+// String is the word for the state.
+func (s State) String() string {
+	words := [...]string{Wanted: "wanted", Live: "live", Moved: "moved", Withdrawn: "withdrawn", Coming: "coming", Ending: "ending"}
+	if s < 0 || int(s) >= len(words) {
+		return "?"
+	}
+	return words[s]
+}
 
 // Pointer is what this state knows of one of its pointers in the index. A record
 // has one that is no alias, and one for each former name that is kept.
@@ -38,22 +49,31 @@ type Pointer struct {
 // pointer is a row of that table.
 type pointer struct {
 	Pointer
-	person  waypost.Person // without the SSN
-	tokens  []waypost.Token
-	decoys  uint32 // a bit for each slot
-	passed  bool
-	receipt []byte
+	person     waypost.Person // without the SSN
+	tokens     []waypost.Token
+	todo       uint32 // bits of the slots whose token is not made yet
+	decoys     uint32 // bits of those that say nothing
+	passed     bool
+	receipt    []byte           // 16 bytes, see spec/pointer.md; empty before it was published
+	ticket     waypost.TicketID // of the check, or zero
+	supersedes waypost.Handle   // or zero
+	operator   string
+	tries      int
+	due        *int64
 }
 
-const columns = `p.handle, p.record, p.alias, p.state, p.person, p.tokens, p.decoys, p.passed, p.generation, p.version, p.receipt, p.moved_to, p.new_handle`
+const columns = `p.handle, p.record, p.alias, p.state, p.person, p.tokens, p.todo, p.decoys, p.passed, p.generation, p.version, p.receipt,
+	p.moved_to, p.new_handle, p.ticket, p.supersedes, p.operator, p.tries, p.due`
 
 func scanPointer(scan func(dest ...any) error) (p pointer, err error) {
-	var person, tokens, newHandle []byte
-	if err := scan(&p.Handle, &p.Record, &p.Alias, &p.State, &person, &tokens, &p.decoys, &p.passed, &p.Generation, &p.Version,
-		&p.receipt, &p.MovedTo, &newHandle); err != nil {
+	var person, tokens, newHandle, ticket, supersedes []byte
+	if err := scan(&p.Handle, &p.Record, &p.Alias, &p.State, &person, &tokens, &p.todo, &p.decoys, &p.passed, &p.Generation, &p.Version,
+		&p.receipt, &p.MovedTo, &newHandle, &ticket, &supersedes, &p.operator, &p.tries, &p.due); err != nil {
 		return p, err
 	}
 	copy(p.NewHandle[:], newHandle)
+	copy(p.ticket[:], ticket)
+	copy(p.supersedes[:], supersedes)
 	if p.tokens, err = splitTokens(tokens); err != nil {
 		return p, err
 	}
@@ -72,26 +92,22 @@ func selectPointers(tx *store.Tx, where string, args ...any) (all []pointer, err
 }
 
 // put writes the row, and the tokens for the state's own search.
-func (p pointer) put(tx *store.Tx, now int64) error {
+func (p pointer) put(tx *store.Tx, now time.Time) error {
 	person, err := encodePerson(p.person)
 	if err != nil {
 		return err
 	}
-	newHandle := p.NewHandle[:]
-	if p.State != Moved {
-		newHandle = []byte{}
-	}
-	receipt := p.receipt
-	if receipt == nil {
-		receipt = []byte{}
-	}
-	_, err = tx.Exec(`INSERT INTO pointer (handle, record, alias, state, person, tokens, decoys, passed, generation, version, receipt, moved_to, new_handle, changed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+	_, err = tx.Exec(`INSERT INTO pointer (handle, record, alias, state, person, tokens, todo, decoys, passed, generation, version, receipt,
+			moved_to, new_handle, ticket, supersedes, operator, tries, due, changed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 		ON CONFLICT (handle) DO UPDATE SET record = excluded.record, alias = excluded.alias, state = excluded.state, person = excluded.person,
-		tokens = excluded.tokens, decoys = excluded.decoys, passed = excluded.passed, generation = excluded.generation, version = excluded.version,
-		receipt = excluded.receipt, moved_to = excluded.moved_to, new_handle = excluded.new_handle, changed = excluded.changed`,
-		p.Handle[:], p.Record, p.Alias, int(p.State), person, JoinTokens(p.tokens), p.decoys, p.passed, p.Generation, p.Version,
-		receipt, string(p.MovedTo), newHandle, now)
+		tokens = excluded.tokens, todo = excluded.todo, decoys = excluded.decoys, passed = excluded.passed, generation = excluded.generation,
+		version = excluded.version, receipt = excluded.receipt, moved_to = excluded.moved_to, new_handle = excluded.new_handle,
+		ticket = excluded.ticket, supersedes = excluded.supersedes, operator = excluded.operator, tries = excluded.tries, due = excluded.due,
+		changed = excluded.changed`,
+		p.Handle[:], p.Record, p.Alias, int(p.State), person, JoinTokens(p.tokens), p.todo, p.decoys, p.passed, p.Generation, p.Version,
+		orEmpty(p.receipt), string(p.MovedTo), unlessZero(p.NewHandle[:]), unlessZero(p.ticket[:]), unlessZero(p.supersedes[:]),
+		p.operator, p.tries, p.due, now.Unix())
 	if err != nil {
 		return err
 	}
@@ -101,13 +117,42 @@ func (p pointer) put(tx *store.Tx, now int64) error {
 	if p.State == Moved || p.State == Withdrawn || p.State == Coming {
 		return nil
 	}
-	for _, t := range p.tokens {
+	for i, t := range p.tokens {
+		if p.todo&(1<<i) != 0 {
+			continue
+		}
 		if _, err := tx.Exec(`INSERT INTO pointer_token (token, handle) VALUES ($1, $2) ON CONFLICT (token, handle) DO NOTHING`,
 			t[:ownTokenSize], p.Handle[:]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// at sets when something is to be done about the pointer; the zero time is never.
+func (p *pointer) at(t time.Time) {
+	p.due = nil
+	if !t.IsZero() {
+		due := t.Unix()
+		p.due = &due
+	}
+}
+
+func orEmpty(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// unlessZero is b, or nothing where all of it is zero.
+func unlessZero(b []byte) []byte {
+	for _, c := range b {
+		if c != 0 {
+			return b
+		}
+	}
+	return []byte{}
 }
 
 // ownTokenSize cuts the tokens of the state's own search: enough to tell its own
@@ -155,11 +200,8 @@ func JoinTokens(tokens []waypost.Token) []byte {
 	return joined
 }
 
-// splitTokens reads the tokens of one pointer, or none.
+// splitTokens reads the tokens of one pointer.
 func splitTokens(stored []byte) ([]waypost.Token, error) {
-	if len(stored) == 0 {
-		return nil, nil
-	}
 	if len(stored) != matchkey.Slots*len(waypost.Token{}) {
 		return nil, errors.New("records: the tokens of a pointer are damaged")
 	}
@@ -183,4 +225,22 @@ func decodePerson(stored []byte) (waypost.Person, error) {
 	}
 	born, err := waypost.ParseDate(a.Born)
 	return waypost.Person{Family: a.Family, Given: a.Given, Middle: a.Middle, Suffix: a.Suffix, Born: born, Sex: waypost.Sex(a.Sex)}, err
+}
+
+// Handles returns all handles that a record has or had at this state.
+func (f *File) Handles(tx *store.Tx, recordID string) (all []waypost.Handle, err error) {
+	err = tx.Query(`SELECT handle FROM pointer WHERE record = $1 ORDER BY handle`, []any{recordID}, func(scan func(dest ...any) error) error {
+		var h waypost.Handle
+		err := scan(&h)
+		all = append(all, h)
+		return err
+	})
+	return all, err
+}
+
+// Count counts the records that are or shall be in the index, and those that are.
+func (f *File) Count(tx *store.Tx) (records, published uint64, err error) {
+	err = tx.Row(`SELECT count(*), coalesce(sum(CASE WHEN state = $1 THEN 1 ELSE 0 END), 0) FROM pointer WHERE alias = 0 AND state IN ($1, $2)`,
+		int(Live), int(Wanted)).Scan(&records, &published)
+	return records, published, err
 }

@@ -58,7 +58,7 @@ func NewStage(dir string) (*Stage, error) {
 func (w *world) load(ctx context.Context) {
 	_, files := newPeople()
 	for _, s := range States {
-		published, rejected, err := w.role[string(s)].life.gateway.Load(ctx, "loader", files[s])
+		published, rejected, err := w.role[string(s)].life.gateway.File().Load(ctx, "loader", 0, files[s])
 		if err != nil || published != len(files[s]) {
 			w.failf("loading %s: %d published, %d rejected: %v", s, published, len(rejected), err)
 		}

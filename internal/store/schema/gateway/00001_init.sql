@@ -1,21 +1,4 @@
 -- +goose Up
--- What the state has in the index: for each of its records the handle that the
--- hub knows and the ten tokens, in slot order.
-CREATE TABLE record (
-    handle    BYTEA   NOT NULL PRIMARY KEY,
-    id        TEXT    NOT NULL UNIQUE,
-    tokens    BYTEA   NOT NULL,
-    published INTEGER NOT NULL,
-    changed   BIGINT  NOT NULL
-) /* sqlite: STRICT, WITHOUT ROWID */;
-
--- The state's own search of its own people: the first half of each token.
-CREATE TABLE own_token (
-    token  BYTEA NOT NULL,
-    handle BYTEA NOT NULL,
-    PRIMARY KEY (token, handle)
-) /* sqlite: STRICT, WITHOUT ROWID */;
-
 -- A check that this state has made. The applicant stands here in clear: it is
 -- this state's own applicant. due is when housekeeping must look at it again:
 -- to take up what a crash cut off, or to make an owed check once more.
@@ -82,14 +65,6 @@ CREATE TABLE notice (
     PRIMARY KEY (ticket, reference)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX notice_at ON notice (at);
-
--- A ticket to publish under which something may have been published: one that a
--- crash has cut off is abandoned in the ledger.
-CREATE TABLE publication (
-    ticket BYTEA  NOT NULL PRIMARY KEY,
-    signed BYTEA  NOT NULL,
-    due    BIGINT NOT NULL
-) /* sqlite: STRICT, WITHOUT ROWID */;
 
 -- Ids of messages whose effects are committed: a second delivery changes nothing.
 CREATE TABLE inbox (

@@ -1,10 +1,13 @@
 -- +goose Up
 -- What this state has, had or wants in the index: one row for each pointer. Its
--- states are wanted, live, moved and withdrawn. person is the name and date of
--- birth that it was made from, without an SSN; tokens are ten in slot order, empty
--- where they are not made yet; decoys has a bit for each slot that says nothing.
--- receipt is what its last signed receipt hashes to. passed: it came from another
--- state, and what stands in its SSN slots at the hub is not known here.
+-- states are wanted, live, moved, withdrawn and ending. person is the name and
+-- date of birth that it was made from, without an SSN; tokens are ten in slot
+-- order. Of the bits of the slots, todo has those whose token is not made yet,
+-- decoys those that say nothing. receipt is what the hub's receipt hashes to.
+-- passed: it came from another state, and what stands in its SSN slots at the hub
+-- is not known here. ticket is the check under whose ticket it is to be published,
+-- supersedes the pointer whose place it takes; both may be empty. due is when
+-- something is to be done about it.
 CREATE TABLE pointer (
     handle     BYTEA   NOT NULL PRIMARY KEY,
     record     TEXT    NOT NULL,
@@ -12,6 +15,7 @@ CREATE TABLE pointer (
     state      INTEGER NOT NULL,
     person     BYTEA   NOT NULL,
     tokens     BYTEA   NOT NULL,
+    todo       INTEGER NOT NULL,
     decoys     INTEGER NOT NULL,
     passed     INTEGER NOT NULL,
     generation INTEGER NOT NULL,
@@ -19,9 +23,16 @@ CREATE TABLE pointer (
     receipt    BYTEA   NOT NULL,
     moved_to   TEXT    NOT NULL,
     new_handle BYTEA   NOT NULL,
+    ticket     BYTEA   NOT NULL,
+    supersedes BYTEA   NOT NULL,
+    operator   TEXT    NOT NULL,
+    tries      INTEGER NOT NULL,
+    due        BIGINT,
     changed    BIGINT  NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX pointer_record ON pointer (record);
+CREATE INDEX pointer_due ON pointer (due) WHERE due IS NOT NULL;
+CREATE INDEX pointer_generation ON pointer (generation, state);
 
 -- The state's own search of its own people: the first half of each token.
 CREATE TABLE pointer_token (
@@ -38,3 +49,48 @@ CREATE TABLE check_token (
     at     BIGINT NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX check_token_at ON check_token (at);
+
+-- A record as it is to stand in the state system, where its pointers are changed
+-- for it: until it does.
+CREATE TABLE record_change (
+    record TEXT   NOT NULL PRIMARY KEY,
+    wanted BYTEA  NOT NULL,
+    at     BIGINT NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+
+-- A card that was issued on a check, by whom, and the reason if the check did not
+-- allow it by itself.
+CREATE TABLE issued (
+    ticket   BYTEA  NOT NULL PRIMARY KEY,
+    record   TEXT   NOT NULL,
+    operator TEXT   NOT NULL,
+    override TEXT   NOT NULL,
+    at       BIGINT NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX issued_record ON issued (record);
+
+-- Load generations that are not simply visible, and how they stand: dark, active,
+-- rolled back.
+CREATE TABLE generation (
+    number INTEGER NOT NULL PRIMARY KEY,
+    state  INTEGER NOT NULL,
+    at     BIGINT  NOT NULL
+) /* sqlite: STRICT */;
+
+-- A ticket to write or maintain pointers that may have done so: one that a crash
+-- has cut off is abandoned in the ledger.
+CREATE TABLE publication (
+    ticket BYTEA  NOT NULL PRIMARY KEY,
+    signed BYTEA  NOT NULL,
+    due    BIGINT NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+
+-- Comparisons of the own pointers with the hub's, and what they came to: numbers
+-- only. receipt is the hub's of the last call, as it was signed.
+CREATE TABLE comparison (
+    at        BIGINT NOT NULL PRIMARY KEY,
+    pointers  BIGINT NOT NULL,
+    missing   BIGINT NOT NULL,
+    withdrawn BIGINT NOT NULL,
+    receipt   BYTEA  NOT NULL
+) /* sqlite: STRICT */;

@@ -1,0 +1,264 @@
+package records
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/store"
+)
+
+// Rejected is a record that cannot be published, by its index, and why.
+type Rejected struct {
+	Index  int
+	Reason string // never repeats what stands in the record
+}
+
+// Load stores up to 100 records in the state system and publishes a pointer for
+// each that has none yet, into a generation: 0 is visible at once, any other with
+// its activation. It can be repeated after a crash at any point: what is published
+// stays as it is in the index, and what changed besides name, date of birth and
+// SSN is stored. published counts the new pointers. What could not be published
+// now is wanted, and Step does it.
+func (f *File) Load(ctx context.Context, operator string, generation uint32, records []waypost.Record) (published int, rejected []Rejected, err error) {
+	if len(records) > waypost.MaxPublishBatch {
+		return 0, nil, waypost.Errorf(waypost.InvalidArgument, "at most %d records can be loaded at once", waypost.MaxPublishBatch)
+	}
+	good, rejected := sift(records)
+	good, busy := f.busy.enter(good)
+	defer f.busy.leave(good)
+	wanted, stale, err := f.unpublished(ctx, good, operator, generation)
+	if err != nil {
+		return 0, nil, err
+	}
+	rejected = append(append(rejected, busy...), stale...)
+	if err := f.Deps.System.Put(ctx, accepted(good, stale)); err != nil {
+		return 0, nil, err
+	}
+	if len(wanted) == 0 {
+		return 0, rejected, nil
+	}
+	err = f.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := f.openGeneration(tx, generation); err != nil {
+			return err
+		}
+		for i := range wanted {
+			wanted[i].at(f.Now().Add(publicationLife)) // Step leaves it alone until then
+			if err := wanted[i].put(tx, f.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, rejected, err
+	}
+	f.index.RLock()
+	defer f.index.RUnlock()
+	if err := f.publish(ctx, waypost.KindPublish, operator, wanted); err != nil {
+		return 0, rejected, err
+	}
+	return len(wanted), rejected, nil
+}
+
+// loadable is a record that passed, and its place in the batch.
+type loadable struct {
+	index  int
+	record waypost.Record
+}
+
+// sift separates what can be published from what cannot.
+func sift(records []waypost.Record) (good []loadable, rejected []Rejected) {
+	seen := make(map[string]bool, len(records))
+	for i, r := range records {
+		reason := defect(r)
+		if reason == "" && seen[r.ID] {
+			reason = "another record of the batch has the same id"
+		}
+		if reason != "" {
+			rejected = append(rejected, Rejected{i, reason})
+			continue
+		}
+		seen[r.ID] = true
+		good = append(good, loadable{i, r})
+	}
+	return good, rejected
+}
+
+// maxCardNumber is more than the AAMVA standard prints (25 characters).
+const maxCardNumber = 40
+
+// defect says why a record cannot be loaded, or nothing.
+func defect(r waypost.Record) string {
+	if err := r.Validate(); err != nil {
+		return err.Error()
+	}
+	for _, text := range []string{r.Family, r.Given, r.Middle, r.Suffix, r.CardNumber} {
+		if !printable(text) {
+			return "a name or the card number holds something else than printable text"
+		}
+	}
+	switch {
+	case len(r.CardNumber) > maxCardNumber:
+		return "the card number is longer than 40 bytes"
+	case r.ID == "" || len(r.ID) > 64 || !printable(r.ID):
+		return "the record needs an id of at most 64 printable characters"
+	case !slices.Contains(CardKinds, r.Kind):
+		return "the kind of card is licence, permit, id, commercial or unlicensed"
+	case !slices.Contains(Statuses, r.Status):
+		return "the status is valid, expired, surrendered, suspended, revoked, disqualified or closed"
+	}
+	return ""
+}
+
+// What a record can be, and how it can stand.
+var (
+	CardKinds = []waypost.CardKind{waypost.Licence, waypost.Permit, waypost.IDCard, waypost.Commercial, waypost.Unlicensed}
+	Statuses  = []waypost.Status{waypost.Valid, waypost.ExpiredCard, waypost.Surrendered, waypost.Suspended, waypost.Revoked,
+		waypost.Disqualified, waypost.Closed}
+)
+
+// printable reports whether the text can be stored by every engine and shown on
+// every terminal.
+func printable(text string) bool {
+	for _, r := range text {
+		if !unicode.IsPrint(r) {
+			return false
+		}
+	}
+	return utf8.ValidString(text)
+}
+
+// accepted are the records that are not among the rejected ones.
+func accepted(good []loadable, rejected []Rejected) []waypost.Record {
+	var records []waypost.Record
+	for _, l := range good {
+		if !slices.ContainsFunc(rejected, func(r Rejected) bool { return r.Index == l.index }) {
+			records = append(records, l.record)
+		}
+	}
+	return records
+}
+
+// inFlight keeps two batches from publishing the same record at the same time.
+type inFlight struct {
+	mu  sync.Mutex
+	ids map[string]bool
+}
+
+func newInFlight() *inFlight { return &inFlight{ids: make(map[string]bool)} }
+
+func (f *inFlight) enter(all []loadable) (entered []loadable, busy []Rejected) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, l := range all {
+		if f.ids[l.record.ID] {
+			busy = append(busy, Rejected{l.index, "something else is being done about this record at this moment"})
+			continue
+		}
+		f.ids[l.record.ID] = true
+		entered = append(entered, l)
+	}
+	return entered, busy
+}
+
+func (f *inFlight) leave(entered []loadable) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, l := range entered {
+		delete(f.ids, l.record.ID)
+	}
+}
+
+// unpublished returns the pointers that are to be published, the one that is
+// wanted already if an earlier load stopped halfway, and leaves out what is in the
+// index. A record whose keys have changed since is stale: its pointer would find
+// somebody else.
+func (f *File) unpublished(ctx context.Context, records []loadable, operator string, generation uint32) (wanted []pointer, stale []Rejected, err error) {
+	mains := make([][]pointer, len(records))
+	err = f.DB.Read(ctx, func(tx *store.Tx) error {
+		for i, l := range records {
+			var err error
+			if mains[i], err = selectPointers(tx, `WHERE p.record = $1 AND p.alias = 0 AND p.state <> $2`, l.record.ID, int(Withdrawn)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, l := range records {
+		p, reason, err := f.next(ctx, l.record, mains[i], operator, generation)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case reason != "":
+			stale = append(stale, Rejected{l.index, reason})
+		case p != nil:
+			wanted = append(wanted, *p)
+		}
+	}
+	return wanted, stale, nil
+}
+
+// next returns the pointer to publish for a record, if any, or why the record
+// cannot be loaded. A pointer that is wanted in another's place is left to Step.
+func (f *File) next(ctx context.Context, r waypost.Record, mains []pointer, operator string, generation uint32) (*pointer, string, error) {
+	for _, p := range mains {
+		switch {
+		case p.State == Moved:
+			return nil, "another state is the state of record by now: load what is left of it under another id", nil
+		case p.State == Ending:
+			return nil, "its pointer is just being withdrawn: load it again later", nil
+		}
+		stored, err := f.Record(ctx, r.ID)
+		if err != nil && waypost.CodeOf(err) != waypost.NotFound {
+			return nil, "", err
+		}
+		if err == nil && !f.sameKeys(stored.Person, r.Person) {
+			return nil, "the record is in the index under another name, date of birth or SSN: it stays as it was; change it with `waypost records change`", nil
+		}
+		if p.State == Live || p.supersedes != (waypost.Handle{}) || !p.ticket.IsZero() {
+			return nil, "", nil
+		}
+		return &p, "", nil
+	}
+	p := f.newPointer(r, operator)
+	p.Generation = generation
+	return &p, "", nil
+}
+
+// openGeneration notes a dark generation that is loaded into; one that is rolled
+// back takes no more.
+func (f *File) openGeneration(tx *store.Tx, number uint32) error {
+	if number == 0 {
+		return nil
+	}
+	var state int
+	err := tx.Row(`SELECT state FROM generation WHERE number = $1`, number).Scan(&state)
+	if errors.Is(err, store.ErrNoRows) {
+		_, err = tx.Exec(`INSERT INTO generation (number, state, at) VALUES ($1, $2, $3)`, number, dark, f.Now().Unix())
+		return err
+	}
+	if err == nil && state != dark {
+		err = waypost.Errorf(waypost.InvalidArgument, "generation %d was activated or rolled back: load into another", number)
+	}
+	return err
+}
+
+// The states of a generation.
+const (
+	dark = iota
+	active
+	rolledBack
+)
+
+// publicationLife is far longer than a publication takes: what is open then was
+// cut off.
+const publicationLife = 10 * time.Minute

@@ -1,0 +1,300 @@
+package records
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/matchkey"
+	"github.com/waypost/waypost/toprf"
+)
+
+// loadWorkers lets a load use both of a small machine's cores.
+var loadWorkers = toprf.Workers(2)
+
+// publish makes the tokens of up to 100 pointers under a ticket, keeps them, and
+// only then hands them to the hub: a notice never names a record that is not known
+// here.
+func (f *File) publish(ctx context.Context, kind waypost.Kind, operator string, batch []pointer) error {
+	keys, err := f.keys(ctx, batch)
+	if err != nil {
+		return err
+	}
+	var seed [32]byte
+	randomise(seed[:])
+	blinding, err := toprf.BlindAll(keys, seed, loadWorkers)
+	if err != nil {
+		return err
+	}
+	ticket, err := f.Quorum.Ticket(kind, operator, toprf.EncodeElements(blinding.Elements()))
+	if err != nil {
+		return err
+	}
+	if err := f.hubUsable(); err != nil {
+		return err
+	}
+	if err := f.openPublication(ctx, ticket); err != nil {
+		return err
+	}
+	if err := f.publishUnder(ctx, ticket, blinding, batch); err != nil {
+		return errors.Join(err, f.abandon(context.WithoutCancel(ctx), ticket))
+	}
+	return nil
+}
+
+// keys are the ten of each pointer that are to be evaluated. Where a token is
+// there already something random takes the place: the ticket has ten for each.
+func (f *File) keys(ctx context.Context, batch []pointer) ([][]byte, error) {
+	var keys [][]byte
+	for _, p := range batch {
+		who := p.person
+		if p.todo&ssnSlots != 0 {
+			r, err := f.wantedRecord(ctx, p.Record)
+			if err != nil {
+				return nil, err
+			}
+			who.SSN5 = r.SSN5
+		}
+		for i, slot := range matchkey.Index(who, f.decoySecret) {
+			if p.todo&(1<<i) == 0 {
+				randomise(slot.Key)
+			}
+			keys = append(keys, slot.Key)
+		}
+	}
+	return keys, nil
+}
+
+// publishUnder is publish once the ticket stands in the ledger.
+func (f *File) publishUnder(ctx context.Context, ticket waypost.SignedTicket, blinding *toprf.Blinding, batch []pointer) error {
+	tokens, receipts, err := f.Quorum.Evaluate(ctx, ticket, blinding, loadWorkers)
+	if err != nil {
+		return err
+	}
+	for k := range batch {
+		for i := range matchkey.Slots {
+			if batch[k].todo&(1<<i) != 0 {
+				batch[k].tokens[i] = tokens[k*matchkey.Slots+i]
+			}
+		}
+		batch[k].todo = 0
+	}
+	err = f.DB.Write(ctx, func(tx *store.Tx) error {
+		for _, p := range batch {
+			if err := p.put(tx, f.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return f.hand(ctx, ticket, receipts, batch)
+}
+
+// hand gives a batch to the hub and commits that it is in the index.
+func (f *File) hand(ctx context.Context, ticket waypost.SignedTicket, receipts []waypost.SignedReceipt, batch []pointer) error {
+	receipt, err := f.handOver(ctx, ticket, receipts, batch)
+	if err != nil {
+		return err
+	}
+	return f.DB.Write(ctx, func(tx *store.Tx) error {
+		for _, p := range batch {
+			if err := f.arrived(tx, p, ticket.ID); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.Exec(`DELETE FROM publication WHERE ticket = $1`, ticket.ID[:]); err != nil {
+			return err
+		}
+		return f.published(tx, ticket, len(batch), receipts, receipt)
+	})
+}
+
+// published writes the entry about what the hub has done under a ticket, and keeps
+// the receipts.
+func (f *File) published(tx *store.Tx, ticket waypost.SignedTicket, records int, receipts []waypost.SignedReceipt, receipt waypost.SignedReceipt) error {
+	if err := f.Journal.KeepReceipts(tx, ticket, receiptBytes(append(slices.Clip(receipts), receipt))); err != nil {
+		return err
+	}
+	return f.log(tx, ticket, "published", journal.Field{Name: "records", Value: strconv.Itoa(records)},
+		journal.Field{Name: "evaluations", Value: waypost.Places(receipts...)},
+		journal.Field{Name: "publications", Value: waypost.Places(receipt)})
+}
+
+// arrived notes that a pointer is in the index, and that the one in whose place it
+// is stands there no more.
+func (f *File) arrived(tx *store.Tx, p pointer, under waypost.TicketID) error {
+	now, err := byHandle(tx, p.Handle)
+	if err != nil {
+		return err
+	}
+	if now.State == Wanted { // or it is to be withdrawn again by now
+		now.State = Live
+		now.at(time.Time{})
+	}
+	now.tries, now.Version, now.receipt = 0, 1, publishedReceipt(under)
+	if err := now.put(tx, f.Now()); err != nil || p.supersedes == (waypost.Handle{}) {
+		return err
+	}
+	old, err := byHandle(tx, p.supersedes)
+	if err != nil {
+		return err
+	}
+	if old.State == Moved {
+		return nil
+	}
+	old.State = Withdrawn
+	old.at(time.Time{})
+	return old.put(tx, f.Now())
+}
+
+// publishWait bounds the hub's writing of one batch.
+const publishWait = 30 * time.Second
+
+// handOver gives the batch to the hub, checks its receipt and returns it. Within a
+// pointer the tokens are sorted, so that their order says nothing about slots.
+func (f *File) handOver(ctx context.Context, ticket waypost.SignedTicket, receipts []waypost.SignedReceipt, batch []pointer) (waypost.SignedReceipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, publishWait)
+	defer cancel()
+	req := &waypostv1.PublishRequest{Ticket: ticket.Bytes(), Receipts: receiptBytes(receipts)}
+	for _, p := range batch {
+		sorted := slices.Clone(p.tokens)
+		slices.SortFunc(sorted, func(a, b waypost.Token) int { return bytes.Compare(a[:], b[:]) })
+		req.Records = append(req.Records, &waypostv1.PublishedRecord{
+			Handle: bytes.Clone(p.Handle[:]), Generation: p.Generation, Tokens: JoinTokens(sorted), Supersedes: bytes.Clone(unlessZero(p.supersedes[:])),
+		})
+	}
+	res, err := f.Hub.Publish(ctx, req)
+	if err != nil {
+		return waypost.SignedReceipt{}, err
+	}
+	return f.checkReceipt(res.Receipt, waypost.ActionPublish, ticket, publishedInputs(req.Records), nil)
+}
+
+// publishedInputs is what the hub's receipt commits to.
+func publishedInputs(records []*waypostv1.PublishedRecord) [32]byte {
+	var inputs bytes.Buffer
+	for _, r := range records {
+		inputs.Write(r.Handle)
+		inputs.Write(r.Tokens)
+		inputs.Write(r.Supersedes)
+	}
+	return waypost.HashTokens(inputs.Bytes())
+}
+
+// publishedReceipt is what a pointer's receipt is after it was published under the
+// ticket (spec/pointer.md).
+func publishedReceipt(under waypost.TicketID) []byte {
+	sum := sha256.Sum256(append([]byte("waypost pointer published v1\n"), under[:]...))
+	return sum[:receiptSize]
+}
+
+// passedReceipt is that of a pointer that was passed by a change of state of record.
+func passedReceipt(change [16]byte) []byte {
+	sum := sha256.Sum256(append([]byte("waypost pointer passed v1\n"), change[:]...))
+	return sum[:receiptSize]
+}
+
+const receiptSize = 16
+
+// checkReceipt insists that the hub's receipt commits to exactly this.
+func (f *File) checkReceipt(raw []byte, action waypost.Action, t waypost.SignedTicket, inputs [32]byte, answer []byte) (waypost.SignedReceipt, error) {
+	receipt, err := waypost.ParseReceipt(raw)
+	if err != nil {
+		return receipt, err
+	}
+	hub := f.Roster.Current().Hub()
+	if err := receipt.Verify(hub.Identity); err != nil {
+		return receipt, err
+	}
+	want := waypost.Receipt{
+		Action: action, Signer: hub.Name, Ticket: t.ID, Epoch: t.Epoch, Inputs: inputs,
+		Outputs: waypost.HashOutputs(action, answer), Origin: receipt.Origin, Sequence: receipt.Sequence, Deadline: receipt.Deadline,
+	}
+	if receipt.Receipt != want {
+		return receipt, waypost.Errorf(waypost.PermissionDenied, "the hub's receipt is not for what it was asked to do")
+	}
+	return receipt, receipt.CheckPromise(f.Now(), journal.MergeDelay)
+}
+
+// openPublication commits that something is about to be published under the
+// ticket.
+func (f *File) openPublication(ctx context.Context, ticket waypost.SignedTicket) error {
+	return f.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := f.log(tx, ticket, "ask"); err != nil {
+			return err
+		}
+		return f.keepOpen(tx, ticket)
+	})
+}
+
+// keepOpen notes a ticket that has its entry "ask", to be abandoned if it is cut
+// off.
+func (f *File) keepOpen(tx *store.Tx, ticket waypost.SignedTicket) error {
+	_, err := tx.Exec(`INSERT INTO publication (ticket, signed, due) VALUES ($1, $2, $3) ON CONFLICT (ticket) DO NOTHING`,
+		ticket.ID[:], ticket.Bytes(), f.Now().Add(publicationLife).Unix())
+	return err
+}
+
+// abandon says in the ledger that a publication did not come to its end here: the
+// hub may have it or not. What it was about is done again under another ticket.
+func (f *File) abandon(ctx context.Context, ticket waypost.SignedTicket) error {
+	return f.DB.Write(ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec(`DELETE FROM publication WHERE ticket = $1`, ticket.ID[:])
+		if err != nil || n == 0 {
+			return err
+		}
+		return f.log(tx, ticket, "abandoned")
+	})
+}
+
+// abandonCutOff does so for those that a crash has cut off.
+func (f *File) abandonCutOff(ctx context.Context) error {
+	var open [][]byte
+	err := f.DB.Read(ctx, func(tx *store.Tx) error {
+		open = nil
+		return tx.Query(`SELECT signed FROM publication WHERE due < $1 ORDER BY due, ticket LIMIT 100`, []any{f.Now().Unix()},
+			func(scan func(dest ...any) error) error {
+				var signed []byte
+				err := scan(&signed)
+				open = append(open, signed)
+				return err
+			})
+	})
+	for _, signed := range open {
+		ticket, parseErr := waypost.ParseTicket(signed)
+		if parseErr == nil {
+			parseErr = f.abandon(ctx, ticket)
+		}
+		err = errors.Join(err, parseErr)
+	}
+	return err
+}
+
+// log appends an entry about a ticket to the journal.
+func (f *File) log(tx *store.Tx, t waypost.SignedTicket, kind string, more ...journal.Field) error {
+	body, err := journal.Body(append(journal.TicketFields(t.Ticket), more...)...)
+	if err != nil {
+		return err
+	}
+	_, err = f.Journal.Append(tx, journal.Entry{Kind: kind, Ticket: t.ID, Tau: t.Tau, At: f.Now(), Body: body})
+	return err
+}
+
+func receiptBytes(receipts []waypost.SignedReceipt) [][]byte {
+	out := make([][]byte, len(receipts))
+	for i, r := range receipts {
+		out[i] = r.Bytes()
+	}
+	return out
+}

@@ -1,0 +1,227 @@
+package records
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/errand"
+	"github.com/waypost/waypost/internal/store"
+)
+
+// upkeep is something that the hub has done with this state's pointers.
+type upkeep struct {
+	ticket   waypost.SignedTicket
+	receipts []waypost.SignedReceipt // of the key holders
+	receipt  waypost.SignedReceipt   // of the hub
+	answer   *waypostv1.Maintained
+}
+
+// maintain has the hub do one thing, and commits with what follows from it that it
+// has. The ticket is abandoned in the ledger where it does not come to that.
+func (f *File) maintain(ctx context.Context, kind waypost.Kind, operator string, what *waypostv1.Maintenance,
+	then func(tx *store.Tx, done upkeep) (records int, err error)) (upkeep, error) {
+	request, err := proto.MarshalOptions{Deterministic: true}.Marshal(what)
+	if err != nil {
+		return upkeep{}, err
+	}
+	if err := f.hubUsable(); err != nil {
+		return upkeep{}, err
+	}
+	hub := f.Roster.Current().Hub().Name
+	permit, err := f.Permits.Permit(ctx, errand.Wish{Kind: kind, Purpose: waypost.MaintainPointer, Class: waypost.Loader,
+		Operator: operator, Case: "upkeep", Recipient: hub, Request: request})
+	if err != nil {
+		return upkeep{}, err
+	}
+	done := upkeep{ticket: permit.Ticket, receipts: permit.Receipts, answer: &waypostv1.Maintained{}}
+	wait, cancel := context.WithTimeout(ctx, publishWait)
+	defer cancel()
+	res, err := f.Hub.Maintain(wait, &waypostv1.MaintainRequest{
+		Ticket: permit.Ticket.Bytes(), Receipts: receiptBytes(permit.Receipts), Salt: permit.Salt[:], Request: request,
+	})
+	if err != nil {
+		return done, err
+	}
+	action := waypost.Action(permit.Ticket.Kind)
+	if done.receipt, err = f.checkReceipt(res.Receipt, action, permit.Ticket, permit.Ticket.Probes, res.Answer); err != nil {
+		return done, err
+	}
+	if err := proto.Unmarshal(res.Answer, done.answer); err != nil {
+		return done, waypost.Errorf(waypost.PermissionDenied, "what the hub says it has done is not well formed")
+	}
+	return done, f.DB.Write(ctx, func(tx *store.Tx) error {
+		records, err := then(tx, done)
+		if err != nil {
+			return err
+		}
+		if err := f.Permits.Settle(tx, permit.Ticket.ID); err != nil {
+			return err
+		}
+		return f.published(tx, done.ticket, records, done.receipts, done.receipt)
+	})
+}
+
+// maxWithdrawn is how many pointers one ticket withdraws.
+const maxWithdrawn = 100
+
+// withdrawDue withdraws what is to be withdrawn now, up to a hundred at once.
+func (f *File) withdrawDue(ctx context.Context) error {
+	batch, err := f.due(ctx, Ending, maxWithdrawn)
+	if err != nil || len(batch) == 0 {
+		return err
+	}
+	f.index.RLock()
+	defer f.index.RUnlock()
+	w := &waypostv1.Withdrawal{}
+	for _, p := range batch {
+		w.Handles = append(w.Handles, p.Handle[:])
+	}
+	_, err = f.maintain(ctx, waypost.KindWithdraw, batch[0].operator, &waypostv1.Maintenance{What: &waypostv1.Maintenance_Withdraw{Withdraw: w}},
+		func(tx *store.Tx, _ upkeep) (int, error) {
+			for _, p := range batch {
+				if err := f.end(tx, p.Handle); err != nil {
+					return 0, err
+				}
+			}
+			return len(batch), nil
+		})
+	return f.later(ctx, batch, err)
+}
+
+// end notes that a pointer is out of the index, unless it is another state's.
+func (f *File) end(tx *store.Tx, h waypost.Handle) error {
+	p, err := byHandle(tx, h)
+	if err != nil || p.State == Moved {
+		return err
+	}
+	p.State = Withdrawn
+	p.at(time.Time{})
+	return p.put(tx, f.Now())
+}
+
+// due returns pointers in that state about which something is to be done now, all
+// of one operator.
+func (f *File) due(ctx context.Context, state State, limit int) (batch []pointer, err error) {
+	err = f.DB.Read(ctx, func(tx *store.Tx) error {
+		batch = nil
+		all, err := selectPointers(tx, `WHERE p.due <= $1 AND p.state = $2 ORDER BY p.due, p.handle LIMIT $3`, f.Now().Unix(), int(state), limit)
+		for _, p := range all {
+			if p.operator == all[0].operator {
+				batch = append(batch, p)
+			}
+		}
+		return err
+	})
+	return batch, err
+}
+
+// later puts off what could not be done now, and returns why it could not.
+func (f *File) later(ctx context.Context, batch []pointer, cause error) error {
+	if cause == nil {
+		return nil
+	}
+	at := waypost.RetryAfterOf(cause)
+	return errors.Join(cause, f.DB.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+		for _, p := range batch {
+			next := f.Now().Add(pause(p.tries))
+			if at.After(next) {
+				next = at
+			}
+			if _, err := tx.Exec(`UPDATE pointer SET tries = tries + 1, due = $1 WHERE handle = $2 AND due IS NOT NULL`, next.Unix(), p.Handle[:]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// pause is how long to wait after so many failures: half a minute, doubled each
+// time up to an hour.
+func pause(tries int) time.Duration { return min(time.Hour, 30*time.Second<<min(tries, 10)) }
+
+// Activate makes a dark generation visible, all of it, or rolls it back: then it
+// never becomes visible, and may be loaded again as another. Everything that is
+// wanted in it must have been published. It returns how many pointers that are.
+func (f *File) Activate(ctx context.Context, operator string, number uint32, rollBack bool) (records uint64, err error) {
+	f.index.Lock()
+	defer f.index.Unlock()
+	var live, wanted uint64
+	var state int
+	err = f.DB.Read(ctx, func(tx *store.Tx) error {
+		if err := tx.Row(`SELECT state FROM generation WHERE number = $1`, number).Scan(&state); err != nil {
+			return err
+		}
+		return tx.Row(`SELECT coalesce(sum(CASE WHEN state IN ($1, $2) THEN 1 ELSE 0 END), 0), coalesce(sum(CASE WHEN state = $3 THEN 1 ELSE 0 END), 0)
+			FROM pointer WHERE generation = $4`, int(Live), int(Ending), int(Wanted), number).Scan(&live, &wanted)
+	})
+	to := active
+	if rollBack {
+		to = rolledBack
+	}
+	switch {
+	case errors.Is(err, store.ErrNoRows):
+		return 0, waypost.Errorf(waypost.NotFound, "nothing was loaded into generation %d", number)
+	case err != nil:
+		return 0, err
+	case state == to:
+		return live, nil
+	case state != dark:
+		return 0, waypost.Errorf(waypost.InvalidArgument, "generation %d is activated or rolled back already: that is for good", number)
+	case wanted > 0 && !rollBack:
+		return 0, waypost.Errorf(waypost.Unavailable, "%d records of generation %d are still being published: activate it when they are", wanted, number)
+	}
+	what := &waypostv1.Maintenance{What: &waypostv1.Maintenance_Activate{Activate: &waypostv1.Activation{Generation: number, Records: live, RollBack: rollBack}}}
+	_, err = f.maintain(ctx, waypost.KindActivate, operator, what, func(tx *store.Tx, _ upkeep) (int, error) {
+		if _, err := tx.Exec(`UPDATE generation SET state = $1, at = $2 WHERE number = $3`, to, f.Now().Unix(), number); err != nil {
+			return 0, err
+		}
+		if rollBack {
+			return int(live), f.endAll(tx, `generation = `+strconv.FormatUint(uint64(number), 10))
+		}
+		return int(live), nil
+	})
+	return live, err
+}
+
+// endAll notes that all pointers of a condition are out of the index.
+func (f *File) endAll(tx *store.Tx, where string) error {
+	if _, err := tx.Exec(`DELETE FROM pointer_token WHERE handle IN (SELECT handle FROM pointer WHERE state NOT IN ($1, $2) AND `+where+`)`,
+		int(Moved), int(Coming)); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`UPDATE pointer SET state = $1, due = NULL, changed = $2 WHERE state NOT IN ($3, $4) AND `+where,
+		int(Withdrawn), f.Now().Unix(), int(Moved), int(Coming))
+	return err
+}
+
+// Leave takes everything out of the index, for good, and shows it: the receipt is
+// the hub's for a comparison afterwards that finds nothing. It may be called again
+// until it succeeds.
+func (f *File) Leave(ctx context.Context, operator string) (withdrawn uint64, receipt []byte, err error) {
+	f.index.Lock()
+	defer f.index.Unlock()
+	done, err := f.maintain(ctx, waypost.KindLeave, operator, &waypostv1.Maintenance{What: &waypostv1.Maintenance_Leave{Leave: &waypostv1.Departure{}}},
+		func(tx *store.Tx, done upkeep) (int, error) {
+			if _, err := tx.Exec(`UPDATE generation SET state = $1, at = $2 WHERE state = $3`, rolledBack, f.Now().Unix(), dark); err != nil {
+				return 0, err
+			}
+			return int(done.answer.Withdrawn), f.endAll(tx, `1 = 1`)
+		})
+	if err != nil {
+		return 0, nil, err
+	}
+	after, err := f.compareAll(ctx, operator)
+	if err != nil {
+		return done.answer.Withdrawn, nil, err
+	}
+	if after.hub != 0 {
+		return done.answer.Withdrawn, nil, waypost.Errorf(waypost.Unavailable, "the hub still has %d pointers of this state: leave again", after.hub)
+	}
+	return done.answer.Withdrawn, after.receipt, nil
+}

@@ -1,0 +1,138 @@
+package records
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/matchkey"
+)
+
+// Found is a record of this state that a question agrees with.
+type Found struct {
+	Record waypost.Record
+	Agreed uint32 // a bit for each slot in which any of its pointers agrees
+	slots  []matchkey.Slot
+}
+
+// Continue is the first-leg rule.
+func (f Found) Continue() bool { return matchkey.Continue(f.slots) }
+
+// Kinds lists the kinds that agree.
+func Kinds(agreed uint32) (kinds []matchkey.Kind) {
+	for i := range matchkey.Slots {
+		if agreed&(1<<i) != 0 {
+			kinds = append(kinds, matchkey.Kind(i))
+		}
+	}
+	return kinds
+}
+
+// Weigh finds in which slots the record of that pointer agrees with the tags of a
+// question: in any of its pointers. NotFound where there is no such record here.
+func (f *File) Weigh(ctx context.Context, h waypost.Handle, question waypost.TicketID, tags []byte) (Found, error) {
+	var all []pointer
+	err := f.DB.Read(ctx, func(tx *store.Tx) error {
+		p, err := byHandle(tx, h)
+		if err != nil {
+			return err
+		}
+		all, err = pointersOf(tx, p.Record)
+		return err
+	})
+	if err != nil {
+		return Found{}, err
+	}
+	if len(all) == 0 {
+		return Found{}, waypost.Errorf(waypost.NotFound, "this record was withdrawn from the index")
+	}
+	const size = len(waypost.Tag{})
+	asked := make(map[waypost.Tag]bool, len(tags)/size)
+	for i := 0; i+size <= len(tags); i += size {
+		asked[waypost.Tag(tags[i:i+size])] = true
+	}
+	return f.agreement(ctx, all, func(t waypost.Token) bool { return asked[waypost.NewTag(t, question)] })
+}
+
+// agreement collects what agrees in all pointers of one record. A decoy says
+// nothing about the SSN, whoever holds it by now.
+func (f *File) agreement(ctx context.Context, all []pointer, agrees func(waypost.Token) bool) (found Found, err error) {
+	if found.Record, err = f.Record(ctx, all[0].Record); err != nil {
+		return found, err
+	}
+	for _, p := range all {
+		who := p.person
+		who.SSN5 = found.Record.SSN5
+		for i, slot := range matchkey.Index(who, f.decoySecret) {
+			if (p.decoys|p.todo)&(1<<i) == 0 && !slot.Decoy && agrees(p.tokens[i]) {
+				found.Agreed |= 1 << i
+				found.slots = append(found.slots, slot)
+			}
+		}
+	}
+	// Of two names the rarer one decides.
+	slices.SortStableFunc(found.slots, func(a, b matchkey.Slot) int { return cmp.Compare(a.Expected, b.Expected) })
+	return found, nil
+}
+
+// Own returns the state's own records that agree with any of the 32 tokens of a
+// check, by id: the hub leaves them out.
+func (f *File) Own(ctx context.Context, tokens []waypost.Token) (own []Found, err error) {
+	if len(tokens) != waypost.CheckElements {
+		return nil, errors.New("records: a check has 32 tokens")
+	}
+	searched := make(map[waypost.Token]bool, len(tokens))
+	args := []any{int(Moved), int(Withdrawn), int(Coming)}
+	for _, t := range tokens {
+		searched[t] = true
+		args = append(args, t[:ownTokenSize])
+	}
+	var hits [][]pointer
+	err = f.DB.Read(ctx, func(tx *store.Tx) error {
+		hits = nil
+		var ids []string
+		if err := tx.Query(ownQuery, args, func(scan func(dest ...any) error) error {
+			ids = append(ids, "")
+			return scan(&ids[len(ids)-1])
+		}); err != nil {
+			return err
+		}
+		for _, id := range ids {
+			all, err := pointersOf(tx, id)
+			if err != nil {
+				return err
+			}
+			hits = append(hits, all)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, all := range hits {
+		found, err := f.agreement(ctx, all, func(t waypost.Token) bool { return searched[t] })
+		if waypost.CodeOf(err) == waypost.NotFound {
+			continue // deleted in the state system, not yet withdrawn from the index
+		}
+		if err != nil {
+			return nil, err
+		}
+		own = append(own, found)
+	}
+	return own, nil
+}
+
+// ownQuery takes three states and the tokens of one check.
+var ownQuery = func() string {
+	places := make([]string, waypost.CheckElements)
+	for i := range places {
+		places[i] = "$" + strconv.Itoa(i+4)
+	}
+	return `SELECT DISTINCT p.record FROM pointer_token t JOIN pointer p ON p.handle = t.handle
+		WHERE p.state NOT IN ($1, $2, $3) AND t.token IN (` + strings.Join(places, ", ") + ") ORDER BY p.record"
+}()
