@@ -73,7 +73,7 @@ func New(t testing.TB, quota roster.Quota, states ...waypost.Jurisdiction) *Exch
 	for _, s := range states {
 		members = append(members, x.add(roster.Member{
 			Name: string(s), Role: roster.Gateway, Jurisdiction: s, Participation: roster.Full, Quota: quota,
-			Capabilities: []roster.Capability{roster.Search, roster.Answer, roster.Publish},
+			Capabilities: []roster.Capability{roster.Search, roster.Answer, roster.Publish, roster.History},
 		}))
 	}
 	secret, public, err := note.GenerateKey(rand.Reader, "rpctest/governance")
