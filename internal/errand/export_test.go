@@ -1,0 +1,7 @@
+package errand
+
+// ParseReply and ParseRequest decode what other states send.
+var (
+	ParseReply   = parseReply
+	ParseRequest = parseRequest
+)
