@@ -28,12 +28,13 @@ type Operators map[[32]byte]string
 type counterDoor struct {
 	server              *Server
 	operators, auditors Operators
+	courtesy            *courtesy
 }
 
 // ServeCounter serves the Counter calls until the context ends: those of
 // auditors to the state's auditors, the others to its operators.
 func (s *Server) ServeCounter(ctx context.Context, listener net.Listener, cert tls.Certificate, operators, auditors Operators) error {
-	door := counterDoor{s, operators, auditors}
+	door := counterDoor{s, operators, auditors, new(courtesy)}
 	server := connect.NewServer(rpc.ErrorsToWire(s.Log), rpc.Observe(s.Metrics.Call), door.requireOperator)
 	waypostv1connect.RegisterCounterHandler(server, door)
 	s.rooms.register(server)
@@ -104,6 +105,7 @@ func (d counterDoor) Check(ctx context.Context, req *waypostv1.CheckRequest) (*w
 			return nil, err
 		}
 	}
+	defer d.courtesy.begin()()
 	answer, err := d.server.Check(ctx, who, why)
 	if err != nil {
 		return nil, err
@@ -165,6 +167,7 @@ func (d counterDoor) Load(ctx context.Context, req *waypostv1.LoadRequest) (*way
 		}
 		good, index = append(good, record), append(index, i)
 	}
+	d.courtesy.wait(ctx)
 	published, rejected, err := d.server.file.Load(ctx, rpc.Operator(ctx), req.Generation, good)
 	if err != nil {
 		return nil, err
