@@ -37,15 +37,17 @@ CREATE INDEX move_due ON move (due) WHERE due IS NOT NULL;
 CREATE INDEX move_begun ON move (begun);
 CREATE INDEX move_ticket ON move (ticket, reference);
 
--- A record that this state has released to another. exported are the ids of the
--- items of its history that went along, each of 16 bytes; what comes later is
--- forwarded. due is when to look at it again.
+-- A record that this state has released to another. exported is the history that
+-- went along; what came later is forwarded. It is emptied when the move is over.
+-- leftover says that the record got other pointers after the release, which are to
+-- be withdrawn. due is when to look at it again.
 CREATE TABLE moving (
     change_id BYTEA   NOT NULL PRIMARY KEY,
     receiver  TEXT    NOT NULL,
     record    TEXT    NOT NULL,
     signed    BYTEA   NOT NULL,
     exported  BYTEA   NOT NULL,
+    leftover  INTEGER NOT NULL,
     state     INTEGER NOT NULL,
     expires   BIGINT  NOT NULL,
     due       BIGINT,
@@ -56,7 +58,7 @@ CREATE INDEX moving_record ON moving (record);
 CREATE INDEX moving_due ON moving (due) WHERE due IS NOT NULL;
 
 -- A card of another state that this state has asked to be ended, or that its
--- holder chose to keep.
+-- holder chose to keep. due is when to look whether the question is alive.
 CREATE TABLE termination (
     id          BYTEA   NOT NULL PRIMARY KEY,
     ticket      BYTEA   NOT NULL,
@@ -69,14 +71,17 @@ CREATE TABLE termination (
     operator    TEXT    NOT NULL,
     state       INTEGER NOT NULL,
     reason      TEXT    NOT NULL,
+    words       TEXT    NOT NULL,
+    due         BIGINT,
     begun       BIGINT  NOT NULL,
     changed     BIGINT  NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX termination_due ON termination (due) WHERE due IS NOT NULL;
 CREATE INDEX termination_begun ON termination (begun);
 CREATE INDEX termination_ticket ON termination (ticket, reference);
 
--- A card of this state that another state has asked to be ended. objection is what
--- the resident said. due is when to look at it again: the end of the time to
+-- A card of this state that another state has asked to be ended. letter is the one
+-- that tells the resident; objection is what they said to it. due is when to look at it again: the end of the time to
 -- object, once the letter was mailed.
 CREATE TABLE ending (
     id          BYTEA   NOT NULL PRIMARY KEY,
@@ -84,6 +89,7 @@ CREATE TABLE ending (
     errand      BYTEA   NOT NULL,
     record      TEXT    NOT NULL,
     handle      BYTEA   NOT NULL,
+    letter      BYTEA   NOT NULL,
     surrendered INTEGER NOT NULL,
     state       INTEGER NOT NULL,
     reason      TEXT    NOT NULL,
@@ -94,6 +100,7 @@ CREATE TABLE ending (
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE UNIQUE INDEX ending_errand ON ending (asking, errand);
 CREATE INDEX ending_record ON ending (record);
+CREATE INDEX ending_letter ON ending (letter);
 CREATE INDEX ending_due ON ending (due) WHERE due IS NOT NULL;
 CREATE INDEX ending_begun ON ending (begun);
 
@@ -118,6 +125,16 @@ CREATE TABLE announcement (
     at     BIGINT NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX announcement_at ON announcement (at);
+
+-- A question about a protected person, which waits for the special unit.
+CREATE TABLE withheld (
+    id     BYTEA  NOT NULL PRIMARY KEY,
+    asking TEXT   NOT NULL,
+    errand BYTEA  NOT NULL,
+    record TEXT   NOT NULL,
+    at     BIGINT NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX withheld_at ON withheld (at);
 
 -- What has been unfinished for so long that it was said in the log.
 CREATE TABLE alarm (

@@ -1,0 +1,232 @@
+// Package move is what happens between two states about one record: its state of
+// record changes, a card that was issued is announced, a card is to be ended. And
+// it knows what of all that a state has left unfinished.
+//
+// # Change of state of record
+//
+// The new state asks, the former state releases, the hub passes:
+//
+//	new state     asked ── released ── stored ── passing ── passed ── done
+//	                └──────────┴──────────┴─> cancelled, ended
+//	former state           released ──────────────── moved ── settled
+//	                          └─> lapsed
+//
+// The release travels with the history, so there is nothing to pass before the
+// history is stored. From the first call to the hub on, nobody assumes what came of
+// it: the new state asks the hub again until it knows. Whatever happens, the
+// pointers are one state's or the other's, because the hub passes all of them or
+// none in one transaction; two releases of the same record do no harm, since the
+// second finds its pointers gone. See spec/move.md.
+//
+//	move.go       what the room works with, and what is due
+//	message.go    what the states write to each other
+//	arrive.go     change of state of record, at the new state
+//	pass.go       the call to the hub
+//	leave.go      change of state of record, at the former state
+//	announce.go   notice of issuance
+//	terminate.go  request to terminate, at the state that asks
+//	ending.go     request to terminate, at the state whose card it is
+//	letter.go     what the resident is told
+//	unit.go       questions about protected persons
+//	suspense.go   what is unfinished for long
+//	door.go       the counter door
+package move
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/driver"
+	"github.com/waypost/waypost/internal/errand"
+	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/metrics"
+	"github.com/waypost/waypost/internal/records"
+	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/internal/seal"
+	"github.com/waypost/waypost/internal/store"
+)
+
+// Errands is what the room needs of the engine, see [errand.Engine].
+type Errands interface {
+	Handle(kind waypost.Kind, h errand.Handler)
+	Begin(tx *store.Tx, mine errand.Errand) error
+	Cancel(tx *store.Tx, id errand.ID) error
+	Get(ctx context.Context, id errand.ID) (errand.Progress, error)
+	Question(ctx context.Context, from waypost.Jurisdiction, id errand.ID) (errand.Question, error)
+	Reply(ctx context.Context, id errand.ID, from waypost.Jurisdiction, r errand.Response) error
+	Suspended(ctx context.Context, older time.Duration) ([]errand.Progress, error)
+}
+
+// Hub passes pointers.
+type Hub interface {
+	Maintain(ctx context.Context, req *waypostv1.MaintainRequest) (*waypostv1.MaintainResponse, error)
+}
+
+// Forwarder sends driver history after a record that has gone to another state.
+type Forwarder interface {
+	// ForwardRest sends every item that is not in the history that was exported, in
+	// the transaction that notes the move; again it changes nothing. gone is the
+	// record's main pointer, as moved.
+	ForwardRest(tx *store.Tx, gone records.Pointer, exported []byte) error
+}
+
+// Config is what a state may set. Zero means the default.
+type Config struct {
+	ReleaseLife  time.Duration // how long a release holds: 10 days
+	NoticePeriod time.Duration // how long a resident may object: 15 days
+	SuspendAfter time.Duration // from when what is unfinished is in suspense: 96 h
+	AlarmAfter   time.Duration // from when it is said aloud: 10 days
+}
+
+func (c Config) orDefault() Config {
+	day := 24 * time.Hour
+	for _, d := range []struct {
+		set *time.Duration
+		to  time.Duration
+	}{{&c.ReleaseLife, 10 * day}, {&c.NoticePeriod, 15 * day}, {&c.SuspendAfter, 96 * time.Hour}, {&c.AlarmAfter, 10 * day}} {
+		if *d.set <= 0 {
+			*d.set = d.to
+		}
+	}
+	return c
+}
+
+// Deps is what the room works with.
+type Deps struct {
+	Config   Config
+	State    waypost.Jurisdiction
+	Roster   *roster.View
+	DB       *store.DB // of the gateway
+	Journal  errand.Journal
+	Identity ed25519.PrivateKey // signs releases
+	Errands  Errands
+	Permits  errand.Permits
+	Hub      Hub
+	File     *records.File
+	Book     driver.Book
+	Driver   Forwarder
+	Now      func() time.Time
+	Log      *slog.Logger
+	Metrics  *metrics.Set // may be nil
+}
+
+// Moves is the room. It is safe for concurrent use.
+type Moves struct {
+	Deps
+	raised atomic.Int64 // Unix seconds: when it was last looked for what is too old
+}
+
+// New registers what the room answers and takes with the engine.
+func New(deps Deps) (*Moves, error) {
+	if len(deps.Identity) != ed25519.PrivateKeySize {
+		return nil, waypost.Errorf(waypost.InvalidArgument, "a release is signed with the state's identity key")
+	}
+	deps.Config = deps.Config.orDefault()
+	m := &Moves{Deps: deps}
+	m.Errands.Handle(waypost.KindChangeSOR, errand.Handler{
+		Answer: m.answerChange, Take: m.takeRelease, Words: []string{wordReleased, wordBusy, wordMoved, wordDeclined}, Least: seal.Size256K,
+	})
+	m.Errands.Handle(waypost.KindIssued, errand.Handler{Answer: m.answerAnnouncement, Take: m.takeAcknowledged, Words: []string{wordAcknowledged}})
+	m.Errands.Handle(waypost.KindTerminate, errand.Handler{
+		Answer: m.answerTermination, Take: m.takeTermination, Words: []string{wordAcknowledged, wordDone, wordDeclined, wordKept},
+	})
+	m.File.Withhold("move", unit{m})
+	m.measure()
+	return m, nil
+}
+
+// The words of replies.
+const (
+	wordReleased     = "released"
+	wordBusy         = "busy"     // the record is on its way to another state
+	wordMoved        = "moved"    // the record is another state's by now
+	wordDeclined     = "declined" // and why, where there is more to say
+	wordAcknowledged = "acknowledged"
+	wordDone         = "done"
+	wordKept         = "kept" // the resident keeps the card
+)
+
+// Step does what is due now: what a crash or an unreachable party has left, and
+// what time has brought.
+func (m *Moves) Step(ctx context.Context) error {
+	return errors.Join(
+		m.each(ctx, `SELECT id FROM move WHERE due <= $1 ORDER BY due, id LIMIT 100`, m.advance),
+		m.each(ctx, `SELECT change_id FROM moving WHERE due <= $1 ORDER BY due, change_id LIMIT 100`, m.settle),
+		m.each(ctx, `SELECT id FROM ending WHERE due <= $1 ORDER BY due, id LIMIT 100`, m.end),
+		m.each(ctx, `SELECT id FROM termination WHERE due <= $1 ORDER BY due, id LIMIT 100`, m.review),
+		m.raise(ctx),
+	)
+}
+
+// each does something with whatever is due. What fails for one does not keep the
+// others waiting.
+func (m *Moves) each(ctx context.Context, due string, do func(context.Context, [16]byte) error) error {
+	var ids [][16]byte
+	err := m.DB.Read(ctx, func(tx *store.Tx) error {
+		ids = nil
+		return tx.Query(due, []any{m.Now().Unix()}, func(scan func(dest ...any) error) error {
+			var id [16]byte
+			err := scan(&id)
+			ids = append(ids, id)
+			return err
+		})
+	})
+	for _, id := range ids {
+		err = errors.Join(err, do(ctx, id))
+	}
+	return err
+}
+
+// backoff is how long to wait after so many tries in vain.
+func backoff(tries int) time.Duration {
+	return min(30*time.Second<<min(tries, 10), time.Hour)
+}
+
+// cited reads the reference of the check that a ticket cites.
+func (m *Moves) cited(tx *store.Tx, from waypost.Jurisdiction, check waypost.TicketID, reference []byte) (records.Answered, error) {
+	if len(reference) != len(waypost.Reference{}) {
+		return records.Answered{}, waypost.Errorf(waypost.InvalidArgument, "a reference has %d bytes", len(waypost.Reference{}))
+	}
+	a, err := m.File.Answered(tx, check, reference)
+	if err != nil {
+		return a, err
+	}
+	if a.Asking != from || a.Outcome != waypost.Match {
+		return a, waypost.Errorf(waypost.PermissionDenied, "%s has told %s of no match by that check", m.State, from)
+	}
+	return a, nil
+}
+
+// ledger appends an entry about a ticket.
+func (m *Moves) ledger(tx *store.Tx, t waypost.SignedTicket, kind string, more ...journal.Field) error {
+	body, err := journal.Body(append(journal.TicketFields(t.Ticket), more...)...)
+	if err != nil {
+		return err
+	}
+	_, err = m.Journal.Append(tx, journal.Entry{Kind: kind, Ticket: t.ID, Tau: t.Tau, At: m.Now(), Body: body})
+	return err
+}
+
+func newID() (id [16]byte) {
+	_, _ = rand.Read(id[:]) // never fails (Go 1.24)
+	return id
+}
+
+func parseID(text string) (id [16]byte, err error) {
+	raw, err := hex.DecodeString(text)
+	if err != nil || len(raw) != len(id) {
+		return id, waypost.Errorf(waypost.InvalidArgument, "this is named by %d hex digits", 2*len(id))
+	}
+	return [16]byte(raw), nil
+}
+
+// none reports whether a row is not there.
+func none(err error) bool { return errors.Is(err, store.ErrNoRows) }
