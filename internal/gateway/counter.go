@@ -37,6 +37,7 @@ func (s *Server) ServeCounter(ctx context.Context, listener net.Listener, cert t
 	door := counterDoor{s, operators, auditors, new(courtesy)}
 	server := connect.NewServer(rpc.ErrorsToWire(s.Log), rpc.Observe(s.Metrics.Call), door.requireOperator)
 	waypostv1connect.RegisterCounterHandler(server, door)
+	waypostv1connect.RegisterRecordsHandler(server, records.NewDoor(s.file))
 	s.rooms.register(server)
 	config := &tls.Config{
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"},
@@ -81,8 +82,11 @@ func (d counterDoor) requireOperator(next connect.ServerFunc) connect.ServerFunc
 			return waypost.Errorf(waypost.Unauthenticated, "this port speaks TLS with client certificates only")
 		}
 		known, what := d.operators, "operator"
-		if auditing[spec.Procedure] {
+		switch {
+		case auditing[spec.Procedure]:
 			known, what = d.auditors, "auditor"
+		case records.UnitOnly[spec.Procedure]:
+			known, what = nil, "officer of the special unit"
 		}
 		operator, ok := known[pinOf(*info.TLS())]
 		if !ok {
