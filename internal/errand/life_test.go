@@ -3,12 +3,14 @@ package errand_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/errand"
+	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -355,6 +357,11 @@ func TestHandlers(t *testing.T) {
 	r.ca.handle(waypost.KindHistory, errand.Handler{Words: []string{"valid"}, Answer: func(context.Context, errand.Question) (errand.Response, error) {
 		return errand.Response{Word: "valid", Final: true}, nil
 	}})
+	r.x.Update(func(next *rosterOf) {
+		for i := range next.Members {
+			next.Members[i].Capabilities = slices.DeleteFunc(slices.Clone(next.Members[i].Capabilities), func(c roster.Capability) bool { return c == roster.History })
+		}
+	})
 	r.az.begin(history)
 	r.step()
 	if p := r.az.get(history.ID); p.State != errand.Concluded || p.Replies[0].Refused != "AZ does not exchange driver history" {

@@ -58,7 +58,7 @@ func newRig(t testing.TB) *rig {
 func (r *rig) side(name waypost.Jurisdiction) *side {
 	s := &side{rig: r, name: name, kinds: make(map[waypost.Kind]errand.Handler)}
 	var err error
-	s.db, err = store.Open(r.t.Context(), "sqlite:"+r.t.TempDir()+"/gateway.db", "gateway", store.WithFault(s.fault))
+	s.db, err = store.Open(r.t.Context(), "sqlite:"+r.t.TempDir()+"/gateway.db", "gateway", store.WithFault(s.fault), store.ForSimulation())
 	if err != nil {
 		r.t.Fatal(err)
 	}
