@@ -213,6 +213,13 @@ func (s *Server) Clean(ctx context.Context) error {
 			return err
 		}
 	}
+	// What was issued before a departure had ended is good for nothing by then.
+	over := s.Now().Add(-publishWindow - window).Unix()
+	if err := s.repeat(ctx, func(tx *store.Tx) (int64, error) {
+		return tx.Exec(`DELETE FROM departure WHERE owner IN (SELECT owner FROM departure WHERE ended > 0 AND ended < $1 LIMIT $2)`, over, cleanAtOnce)
+	}); err != nil {
+		return err
+	}
 	if err := s.repeat(ctx, func(tx *store.Tx) (int64, error) {
 		return deleteMail(tx, `SELECT recipient, sequence FROM mailbox WHERE expires < $1 LIMIT $2`, now, cleanAtOnce)
 	}); err != nil {
