@@ -12,6 +12,7 @@ import (
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/toprf"
+	"github.com/waypost/waypost/translog"
 )
 
 const (
@@ -22,6 +23,8 @@ const (
 // States take part in every simulation.
 var States = []waypost.Jurisdiction{"AZ", "CA", "NV"}
 
+const witnessName = "simulate/witness"
+
 // begin is when every simulation starts.
 var begin = time.Date(2026, 3, 2, 15, 0, 0, 0, time.UTC)
 
@@ -31,6 +34,8 @@ type cast struct {
 	first    roster.Roster
 	signer   note.Signer // of rosters
 	identity map[string]ed25519.PrivateKey
+	logKey   map[string]ed25519.PrivateKey
+	witness  ed25519.PrivateKey // the one that cosigns all ledgers
 	share    map[string]toprf.Share
 	secret   map[string][32]byte // of gateways, and the hub's label key
 	reader   *age.HybridIdentity // who may open all ledgers
@@ -38,7 +43,10 @@ type cast struct {
 
 // newCast draws the keys and the first roster.
 func newCast() (*cast, error) {
-	c := &cast{identity: make(map[string]ed25519.PrivateKey), share: make(map[string]toprf.Share), secret: make(map[string][32]byte)}
+	c := &cast{
+		identity: make(map[string]ed25519.PrivateKey), logKey: make(map[string]ed25519.PrivateKey),
+		share: make(map[string]toprf.Share), secret: make(map[string][32]byte),
+	}
 	keys, shares, err := generate()
 	if err != nil {
 		return nil, err
@@ -67,10 +75,16 @@ func newCast() (*cast, error) {
 	if c.reader, err = age.GenerateHybridIdentity(); err != nil {
 		return nil, err
 	}
+	var witness ed25519.PublicKey
+	if witness, c.witness, err = ed25519.GenerateKey(rand.Reader); err != nil {
+		return nil, err
+	}
 	c.first = roster.Roster{
 		Version: 1, Environment: waypost.Test, NotBefore: begin, NotAfter: begin.Add(roster.MaxValidity), Profile: 1, Epoch: 1,
 		Threshold: threshold, GroupKey: group.Bytes(), Members: members, Purposes: purposes,
-		Governance: roster.Governance{Threshold: 1, Keys: []string{public}},
+		Governance:    roster.Governance{Threshold: 1, Keys: []string{public}},
+		WitnessPolicy: roster.WitnessPolicy{Outside: 1},
+		Witnesses:     []roster.Witness{{Key: translog.WitnessKey(witnessName, witness), URL: "https://witness.test/"}},
 	}
 	return c, nil
 }
@@ -98,7 +112,7 @@ func (c *cast) member(name string, role roster.Role) roster.Member {
 	_, _ = rand.Read(m.CertKey[:])
 	c.secret[name] = secret
 	m.Identity, c.identity[name], _ = ed25519.GenerateKey(rand.Reader)
-	m.LogKey, _, _ = ed25519.GenerateKey(rand.Reader)
+	m.LogKey, c.logKey[name], _ = ed25519.GenerateKey(rand.Reader)
 	return m
 }
 

@@ -22,6 +22,7 @@
 //	watch.go     every message, looked into
 //	ledger.go    every entry
 //	judge.go     what must hold in the end
+//	books.go     the auditor
 //	trace.go     what has happened
 //	simulate.go  what tests use
 package simulate

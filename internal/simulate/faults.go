@@ -48,7 +48,12 @@ func (f *faults) downtime() time.Duration {
 }
 
 // latency is how long one way of a call takes.
-func (f *faults) latency() time.Duration { return time.Millisecond + f.upTo(f.slow) }
+func (f *faults) latency() time.Duration {
+	if f.over {
+		return time.Millisecond
+	}
+	return time.Millisecond + f.upTo(f.slow)
+}
 
 // lag is how long a process waits before it does one of its things.
 func (f *faults) lag(what string) time.Duration {

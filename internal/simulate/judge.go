@@ -2,7 +2,13 @@ package simulate
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
+	"maps"
+	"slices"
 
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -14,6 +20,7 @@ func (w *world) judge(s *script) {
 			return
 		}
 		w.dense(r)
+		w.once(r)
 	}
 	for _, st := range States {
 		w.nothingOpen(w.role[string(st)].life)
@@ -36,17 +43,115 @@ func (w *world) dense(r *role) {
 	}
 }
 
+// onlyOnce are the kinds of which a ledger has one entry about a ticket at most.
+var onlyOnce = []string{"evaluate", "search_first", "search_second", "publish", "withdraw", "activate", "compare", "leave",
+	"change_state_of_record", "ask", "outcome", "published", "concluded"}
+
+// once: nothing that is done once for a ticket stands in a ledger twice.
+func (w *world) once(r *role) {
+	seen := make(map[act]bool)
+	for _, e := range w.entries(r) {
+		a := act{e.Kind, e.Ticket}
+		if seen[a] && slices.Contains(onlyOnce, e.Kind) {
+			w.failf("%s has two entries %s about the ticket %s", r.name, e.Kind, a.ticket)
+		}
+		seen[a] = true
+	}
+}
+
+// entries are all entries of a ledger, opened.
+func (w *world) entries(r *role) (all []journal.Stored) {
+	for {
+		page, err := w.opener.Read(context.Background(), r.life.journal, uint64(len(all)), 1000)
+		if err != nil {
+			w.failf("the journal of %s: %v", r.name, err)
+		}
+		if all = append(all, page...); err != nil || len(page) == 0 {
+			return all
+		}
+	}
+}
+
 // nothingOpen: what was begun has come to an end.
 func (w *world) nothingOpen(l *life) {
-	for what, query := range map[string]string{
+	open := map[string]string{
 		"letters in the outbox":        `SELECT count(*) FROM outbox`,
 		"messages held back":           `SELECT count(*) FROM held`,
 		"checks that are due":          `SELECT count(*) FROM inquiry WHERE due IS NOT NULL`,
 		"publications without an end":  `SELECT count(*) FROM publication`,
 		"questions that wait unsealed": `SELECT count(*) FROM ask WHERE state = 0`,
-	} {
-		if n := w.number(l.db, query); n != 0 {
+		"permits without an end":       `SELECT count(*) FROM permit`,
+	}
+	for _, what := range slices.Sorted(maps.Keys(open)) {
+		if n := w.number(l.db, open[what]); n != 0 {
 			w.failf("%s: %d %s", l.name, n, what)
 		}
 	}
+}
+
+// answered: who was asked while the messages could still arrive has answered, but
+// for those about whom nobody answers at once.
+func (w *world) answered(since int64) {
+	for _, st := range States {
+		l := w.role[string(st)].life
+		err := l.db.Read(context.Background(), func(tx *store.Tx) error {
+			return tx.Query(`SELECT i.ticket, a.owner, i.applicant FROM ask a JOIN inquiry i ON i.ticket = a.ticket
+				WHERE a.outcome = $1 AND a.refused = '' AND i.created >= $2 AND i.state IN (1, 2)`, []any{waypost.Pending, since}, // searched in full
+				func(scan func(dest ...any) error) error {
+					var id waypost.TicketID
+					var owner string
+					var applicant []byte
+					err := scan(&id, &owner, &applicant)
+					if err == nil && !w.withheld(owner, applicant) {
+						w.failf("%s has never answered %s under ticket %s", owner, st, id)
+					}
+					return err
+				})
+		})
+		if err != nil {
+			w.failf("%s: %v", st, err)
+		}
+	}
+}
+
+// counted: each ticket is counted once wherever it was admitted. The quota tables
+// say how many were counted on a day, and the ledgers which.
+func (w *world) counted() {
+	for _, r := range w.roles[:1+holders] {
+		if r.up() == nil {
+			continue
+		}
+		entries := w.entries(r)
+		day := w.now.Unix() / 86400 * 86400
+		var admitted int64
+		for _, e := range entries {
+			if e.At.Unix() >= day && draws(e) {
+				admitted++
+			}
+		}
+		used := w.number(r.life.db, `SELECT coalesce(sum(used), 0) FROM quota WHERE class IN ('tickets', 'follow_ups', 'upkeep') AND starts = $1`, day)
+		if used != admitted {
+			w.failf("%s has counted %d tickets today, and admitted %d", r.name, used, admitted)
+		}
+	}
+}
+
+// draws reports whether the entry stands for a ticket that is counted as one.
+func draws(e journal.Stored) bool {
+	switch e.Kind {
+	case "search_first", "withdraw", "activate", "compare", "leave", "change_state_of_record":
+		return true
+	case "evaluate":
+		var body struct{ Ticket string }
+		if json.Unmarshal(e.Body, &body) != nil {
+			return false
+		}
+		raw, err := base64.StdEncoding.DecodeString(body.Ticket)
+		if err != nil {
+			return false
+		}
+		t, err := waypost.ParseTicket(raw)
+		return err == nil && t.Kind != waypost.KindPublish && t.Kind != waypost.KindChange
+	}
+	return false
 }

@@ -15,6 +15,7 @@ type ledger struct {
 	role *role
 	at   map[uint64]act
 	of   map[act][]uint64
+	left uint64 // entries when the last process ended
 }
 
 // act is what an entry is about.
@@ -56,7 +57,7 @@ func (l *ledger) has(ticket waypost.TicketID, kinds ...string) bool {
 // size is how many entries are committed.
 func (l *ledger) size() (n uint64) {
 	if l.role.life == nil || l.role.life.closed {
-		return 0
+		return l.left
 	}
 	err := l.role.life.db.Read(context.Background(), func(tx *store.Tx) error {
 		return tx.Row(`SELECT count(*) FROM journal`).Scan(&n)

@@ -3,13 +3,22 @@ package simulate
 import (
 	"fmt"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 )
 
 // person is somebody of the simulation, and what cards they hold in truth.
 type person struct {
 	waypost.Person
-	records map[waypost.Jurisdiction]string // ids of their records, by state
+	protected bool
+	records   map[waypost.Jurisdiction]string // ids of their records that can be found, by state
+}
+
+// like reports whether two may be taken for each other: the same names and date.
+func (p *person) like(q *person) bool {
+	return p.Family == q.Family && p.Given == q.Given && p.Born == q.Born
 }
 
 // folk are the people that every world begins with: with and without an SSN, with
@@ -39,7 +48,8 @@ func newPeople() (all []*person, files map[waypost.Jurisdiction][]waypost.Record
 		if err != nil {
 			panic(err)
 		}
-		p := &person{Person: waypost.Person{Family: f.family, Given: f.given, Born: born, Sex: "F", SSN5: f.ssn}, records: make(map[waypost.Jurisdiction]string)}
+		p := &person{Person: waypost.Person{Family: f.family, Given: f.given, Born: born, Sex: "F", SSN5: f.ssn},
+			protected: f.protected, records: make(map[waypost.Jurisdiction]string)}
 		for _, s := range f.cards {
 			r := p.card(s, i)
 			r.Protected = f.protected
@@ -48,6 +58,21 @@ func newPeople() (all []*person, files map[waypost.Jurisdiction][]waypost.Record
 		all = append(all, p)
 	}
 	return all, files
+}
+
+// withheld reports whether the applicant is somebody about whom that state answers
+// through its special unit only.
+func (w *world) withheld(state string, applicant []byte) bool {
+	var asked waypostv1.CheckRequest
+	if proto.Unmarshal(applicant, &asked) != nil {
+		return false
+	}
+	for _, p := range w.people {
+		if p.protected && p.records[waypost.Jurisdiction(state)] != "" && p.Family == asked.Applicant.GetFamily() {
+			return true
+		}
+	}
+	return false
 }
 
 // card makes a record of the person.

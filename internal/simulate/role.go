@@ -79,6 +79,9 @@ func (l *life) open() (err error) {
 		return err
 	}
 	l.ledger.Journal = l.journal
+	if err = l.journal.Started(ctx, "simulated", l.w.now); err != nil {
+		return err
+	}
 	switch l.kind {
 	case "hub":
 		l.hub, err = hub.New(hub.Config{Name: l.name}, hub.Deps{
@@ -195,6 +198,9 @@ func (l *life) close() {
 	if l.closed {
 		return
 	}
+	if l.db != nil {
+		l.ledger.left = l.ledger.size()
+	}
 	l.closed = true
 	for _, db := range []*store.DB{l.db, l.people} {
 		if db != nil {
@@ -248,17 +254,20 @@ func (r *role) work(what string) {
 func (l *life) do(what string) {
 	ctx := context.Background()
 	var err error
+	if what == step {
+		err = l.journal.Daily(ctx, l.w.now)
+	}
 	switch {
 	case l.hub != nil:
-		err = l.hub.Clean(ctx)
+		err = errors.Join(err, l.hub.Clean(ctx))
 	case l.holder != nil:
-		err = l.holder.Clean(ctx)
+		err = errors.Join(err, l.holder.Clean(ctx))
 	case what == deliver:
 		l.gateway.Deliver(ctx)
 	case what == collect:
 		err = l.gateway.Collect(ctx)
 	case what == step:
-		err = l.gateway.Step(ctx)
+		err = errors.Join(err, l.gateway.Step(ctx))
 	}
 	if !l.dead {
 		l.w.trace.note(what, l.name, err != nil)

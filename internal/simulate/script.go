@@ -97,10 +97,63 @@ func (s *script) check(state waypost.Jurisdiction, who *person) {
 	})
 }
 
+// lookUp has somebody checked once more, when all is over, and compares the answer
+// with the truth.
+func (s *script) lookUp(who *person) {
+	state := s.someState()
+	s.act("look up", func(ctx context.Context) {
+		why := gateway.Counter{Operator: "clerk-2", Class: waypost.Attended, Purpose: waypost.IssueRealID, Case: "LAST"}
+		answer, err := s.role[string(state)].life.gateway.Check(ctx, gateway.Applicant{Person: who.Person}, why)
+		if err != nil || answer.Owed {
+			s.failf("a check in the end: %v, owed %v", err, answer.Owed)
+			return
+		}
+		s.compare(state, who, answer)
+	})
+	s.until(s.now.Add(10 * time.Second))
+}
+
+// compare holds an answer against the truth: everybody who has a card of the
+// person says so, or is silent where the person is protected; and nobody else but
+// who has a namesake.
+func (s *script) compare(state waypost.Jurisdiction, who *person, answer waypost.Answer) {
+	found := make(map[waypost.Jurisdiction]waypost.Outcome)
+	for _, c := range answer.Candidates {
+		if c.Outcome != waypost.NoMatch && found[c.State] != waypost.Match {
+			found[c.State] = c.Outcome
+		}
+	}
+	for _, o := range answer.Own {
+		found[state] = o.Outcome
+	}
+	for _, st := range States {
+		want := who.records[st] != ""
+		switch got := found[st]; {
+		case want && (got == waypost.Match || got == waypost.Possible):
+		case want && who.protected && st != state && got == waypost.Pending:
+		case !want && (got == "" || s.namesake(who, st)):
+		default:
+			s.failf("%s asks about %s: %s says %q, and in truth it has a card of this person: %v", state, who.Family, st, got, want)
+		}
+	}
+}
+
+// namesake reports whether somebody else who may be taken for the person has a
+// card there.
+func (s *script) namesake(who *person, st waypost.Jurisdiction) bool {
+	for _, p := range s.people {
+		if p != who && p.like(who) && p.records[st] != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // settle ends all trouble and lets everything come to its end.
 func (s *script) settle() {
 	s.joinAll()
 	s.faults.over = true
+	since := s.now.Add(-3 * 24 * time.Hour).Unix() // what was sent then arrives
 	for _, r := range s.roles {
 		s.in(0, "start "+r.name, r.revive)
 	}
@@ -109,5 +162,11 @@ func (s *script) settle() {
 		{30 * 24 * time.Hour, 3 * 24 * time.Hour}, {3 * time.Hour, 30 * time.Minute},
 	} {
 		s.pass(p.d, p.every)
+		s.counted()
 	}
+	s.answered(since)
+	for range 3 {
+		s.lookUp(s.someone())
+	}
+	s.pass(20*time.Hour*24, 4*24*time.Hour) // until a question that is never answered is over
 }

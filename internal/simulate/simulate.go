@@ -105,6 +105,9 @@ func (s *Stage) Run(seed uint64, print io.Writer) (res Result, err error) {
 	script.play()
 	script.settle()
 	w.judge(script)
+	if err := w.reconcile(dir); err != nil {
+		return res, err
+	}
 	return Result{Seed: seed, Wrong: w.wrong, Trace: w.trace.hash(), Crashes: w.crashes, Checks: len(script.checks), Days: int(w.now.Sub(s.at).Hours() / 24)}, nil
 }
 

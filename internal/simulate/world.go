@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/roster"
 )
 
@@ -17,7 +18,7 @@ type world struct {
 	*loop
 	cast    *cast
 	roster  *roster.View
-	signed  *roster.Roster // the newest
+	rosters []*roster.Roster // all versions, the newest last
 	role    map[string]*role
 	roles   []*role // hub, key holders, gateways: always in this order
 	faults  *faults
@@ -29,6 +30,7 @@ type world struct {
 	crashes int
 	wrong   []string // what must not be and is
 	people  []*person
+	opener  *journal.Opener // of all ledgers
 }
 
 // Now is the clock of everybody.
@@ -39,7 +41,7 @@ func (w *world) Now() time.Time { return w.now }
 func newWorld(c *cast, dir string, seed uint64, start time.Time, print io.Writer) (*world, error) {
 	w := &world{
 		loop: &loop{now: start}, cast: c, role: make(map[string]*role),
-		faults: newFaults(seed), rng: rand.New(rand.NewPCG(seed, 1)), logs: slog.DiscardHandler,
+		faults: newFaults(seed), rng: rand.New(rand.NewPCG(seed, 1)), logs: slog.DiscardHandler, opener: journal.NewOpener(c.reader),
 	}
 	w.loop.passed, w.loop.stepped = w.clockMoved, w.sliceOver
 	w.trace, w.watch = newTrace(w.Now, print), newWatch(w)
@@ -59,7 +61,7 @@ func newWorld(c *cast, dir string, seed uint64, start time.Time, print io.Writer
 	if w.roster, err = roster.NewView(first.Governance, func() time.Time { return begin }, signed); err != nil {
 		return nil, err
 	}
-	w.signed = &first
+	w.rosters = []*roster.Roster{&first}
 	if w.roster, err = roster.NewView(first.Governance, w.viewNow, signed); err != nil {
 		return nil, err
 	}
@@ -74,7 +76,7 @@ func newWorld(c *cast, dir string, seed uint64, start time.Time, print io.Writer
 
 // viewNow is the clock of the roster, which begins with the first version.
 func (w *world) viewNow() time.Time {
-	if w.signed.Version == 1 && w.now.After(w.signed.NotAfter) {
+	if len(w.rosters) == 1 && w.now.After(w.rosters[0].NotAfter) {
 		return begin
 	}
 	return w.now
@@ -82,15 +84,16 @@ func (w *world) viewNow() time.Time {
 
 // clockMoved signs the roster again before it runs out.
 func (w *world) clockMoved() {
-	if w.now.Before(w.signed.NotAfter.Add(-3 * 24 * time.Hour)) {
+	newest := w.rosters[len(w.rosters)-1]
+	if w.now.Before(newest.NotAfter.Add(-3 * 24 * time.Hour)) {
 		return
 	}
-	next, err := w.signed.Successor(w.now, w.now.Add(roster.MaxValidity))
+	next, err := newest.Successor(w.now, w.now.Add(roster.MaxValidity))
 	if err == nil {
 		var signed []byte
 		if signed, err = next.Sign(w.cast.signer); err == nil {
 			if err = w.roster.Update(signed); err == nil {
-				w.signed = next
+				w.rosters = append(w.rosters, next)
 			}
 		}
 	}
