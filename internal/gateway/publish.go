@@ -10,10 +10,14 @@ import (
 
 // openFile opens the state's own records.
 func (s *Server) openFile() (err error) {
-	s.file, err = records.New(records.Deps{
+	deps := records.Deps{
 		State: s.config.State, Roster: s.Roster, DB: s.DB, Journal: s.Journal, Secret: s.Secret, System: s.People, Hub: s.Hub,
 		Quorum: quorum{s}, Permits: permits{s}, Ledgers: s.Ledgers, Now: s.Now, Log: s.Log,
-	})
+	}
+	if s.Loop != nil {
+		deps.Pause = s.wait
+	}
+	s.file, err = records.New(deps)
 	if err == nil {
 		s.file.Withhold(string(waypost.KindCheck), unit{s})
 	}

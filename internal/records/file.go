@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -61,8 +60,10 @@ type Deps struct {
 	// Retention is how long a record stays findable in each status; nil for
 	// DefaultRetention.
 	Retention Retention
-	Now       func() time.Time
-	Log       *slog.Logger
+	// Pause is how a simulation waits, on its own loop; otherwise nil.
+	Pause func(ctx context.Context, changed <-chan struct{}, d time.Duration) error
+	Now   func() time.Time
+	Log   *slog.Logger
 }
 
 // File is a state's own records and what the index has of them.
@@ -72,7 +73,7 @@ type File struct {
 	busy        *inFlight
 	// index is held by who writes single pointers, and locked by who does
 	// something with all of them.
-	index sync.RWMutex
+	index lock
 	units map[string]Unit
 	begun time.Time
 	// The night whose comparison is done, when to try one again, and when to look
@@ -85,7 +86,7 @@ func New(deps Deps) (*File, error) {
 	if deps.Retention == nil {
 		deps.Retention = DefaultRetention()
 	}
-	return &File{Deps: deps, decoySecret: DecoySecret(deps.Secret), begun: deps.Now(), busy: newInFlight(), units: make(map[string]Unit)}, nil
+	return &File{Deps: deps, decoySecret: DecoySecret(deps.Secret), begun: deps.Now(), busy: newInFlight(), index: lock{pause: deps.Pause}, units: make(map[string]Unit)}, nil
 }
 
 // System is the state's own licensing system.

@@ -1,0 +1,31 @@
+package records
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// lock is a read-write lock that is held while others are called. In a
+// simulation, where everybody is on one loop, who waits for it lets the others go
+// on.
+type lock struct {
+	sync.RWMutex
+	pause func(ctx context.Context, changed <-chan struct{}, d time.Duration) error // nil but in a simulation
+}
+
+// Lock locks it for who does something with all pointers.
+func (l *lock) Lock() { l.wait(l.TryLock, l.RWMutex.Lock) }
+
+// RLock locks it for who writes single pointers.
+func (l *lock) RLock() { l.wait(l.TryRLock, l.RWMutex.RLock) }
+
+func (l *lock) wait(try func() bool, wait func()) {
+	if l.pause == nil {
+		wait()
+		return
+	}
+	for !try() {
+		_ = l.pause(context.Background(), nil, time.Second) // its context does not end
+	}
+}
