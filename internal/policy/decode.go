@@ -149,7 +149,7 @@ func (r rule) validate() error {
 			return fmt.Errorf("the outcome %q discloses nothing beside itself", o)
 		}
 	}
-	return knownFields(append(slices.Clone(r.Fields), r.Never...))
+	return knownFields(r.Kind, append(slices.Clone(r.Fields), r.Never...))
 }
 
 func (c *given) validate() error {
@@ -166,7 +166,7 @@ func (c *given) validate() error {
 	case c.Then == nil:
 		return fmt.Errorf(`it does not say what travels; "then": [] is nothing but the outcome`)
 	}
-	if err := knownFields(c.Then); err != nil {
+	if err := knownFields(q.Kind, c.Then); err != nil {
 		return err
 	}
 	slices.SortFunc(c.Then, func(a, b field) int { return slices.Index(allFields, a) - slices.Index(allFields, b) })
@@ -175,17 +175,17 @@ func (c *given) validate() error {
 }
 
 // transacts reports whether transactions of this kind end in a disclosure.
-func transacts(k waypost.Kind) bool { return k == waypost.KindCheck }
+func transacts(k waypost.Kind) bool { return len(fieldsOf[k]) > 0 }
 
 func isJurisdiction(s string) bool {
 	j, err := waypost.ParseJurisdiction(s)
 	return err == nil && string(j) == s
 }
 
-func knownFields(fields []field) error {
+func knownFields(kind waypost.Kind, fields []field) error {
 	for _, f := range fields {
-		if !slices.Contains(allFields, f) {
-			return fmt.Errorf("%q is not a field that can travel; there are only %v", f, allFields)
+		if !slices.Contains(fieldsOf[kind], f) {
+			return fmt.Errorf("%q is not a field that can travel in a %s; there are only %v", f, kind, fieldsOf[kind])
 		}
 	}
 	return nil

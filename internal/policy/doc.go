@@ -13,10 +13,14 @@
 //     whenever the table is loaded. A table that fails one of its own cases, or
 //     has a rule that no case exercises, does not load.
 //
+// A check tells status, card_kind and termination_required. What follows a check
+// asks for one thing each: a status, a history, a portrait; its outcome in the table
+// is that of the check.
+//
 // What no table can change: a candidate that is not the applicant is answered
-// with the outcome alone, one bit; and only status, card_kind and
-// termination_required exist. The card's class, whether it is a REAL ID, and
-// whether an SSN is on file are not fields, so no table can send them.
+// with the outcome alone, one bit, and nothing follows; and no other fields exist.
+// The card's class, whether it is a REAL ID, and whether an SSN is on file are not
+// fields, so no table can send them.
 //
 // The package also holds the termination rule of 6 CFR 37.29, because it
 // decides the value of one of the fields: see TerminationRequired.

@@ -18,17 +18,27 @@ const (
 	maxCases = 10000
 )
 
-// field is the name of one part of a disclosure that a table can let travel.
-// The outcome is not one: an answer without it would be no answer.
+// field is the name of something that a table can let travel. The outcome is not
+// one: an answer without it would be no answer.
 type field string
 
 const (
 	status      field = "status"
 	cardKind    field = "card_kind"
 	termination field = "termination_required"
+	history     field = "history"
+	portrait    field = "portrait"
 )
 
-var allFields = []field{status, cardKind, termination}
+var allFields = []field{status, cardKind, termination, history, portrait}
+
+// fieldsOf lists what there is to be told in each kind of transaction.
+var fieldsOf = map[waypost.Kind][]field{
+	waypost.KindCheck:    {status, cardKind, termination},
+	waypost.KindStatus:   {status},
+	waypost.KindHistory:  {history},
+	waypost.KindPortrait: {portrait},
+}
 
 // Table is a disclosure table whose own cases hold. It never changes after it
 // was loaded, so any number of goroutines may use it.
@@ -98,6 +108,18 @@ func (t *Table) Apply(kind waypost.Kind, purpose waypost.Purpose, recipient wayp
 	return told
 }
 
+// Allows reports whether a question of a kind that asks for one thing (status,
+// history, portrait) may be answered to the recipient for this purpose. The outcome
+// is that of the check which the question follows. With any but match or possible
+// nothing is allowed.
+func (t *Table) Allows(kind waypost.Kind, purpose waypost.Purpose, recipient waypost.Jurisdiction, outcome waypost.Outcome) bool {
+	fields := fieldsOf[kind]
+	if len(fields) != 1 || outcome != waypost.Match && outcome != waypost.Possible {
+		return false
+	}
+	return t.allowed(question{kind, purpose, recipient, outcome})[fields[0]]
+}
+
 // allowed collects what the rules allow and then takes away what any of them
 // forbids.
 func (t *Table) allowed(q question) map[field]bool {
@@ -137,9 +159,15 @@ func (t *Table) run(cases []given) error {
 	return nil
 }
 
-// travels lists, in order, the fields of a disclosure with everything in it
-// that Apply lets through.
+// travels lists, in order, the fields that Apply lets through of a disclosure with
+// everything in it, or the one that Allows does.
 func (t *Table) travels(q question) []field {
+	if q.Kind != waypost.KindCheck {
+		if t.Allows(q.Kind, q.Purpose, q.Recipient, q.Outcome) {
+			return fieldsOf[q.Kind]
+		}
+		return []field{}
+	}
 	got := t.Apply(q.Kind, q.Purpose, q.Recipient, waypost.Disclosure{
 		Outcome: q.Outcome, Status: waypost.Valid, CardKind: waypost.Licence, TerminationRequired: true,
 	})

@@ -48,6 +48,59 @@ func TestDefaultDisclosures(t *testing.T) {
 	}
 }
 
+// What follows a check is told for its purposes only, and of a match only where no
+// person must look first.
+func TestDefaultAllows(t *testing.T) {
+	table := Default()
+	tests := []struct {
+		kind    waypost.Kind
+		purpose waypost.Purpose
+		outcome waypost.Outcome
+		want    bool
+	}{
+		{waypost.KindStatus, waypost.Renew, waypost.Match, true},
+		{waypost.KindStatus, waypost.Renew, waypost.Possible, false},
+		{waypost.KindStatus, waypost.PostConviction, waypost.Match, false},
+		{waypost.KindHistory, waypost.ChangeSOR, waypost.Match, true},
+		{waypost.KindHistory, waypost.IssueLicence, waypost.Match, true},
+		{waypost.KindHistory, waypost.IssueLicence, waypost.Possible, false},
+		{waypost.KindHistory, waypost.IssueID, waypost.Match, false},
+		{waypost.KindPortrait, waypost.ResolvePossibleMatch, waypost.Possible, true},
+		{waypost.KindPortrait, waypost.DuplicateResolution, waypost.Match, true},
+		{waypost.KindPortrait, waypost.DuplicateResolution, waypost.NoMatch, false},
+		{waypost.KindPortrait, waypost.DuplicateResolution, waypost.Pending, false},
+		{waypost.KindPortrait, waypost.IssueLicence, waypost.Match, false},
+		{waypost.KindVerifyCard, waypost.AcceptAsID, waypost.Match, false}, // one bit, and no table
+		{waypost.KindCheck, waypost.Renew, waypost.Match, false},           // more than one thing
+	}
+	for _, test := range tests {
+		if got := table.Allows(test.kind, test.purpose, "AZ", test.outcome); got != test.want {
+			t.Errorf("%s for %s after %s: %v", test.kind, test.purpose, test.outcome, got)
+		}
+	}
+}
+
+// Never wins over what follows a check, too, and a field is told in its own kind only.
+func TestNeverAPortrait(t *testing.T) {
+	all := `{"kind":"portrait","purposes":["*"],"recipients":["*"],"outcomes":["match","possible"],"fields":["portrait"]}`
+	never := `{"kind":"portrait","purposes":["*"],"recipients":["TX"],"outcomes":["match","possible"],"never":["portrait"]}`
+	given := `{"name":"%s","given":{"kind":"portrait","purpose":"duplicate_resolution","recipient":"%s","outcome":"match"},"then":[%s]}`
+	cases := fmt.Sprintf(given, "a", "TX", "") + "," + fmt.Sprintf(given, "b", "AZ", `"portrait"`)
+	for _, rules := range []string{all + "," + never, never + "," + all} {
+		tab, err := Load(strings.NewReader(table(rules, cases)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tab.Allows(waypost.KindPortrait, waypost.ResolvePossibleMatch, "TX", waypost.Possible) ||
+			!tab.Allows(waypost.KindPortrait, waypost.ResolvePossibleMatch, "AZ", waypost.Possible) {
+			t.Error("never has not won")
+		}
+	}
+	if _, err := Load(strings.NewReader(table(strings.Replace(all, `["portrait"]`, `["status"]`, 1), ""))); err == nil {
+		t.Error("a portrait tells a status")
+	}
+}
+
 // table wraps rules and cases for the tests of Load.
 func table(rules, cases string) string {
 	return `{"rules":[` + rules + `],"cases":[` + cases + `]}`
