@@ -338,6 +338,12 @@ func Door(dir string, state waypost.Jurisdiction) (*connect.Client, string, erro
 	return install.DialDoor(install.FolderOf(dir, string(state)))
 }
 
+// Unit is Door as the special unit of the state that answers for protected
+// persons.
+func Unit(dir string, state waypost.Jurisdiction) (*connect.Client, string, error) {
+	return install.DialUnit(install.FolderOf(dir, string(state)))
+}
+
 // Counter is Door for the Counter service.
 func Counter(dir string, state waypost.Jurisdiction) (waypostv1connect.CounterClient, string, error) {
 	door, url, err := Door(dir, state)

@@ -23,18 +23,32 @@ import (
 // of their public keys, and whose they are.
 type Operators map[[32]byte]string
 
+// Callers are who may use a counter door: operators, and for some calls nobody
+// but auditors, or the special unit that answers for protected persons.
+type Callers struct{ Operators, Auditors, Unit Operators }
+
+// of returns who may make a call, and what they are.
+func (c Callers) of(procedure string) (known Operators, what string) {
+	switch {
+	case auditing[procedure]:
+		return c.Auditors, "auditor"
+	case records.UnitOnly[procedure]:
+		return c.Unit, "official of the special unit"
+	}
+	return c.Operators, "operator"
+}
+
 // counterDoor is the door of a gateway towards its own state's counters, loaders
 // and auditors. It listens on an address of the state's own network.
 type counterDoor struct {
-	server              *Server
-	operators, auditors Operators
-	courtesy            *courtesy
+	server   *Server
+	callers  Callers
+	courtesy *courtesy
 }
 
-// ServeCounter serves the Counter calls until the context ends: those of
-// auditors to the state's auditors, the others to its operators.
-func (s *Server) ServeCounter(ctx context.Context, listener net.Listener, cert tls.Certificate, operators, auditors Operators) error {
-	door := counterDoor{s, operators, auditors, new(courtesy)}
+// ServeCounter serves the services of the counter door until the context ends.
+func (s *Server) ServeCounter(ctx context.Context, listener net.Listener, cert tls.Certificate, callers Callers) error {
+	door := counterDoor{s, callers, new(courtesy)}
 	server := connect.NewServer(rpc.ErrorsToWire(s.Log), rpc.Observe(s.Metrics.Call), door.requireOperator)
 	waypostv1connect.RegisterCounterHandler(server, door)
 	waypostv1connect.RegisterRecordsHandler(server, records.NewDoor(s.file))
@@ -81,13 +95,7 @@ func (d counterDoor) requireOperator(next connect.ServerFunc) connect.ServerFunc
 		if !ok || info.TLS() == nil {
 			return waypost.Errorf(waypost.Unauthenticated, "this port speaks TLS with client certificates only")
 		}
-		known, what := d.operators, "operator"
-		switch {
-		case auditing[spec.Procedure]:
-			known, what = d.auditors, "auditor"
-		case records.UnitOnly[spec.Procedure]:
-			known, what = nil, "officer of the special unit"
-		}
+		known, what := d.callers.of(spec.Procedure)
 		operator, ok := known[pinOf(*info.TLS())]
 		if !ok {
 			return waypost.Errorf(waypost.Unauthenticated, "this certificate does not belong to an %s of %s", what, d.server.config.State)

@@ -293,7 +293,8 @@ func (b *builder) holder(index int, o *toprf.Outcome) error {
 
 func (b *builder) gateway(state waypost.Jurisdiction) error {
 	folder := FolderOf(b.dir, string(state))
-	for _, file := range []string{"counter", filepath.Join(operatorsFolder, firstOperator), filepath.Join(auditorsFolder, firstAuditor)} {
+	for _, file := range []string{"counter", filepath.Join(operatorsFolder, firstOperator), filepath.Join(auditorsFolder, firstAuditor),
+		filepath.Join(unitFolder, firstOfUnit)} {
 		if _, err := certificate(folder, file, string(state)+" "+filepath.Base(file)); err != nil {
 			return err
 		}

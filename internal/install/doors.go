@@ -22,6 +22,8 @@ const (
 	firstOperator   = "clerk-1"
 	auditorsFolder  = "auditors"
 	firstAuditor    = "auditor-1"
+	unitFolder      = "unit"
+	firstOfUnit     = "unit-1"
 )
 
 // operators are the certificates NAME.crt in a folder; each operator is named
@@ -70,6 +72,12 @@ func DialAuditor(dir string) (waypostv1connect.CounterClient, string, error) {
 		return nil, "", err
 	}
 	return waypostv1connect.NewCounterClient(door), url, nil
+}
+
+// DialUnit is DialDoor as the official of the special unit whom Create made: for
+// the calls of the unit, and no others.
+func DialUnit(dir string) (*connect.Client, string, error) {
+	return dialDoor(dir, filepath.Join(unitFolder, firstOfUnit))
 }
 
 func dialDoor(dir, certificate string) (*connect.Client, string, error) {

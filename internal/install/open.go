@@ -258,6 +258,10 @@ func (r *Role) openGateway(ctx context.Context, listener net.Listener, now func(
 	if err != nil {
 		return err
 	}
+	unit, err := f.operators(unitFolder)
+	if err != nil {
+		return err
+	}
 	r.run = func(ctx context.Context) error {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
@@ -265,7 +269,7 @@ func (r *Role) openGateway(ctx context.Context, listener net.Listener, now func(
 		defer serving.Wait()
 		var counterErr error
 		serving.Go(func() {
-			counterErr = r.Gateway.ServeCounter(ctx, listener, counterCert, operators, auditors)
+			counterErr = r.Gateway.ServeCounter(ctx, listener, counterCert, gateway.Callers{Operators: operators, Auditors: auditors, Unit: unit})
 			stop()
 		})
 		err := r.Gateway.Run(ctx)

@@ -87,13 +87,38 @@ func (f *File) changePointers(tx *store.Tx, operator string, before, after waypo
 	if len(others)+1+len(wanted) > waypost.MaxPointers {
 		return waypost.Errorf(waypost.InvalidArgument, "a record has at most %d names: withdraw it and issue it anew", waypost.MaxPointers)
 	}
+	return f.wantAll(tx, main.Generation, wanted)
+}
+
+// wantAll commits pointers that are to be published beside or in the place of one
+// of that generation.
+func (f *File) wantAll(tx *store.Tx, generation uint32, wanted []pointer) error {
+	generation, err := f.stillDark(tx, generation)
+	if err != nil {
+		return err
+	}
 	for _, p := range wanted {
+		p.Generation = generation
 		p.at(f.Now())
 		if err := p.put(tx, f.Now()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// stillDark is the generation if it is dark, and otherwise 0: what comes after its
+// activation is visible at once.
+func (f *File) stillDark(tx *store.Tx, generation uint32) (uint32, error) {
+	if generation == 0 {
+		return 0, nil
+	}
+	var state int
+	err := tx.Row(`SELECT state FROM generation WHERE number = $1`, generation).Scan(&state)
+	if errors.Is(err, store.ErrNoRows) || err == nil && state != dark {
+		return 0, nil
+	}
+	return generation, err
 }
 
 // replace returns the pointers that are to be published for a changed record.
@@ -111,7 +136,7 @@ func (f *File) replace(tx *store.Tx, main pointer, others []pointer, before, aft
 			}
 			p = f.successor(old, before, after, others, operator)
 		}
-		p.Handle, p.Generation = main.Handle, main.Generation // nobody has seen it yet
+		p.Handle = main.Handle // nobody has seen it yet
 		f.avoid(&p, others)
 		return []pointer{p}, nil
 	case main.passed && ssnStays:

@@ -265,11 +265,10 @@ func (f *File) again(tx *store.Tx, old pointer, operator string) error {
 	p.supersedes, p.operator, p.ticket = old.Handle, operator, waypost.TicketID{}
 	randomise(p.Handle[:])
 	if p.passed {
-		p.passed, p.Generation = false, 0
+		p.passed = false
 		p.fill(ssnSlots)
 	}
-	p.at(f.Now())
-	return p.put(tx, f.Now())
+	return f.wantAll(tx, old.Generation, []pointer{p})
 }
 
 // span returns the first and the last handle of a bucket.

@@ -2,6 +2,8 @@ package records
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/store"
@@ -86,5 +88,74 @@ func (f *File) publishAll(ctx context.Context, batch []pointer) error {
 	if len(rest) == 0 {
 		return nil
 	}
-	return f.publish(ctx, kind, rest[0].operator, rest)
+	err := f.publish(ctx, kind, rest[0].operator, rest)
+	switch code := waypost.CodeOf(err); {
+	case code != waypost.NotFound && code != waypost.AlreadyExists:
+		return err
+	case len(rest) > 1: // one of them: each record is tried by itself
+		var all error
+		for len(rest) > 0 {
+			n := 1
+			for n < len(rest) && rest[n].Record == rest[0].Record {
+				n++
+			}
+			all = errors.Join(all, f.publishOne(ctx, rest[:n]))
+			rest = rest[n:]
+		}
+		return all
+	}
+	return f.publishOne(ctx, rest)
+}
+
+// publishOne publishes the pointers of one record. Where the hub does not have what
+// they are to take the place of, or had them and has them no more, they are wanted
+// by themselves, under handles that were never used.
+func (f *File) publishOne(ctx context.Context, batch []pointer) error {
+	if _, err := f.wantedRecord(ctx, batch[0].Record); waypost.CodeOf(err) == waypost.NotFound {
+		f.Log.Warn("a record is not published: the state system has it no more")
+		return f.DB.Write(ctx, func(tx *store.Tx) error {
+			for _, p := range batch {
+				if err := f.end(tx, p.Handle); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	kind := waypost.KindPublish
+	if slices.ContainsFunc(batch, func(p pointer) bool { return p.supersedes != (waypost.Handle{}) }) {
+		kind = waypost.KindChange
+	}
+	err := f.publish(ctx, kind, batch[0].operator, batch)
+	if code := waypost.CodeOf(err); code != waypost.NotFound && code != waypost.AlreadyExists {
+		return err
+	}
+	f.Log.Warn("pointers of a record are not at the hub as they should be: they are published by themselves", "cause", err)
+	return f.DB.Write(ctx, func(tx *store.Tx) error {
+		for _, p := range batch {
+			if err := f.afresh(tx, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// afresh wants a pointer by itself, and what it was to take the place of no more.
+func (f *File) afresh(tx *store.Tx, p pointer) error {
+	now, err := byHandle(tx, p.Handle)
+	if err != nil || now.State != Wanted {
+		return err
+	}
+	if now.supersedes != (waypost.Handle{}) {
+		if err := f.end(tx, now.supersedes); err != nil {
+			return err
+		}
+	}
+	if err := f.end(tx, now.Handle); err != nil {
+		return err
+	}
+	now.supersedes = waypost.Handle{}
+	randomise(now.Handle[:])
+	return f.wantAll(tx, now.Generation, []pointer{now})
 }

@@ -120,6 +120,7 @@ func (f *File) want(ctx context.Context, tx *store.Tx, operator string, i Issuin
 		return err
 	}
 	others = append(others, main)
+	var aliases []pointer
 	for _, name := range i.Former {
 		if slices.ContainsFunc(others, func(o pointer) bool { return f.same(o.person, name)&nameSlots == nameSlots }) {
 			continue // there already
@@ -128,13 +129,9 @@ func (f *File) want(ctx context.Context, tx *store.Tx, operator string, i Issuin
 			return waypost.Errorf(waypost.InvalidArgument, "a record has at most %d names", waypost.MaxPointers)
 		}
 		p := f.alias(i.Record.ID, name, others, operator)
-		p.at(f.Now())
-		if err := p.put(tx, f.Now()); err != nil {
-			return err
-		}
-		others = append(others, p)
+		others, aliases = append(others, p), append(aliases, p)
 	}
-	return nil
+	return f.wantAll(tx, main.Generation, aliases)
 }
 
 // isFor refuses a check that was made for other match keys than the record has.

@@ -98,12 +98,12 @@ func (f *File) alias(recordID string, former waypost.Person, others []pointer, o
 }
 
 // successor makes the pointer that takes the place of another after a change of
-// name, date or SSN. As long as the SSN is the same, the SSN slots whose other
+// name, date of birth or SSN. As long as the SSN is the same, the SSN slots whose other
 // parts are the same keep their tokens, decoys too: the hub sees tokens repeat in
 // the same places whether there is an SSN or not.
 func (f *File) successor(old pointer, before, after waypost.Record, aliases []pointer, operator string) pointer {
 	p := f.newPointer(after, operator)
-	p.supersedes, p.Generation = old.Handle, old.Generation
+	p.supersedes = old.Handle
 	if matchkey.SSN5(before.SSN5) == matchkey.SSN5(after.SSN5) {
 		kept := f.same(old.person, after.Person) & ssnSlots
 		for i := matchkey.NameSlots; i < matchkey.Slots; i++ {
