@@ -20,7 +20,7 @@ var schemas embed.FS
 
 // rooms are the rooms of a gateway that keep tables of their own in its database,
 // in the order in which their schemas apply.
-var rooms = []string{"errand", "records", "driver", "move", "duplicate"}
+var rooms = []string{"errand", "records", "driver", "questions", "move", "duplicate"}
 
 // schemaSets lists the migrations of a role, in the order they apply. The
 // people of a state (its own licensing records, synthetic or loaded) are no
