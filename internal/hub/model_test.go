@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -11,6 +12,10 @@ import (
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
+	"github.com/waypost/waypost/internal/hub"
+	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -254,11 +259,36 @@ func (w *walk) check() {
 	w.countersAgree()
 }
 
+// direct calls the hub without the wire.
+type direct struct {
+	waypostv1connect.HubClient // for the rest
+	hub                        *hub.Server
+	peer                       func() roster.Member
+}
+
+func (d direct) Publish(ctx context.Context, req *waypostv1.PublishRequest) (*waypostv1.PublishResponse, error) {
+	return d.hub.Publish(rpc.WithPeer(ctx, d.peer()), req)
+}
+
+func (d direct) Maintain(ctx context.Context, req *waypostv1.MaintainRequest) (*waypostv1.MaintainResponse, error) {
+	return d.hub.Maintain(rpc.WithPeer(ctx, d.peer()), req)
+}
+
+func (d direct) Search(ctx context.Context, req *waypostv1.SearchRequest) (*waypostv1.SearchResponse, error) {
+	return d.hub.Search(rpc.WithPeer(ctx, d.peer()), req)
+}
+
 // Whatever two owners do with their pointers, in whatever order, a search finds
 // what a simple model says, and hub and owners add up the same.
 func TestAgainstModel(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	for _, s := range states {
+		r.client[s] = direct{r.client[s], r.server, func() roster.Member {
+			m, _ := r.View.Member(string(s))
+			return m
+		}}
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		r.empty()
 		w := &walk{rig: r, T: rt, x: &index{generations: make(map[string]string)}}

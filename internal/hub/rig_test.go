@@ -37,6 +37,7 @@ type rig struct {
 	db      *store.DB
 	journal *journal.Journal
 	metrics *metrics.Set
+	server  *hub.Server
 	stop    func()
 	fault   atomic.Pointer[store.Fault]
 	looking atomic.Pointer[func()] // called when the hub looks at its clock
@@ -97,9 +98,9 @@ func (r *rig) start() {
 	must(r.t, err)
 	r.journal, err = journal.Open(context.Background(), r.db, "rpctest/hub/1", journaltest.Recipient())
 	must(r.t, err)
-	server, err := hub.New(hub.Config{Name: "hub"}, r.deps())
+	r.server, err = hub.New(hub.Config{Name: "hub"}, r.deps())
 	must(r.t, err)
-	r.stop = r.Serve("hub", server.Run)
+	r.stop = r.Serve("hub", r.server.Run)
 }
 
 func (r *rig) halt() {

@@ -1,0 +1,18 @@
+package hub_test
+
+import (
+	"flag"
+	"os"
+	"testing"
+)
+
+// TestMain keeps the model short: -rapid.checks=N asks for more.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		_ = flag.Set("rapid.checks", "30")
+	}
+	os.Exit(m.Run())
+}
