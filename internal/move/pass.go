@@ -11,6 +11,7 @@ import (
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/errand"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/planted"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -170,6 +171,9 @@ func (m *Moves) arrive(tx *store.Tx, a arrival, ticket waypost.SignedTicket, gra
 	}
 	if err := m.File.MoveIn(tx, a.record, got.release.Release, got.names, a.check); err != nil {
 		return err
+	}
+	if planted.Bug("swap-before-history") {
+		got.history = nil // it was never stored
 	}
 	if err := m.Book.Import(tx, a.record, a.owner, got.history); err != nil {
 		return err

@@ -171,8 +171,11 @@ func (w *world) step() (moved bool) {
 // settle steps until nothing moves any more.
 func (w *world) settle() {
 	w.t.Helper()
-	for range 200 {
-		if !w.step() {
+	for quiet, rounds := 0, 0; rounds < 200; rounds++ {
+		if quiet++; w.step() {
+			quiet = 0
+		}
+		if quiet == 2 { // what one room begins, another carries out
 			return
 		}
 	}

@@ -162,7 +162,11 @@ func (m *Moves) takeTermination(tx *store.Tx, mine errand.Errand, r errand.Reply
 			t.reason = ""
 		}
 	case errand.Unanswered:
-		t.state, t.words = refused, string(t.owner)+" has not answered in all that time"
+		words := string(t.owner) + " has not answered in all that time"
+		if t.state == acknowledged {
+			words = string(t.owner) + " has told the resident, and has not said in all that time what came of it: call its exchange desk"
+		}
+		t.state, t.words = refused, words
 	default:
 		t.state, t.words = refused, string(t.owner)+" refuses: "+clean(r.Refused)
 	}
