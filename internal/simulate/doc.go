@@ -19,6 +19,7 @@
 //	world.go     all of it
 //	people.go    who lives there
 //	script.go    what happens to them
+//	clerks.go    what is done with records
 //	watch.go     every message, looked into
 //	ledger.go    every entry
 //	judge.go     what must hold in the end

@@ -24,6 +24,40 @@ func (w *world) judge(s *script) {
 	}
 	for _, st := range States {
 		w.nothingOpen(w.role[string(st)].life)
+		w.sameIndex(w.role[string(st)].life)
+	}
+	for _, c := range w.cards {
+		w.fated(c)
+	}
+}
+
+// sameIndex: hub and owner agree on what is in the index, pointer by pointer.
+func (w *world) sameIndex(l *life) {
+	own := w.held(l.db, `SELECT handle FROM pointer WHERE state = 1`)
+	hub := w.held(w.role["hub"].life.db, `SELECT handle FROM pointer WHERE state = 1 AND owner = $1`, l.name)
+	if !maps.Equal(own, hub) {
+		w.failf("%s has %d live pointers by its own book and %d by the hub's, and they are not the same", l.name, len(own), len(hub))
+	}
+	if n := w.number(l.db, `SELECT count(*) FROM pointer WHERE state NOT IN (1, 2, 3)`); n != 0 {
+		w.failf("%s: %d pointers are neither live nor moved nor withdrawn", l.name, n)
+	}
+	if n := w.number(l.db, `SELECT count(*) FROM (SELECT record FROM pointer WHERE state = 1 AND alias = 0 GROUP BY record HAVING count(*) > 1) AS double`); n != 0 {
+		w.failf("%s: %d records have two pointers", l.name, n)
+	}
+}
+
+// fated: what was confirmed about a card holds, and a card that is on file is in
+// the index unless it was taken out.
+func (w *world) fated(c *card) {
+	_, filed := w.onFile(c)
+	indexed := w.indexed(c)
+	switch {
+	case c.fate == there && !(filed && indexed):
+		w.failf("%s was confirmed: on file %v, in the index %v", c.id, filed, indexed)
+	case c.fate == gone && indexed:
+		w.failf("%s was withdrawn, and is in the index", c.id)
+	case indexed && !filed:
+		w.failf("%s is in the index and not on file", c.id)
 	}
 }
 
@@ -81,6 +115,8 @@ func (w *world) nothingOpen(l *life) {
 		"publications without an end":  `SELECT count(*) FROM publication`,
 		"questions that wait unsealed": `SELECT count(*) FROM ask WHERE state = 0`,
 		"permits without an end":       `SELECT count(*) FROM permit`,
+		"checks owed without another":  `SELECT count(*) FROM inquiry WHERE state = 3 AND successor IS NULL`,
+		"changes not on file":          `SELECT count(*) FROM record_change`,
 	}
 	for _, what := range slices.Sorted(maps.Keys(open)) {
 		if n := w.number(l.db, open[what]); n != 0 {
@@ -95,14 +131,13 @@ func (w *world) answered(since int64) {
 	for _, st := range States {
 		l := w.role[string(st)].life
 		err := l.db.Read(context.Background(), func(tx *store.Tx) error {
-			return tx.Query(`SELECT i.ticket, a.owner, i.applicant FROM ask a JOIN inquiry i ON i.ticket = a.ticket
+			return tx.Query(`SELECT i.ticket, a.owner FROM ask a JOIN inquiry i ON i.ticket = a.ticket
 				WHERE a.outcome = $1 AND a.refused = '' AND i.created >= $2 AND i.state IN (1, 2)`, []any{waypost.Pending, since}, // searched in full
 				func(scan func(dest ...any) error) error {
 					var id waypost.TicketID
 					var owner string
-					var applicant []byte
-					err := scan(&id, &owner, &applicant)
-					if err == nil && !w.withheld(owner, applicant) {
+					err := scan(&id, &owner)
+					if err == nil && !w.role[owner].ledger.has(id, "withheld") {
 						w.failf("%s has never answered %s under ticket %s", owner, st, id)
 					}
 					return err

@@ -1,24 +1,38 @@
 package simulate
 
 import (
+	"context"
 	"fmt"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/waypost/waypost"
-	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/store"
 )
 
-// person is somebody of the simulation, and what cards they hold in truth.
+// person is somebody of the simulation: what a clerk would be told across the
+// counter today.
 type person struct {
 	waypost.Person
 	protected bool
-	records   map[waypost.Jurisdiction]string // ids of their records that can be found, by state
 }
 
-// like reports whether two may be taken for each other: the same names and date.
-func (p *person) like(q *person) bool {
-	return p.Family == q.Family && p.Given == q.Given && p.Born == q.Born
+// fate is what must have become of a card in the end, as far as those who did it
+// were told.
+type fate int
+
+const (
+	unsure fate = iota // somebody died or was cut off before it was confirmed
+	there              // in the index
+	gone               // out of it
+)
+
+// card is a record of a state, as the script knows it.
+type card struct {
+	id    string
+	state waypost.Jurisdiction
+	who   *person
+	fate  fate
+	acts  int // how many things were begun with it
+	open  int // and are not over
 }
 
 // folk are the people that every world begins with: with and without an SSN, with
@@ -40,44 +54,71 @@ var folk = []struct {
 	{"IKEDA", "MIYOKO", "1983-02-26", "", nil, false},
 }
 
-// newPeople makes them, and their cards as each state has them on file.
-func newPeople() (all []*person, files map[waypost.Jurisdiction][]waypost.Record) {
+// newNames are what people change theirs to.
+var newNames = []string{"JANKOWSKI", "KOWALCZYK", "LINDQVIST", "MBEKI", "NAKAMURA", "OYELARAN"}
+
+// populate makes the people, and their cards as each state has them on file.
+func (w *world) populate() (files map[waypost.Jurisdiction][]waypost.Record) {
 	files = make(map[waypost.Jurisdiction][]waypost.Record)
-	for i, f := range folk {
+	for _, f := range folk {
 		born, err := waypost.ParseDate(f.born)
 		if err != nil {
 			panic(err)
 		}
-		p := &person{Person: waypost.Person{Family: f.family, Given: f.given, Born: born, Sex: "F", SSN5: f.ssn},
-			protected: f.protected, records: make(map[waypost.Jurisdiction]string)}
+		p := &person{Person: waypost.Person{Family: f.family, Given: f.given, Born: born, Sex: "F", SSN5: f.ssn}, protected: f.protected}
 		for _, s := range f.cards {
-			r := p.card(s, i)
-			r.Protected = f.protected
-			files[s] = append(files[s], r)
+			c := w.newCard(s, p)
+			c.fate = there
+			files[s] = append(files[s], c.record())
 		}
-		all = append(all, p)
+		w.people = append(w.people, p)
 	}
-	return all, files
+	return files
 }
 
-// withheld reports whether the applicant is somebody about whom that state answers
-// through its special unit only.
-func (w *world) withheld(state string, applicant []byte) bool {
-	var asked waypostv1.CheckRequest
-	if proto.Unmarshal(applicant, &asked) != nil {
-		return false
-	}
-	for _, p := range w.people {
-		if p.protected && p.records[waypost.Jurisdiction(state)] != "" && p.Family == asked.Applicant.GetFamily() {
-			return true
-		}
-	}
-	return false
+// newCard gives the person a card of a state, on paper.
+func (w *world) newCard(s waypost.Jurisdiction, p *person) *card {
+	c := &card{id: fmt.Sprintf("%s-%03d", s, len(w.cards)), state: s, who: p}
+	w.cards = append(w.cards, c)
+	return c
 }
 
-// card makes a record of the person.
-func (p *person) card(s waypost.Jurisdiction, n int) waypost.Record {
-	id := fmt.Sprintf("%s-%03d", s, n)
-	p.records[s] = id
-	return waypost.Record{ID: id, Person: p.Person, CardNumber: fmt.Sprintf("%s%06d", s, n), Kind: waypost.Licence, Status: waypost.Valid}
+// record is what the state has on file of it today.
+func (c *card) record() waypost.Record {
+	return waypost.Record{ID: c.id, Person: c.who.Person, CardNumber: c.id[:2] + "0000" + c.id[3:], Kind: waypost.Licence, Status: waypost.Valid, Protected: c.who.protected}
+}
+
+// like reports whether two may be taken for each other: the same given name and
+// date, and one name in common that they have or had.
+func (p *person) like(q waypost.Person) bool { return p.Given == q.Given && p.Born == q.Born }
+
+// onFile is what a state's own system has of a record, ok where it has any.
+func (w *world) onFile(c *card) (r waypost.Record, ok bool) {
+	r, err := w.role[string(c.state)].life.gateway.File().Record(context.Background(), c.id)
+	if err != nil && waypost.CodeOf(err) != waypost.NotFound {
+		w.failf("%s: %v", c.id, err)
+	}
+	return r, err == nil
+}
+
+// indexed reports whether a state has the record in the index, by its own book.
+func (w *world) indexed(c *card) bool {
+	return w.number(w.role[string(c.state)].life.db, `SELECT count(*) FROM pointer WHERE record = $1 AND alias = 0 AND state = 1`, c.id) > 0
+}
+
+// held are the live pointers that an owner has, by the hub's table or its own.
+func (w *world) held(db *store.DB, query string, args ...any) map[waypost.Handle]bool {
+	held := make(map[waypost.Handle]bool)
+	err := db.Read(context.Background(), func(tx *store.Tx) error {
+		return tx.Query(query, args, func(scan func(dest ...any) error) error {
+			var h waypost.Handle
+			err := scan(&h)
+			held[h] = true
+			return err
+		})
+	})
+	if err != nil {
+		w.failf("%s: %v", query, err)
+	}
+	return held
 }

@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -13,8 +14,7 @@ import (
 // them.
 type script struct {
 	*world
-	checks []*check
-	cases  int
+	cases int
 }
 
 // play does a number of things, one after the other or at the same time.
@@ -27,12 +27,20 @@ func (s *script) play() {
 
 // something is one thing that happens.
 func (s *script) something() {
-	switch n := s.rng.IntN(20); {
+	switch n := s.rng.IntN(30); {
+	case n < 9:
+		s.check(s.someState(), s.someone(), nil)
 	case n < 12:
-		s.check(s.someState(), s.someone())
-	case n < 14:
-		s.crashSomebody()
+		s.issue(s.someState(), s.someone())
+	case n < 15:
+		s.rename(s.someCard())
 	case n < 17:
+		s.withdraw(s.someCard())
+	case n < 18:
+		s.compareIndex(s.someState())
+	case n < 22:
+		s.crashSomebody()
+	case n < 26:
 		s.partSomebody()
 	default:
 		s.joinAll()
@@ -56,6 +64,7 @@ func (s *script) pause() {
 
 func (s *script) someState() waypost.Jurisdiction { return States[s.rng.IntN(len(States))] }
 func (s *script) someone() *person                { return s.people[s.rng.IntN(len(s.people))] }
+func (s *script) someCard() *card                 { return s.cards[s.rng.IntN(len(s.cards))] }
 func (s *script) someRole() *role                 { return s.roles[s.rng.IntN(len(s.roles))] }
 
 func (s *script) crashSomebody() {
@@ -78,11 +87,9 @@ func (s *script) joinAll() {
 	clear(s.faults.cut)
 }
 
-// check has a clerk check somebody.
-func (s *script) check(state waypost.Jurisdiction, who *person) {
+// check has a clerk check somebody, and go on from there.
+func (s *script) check(state waypost.Jurisdiction, who *person, then func(ctx context.Context, l *life, answer waypost.Answer)) {
 	s.cases++
-	c := &check{state: state, who: who}
-	s.checks = append(s.checks, c)
 	why := gateway.Counter{Operator: "clerk-1", Class: waypost.Attended, Purpose: waypost.IssueLicence, Case: fmt.Sprintf("CASE-%d", s.cases)}
 	s.act("check "+string(state), func(ctx context.Context) {
 		l := s.role[string(state)].up()
@@ -91,62 +98,57 @@ func (s *script) check(state waypost.Jurisdiction, who *person) {
 		}
 		answer, err := l.gateway.Check(ctx, gateway.Applicant{Person: who.Person}, why)
 		s.trace.note("answer", state, answer.TicketHex, answer.Best(), answer.Owed, waypost.CodeOf(err))
-		if err == nil && !l.dead {
-			c.ticket = answer.Ticket
+		if err == nil && !l.dead && then != nil {
+			then(ctx, l, answer)
 		}
 	})
 }
 
-// lookUp has somebody checked once more, when all is over, and compares the answer
-// with the truth.
-func (s *script) lookUp(who *person) {
+// lookUp has the holder of a card checked once more, when all is over, and
+// compares the answer with what the states have on file.
+func (s *script) lookUp(c *card) {
+	r, ok := s.onFile(c)
+	if !ok {
+		return
+	}
 	state := s.someState()
 	s.act("look up", func(ctx context.Context) {
 		why := gateway.Counter{Operator: "clerk-2", Class: waypost.Attended, Purpose: waypost.IssueRealID, Case: "LAST"}
-		answer, err := s.role[string(state)].life.gateway.Check(ctx, gateway.Applicant{Person: who.Person}, why)
+		answer, err := s.role[string(state)].life.gateway.Check(ctx, gateway.Applicant{Person: r.Person}, why)
 		if err != nil || answer.Owed {
 			s.failf("a check in the end: %v, owed %v", err, answer.Owed)
 			return
 		}
-		s.compare(state, who, answer)
+		s.compare(state, c, r, answer)
 	})
 	s.until(s.now.Add(10 * time.Second))
 }
 
-// compare holds an answer against the truth: everybody who has a card of the
-// person says so, or is silent where the person is protected; and nobody else but
-// who has a namesake.
-func (s *script) compare(state waypost.Jurisdiction, who *person, answer waypost.Answer) {
+// compare holds an answer against the truth: the state that has the card in the
+// index says so, or is silent where its holder is protected; and who has no card
+// of anybody like that says nothing.
+func (s *script) compare(state waypost.Jurisdiction, c *card, r waypost.Record, answer waypost.Answer) {
 	found := make(map[waypost.Jurisdiction]waypost.Outcome)
-	for _, c := range answer.Candidates {
-		if c.Outcome != waypost.NoMatch && found[c.State] != waypost.Match {
-			found[c.State] = c.Outcome
+	for _, a := range answer.Candidates {
+		if a.Outcome != waypost.NoMatch && found[a.State] != waypost.Match {
+			found[a.State] = a.Outcome
 		}
 	}
 	for _, o := range answer.Own {
 		found[state] = o.Outcome
 	}
+	got := found[c.state]
+	switch {
+	case !s.indexed(c) || got == waypost.Match || got == waypost.Possible:
+	case r.Protected && c.state != state && got == waypost.Pending:
+	default:
+		s.failf("%s asks about the holder of %s, which is in the index, and is told %q", state, c.id, got)
+	}
 	for _, st := range States {
-		want := who.records[st] != ""
-		switch got := found[st]; {
-		case want && (got == waypost.Match || got == waypost.Possible):
-		case want && who.protected && st != state && got == waypost.Pending:
-		case !want && (got == "" || s.namesake(who, st)):
-		default:
-			s.failf("%s asks about %s: %s says %q, and in truth it has a card of this person: %v", state, who.Family, st, got, want)
+		if found[st] != "" && !slices.ContainsFunc(s.cards, func(o *card) bool { return o.state == st && o.who.like(r.Person) && s.indexed(o) }) {
+			s.failf("%s asks about the holder of %s: %s says %q, and has no such card in the index", state, c.id, st, found[st])
 		}
 	}
-}
-
-// namesake reports whether somebody else who may be taken for the person has a
-// card there.
-func (s *script) namesake(who *person, st waypost.Jurisdiction) bool {
-	for _, p := range s.people {
-		if p != who && p.like(who) && p.records[st] != "" {
-			return true
-		}
-	}
-	return false
 }
 
 // settle ends all trouble and lets everything come to its end.
@@ -166,7 +168,7 @@ func (s *script) settle() {
 	}
 	s.answered(since)
 	for range 3 {
-		s.lookUp(s.someone())
+		s.lookUp(s.cards[s.rng.IntN(len(s.cards))])
 	}
 	s.pass(20*time.Hour*24, 4*24*time.Hour) // until a question that is never answered is over
 }

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/waypost/waypost"
 )
 
 // Stage is where worlds of one cast begin: databases in which the first people
@@ -56,7 +54,7 @@ func NewStage(dir string) (*Stage, error) {
 
 // load publishes the first people.
 func (w *world) load(ctx context.Context) {
-	_, files := newPeople()
+	files := w.populate()
 	for _, s := range States {
 		published, rejected, err := w.role[string(s)].life.gateway.File().Load(ctx, "loader", 0, files[s])
 		if err != nil || published != len(files[s]) {
@@ -97,7 +95,7 @@ func (s *Stage) Run(seed uint64, print io.Writer) (res Result, err error) {
 			w.watch.saved(r.name, r.keyring)
 		}
 	}
-	w.people, _ = newPeople()
+	w.populate()
 	if err := w.start(); err != nil {
 		return res, err
 	}
@@ -108,12 +106,5 @@ func (s *Stage) Run(seed uint64, print io.Writer) (res Result, err error) {
 	if err := w.reconcile(dir); err != nil {
 		return res, err
 	}
-	return Result{Seed: seed, Wrong: w.wrong, Trace: w.trace.hash(), Crashes: w.crashes, Checks: len(script.checks), Days: int(w.now.Sub(s.at).Hours() / 24)}, nil
-}
-
-// check is a check that a clerk has asked for.
-type check struct {
-	state  waypost.Jurisdiction
-	who    *person
-	ticket waypost.TicketID
+	return Result{Seed: seed, Wrong: w.wrong, Trace: w.trace.hash(), Crashes: w.crashes, Checks: script.cases, Days: int(w.now.Sub(s.at).Hours() / 24)}, nil
 }

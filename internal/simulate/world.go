@@ -30,6 +30,7 @@ type world struct {
 	crashes int
 	wrong   []string // what must not be and is
 	people  []*person
+	cards   []*card
 	opener  *journal.Opener // of all ledgers
 }
 
