@@ -141,7 +141,7 @@ func orEmpty(b []byte, empty bool) []byte {
 // notesOf returns all that was said in a case, in the order written.
 func notesOf(tx *store.Tx, id ID) (all []note, err error) {
 	err = tx.Query(`SELECT author, id, operator, class, written, text, outcome, number, issued, closes, delivery FROM duplicate_note
-		WHERE duplicate = $1 ORDER BY written, author, id`, []any{id[:]}, func(scan func(dest ...any) error) error {
+		WHERE duplicate = $1 ORDER BY written, closes, number, author, id`, []any{id[:]}, func(scan func(dest ...any) error) error {
 		var n note
 		err := scan(&n.author, &n.id, &n.operator, &n.class, &n.written, &n.text, &n.outcome, &n.number, &n.issued, &n.closes, &n.delivery)
 		all = append(all, n)

@@ -115,11 +115,22 @@ type Errands interface {
 	Begin(tx *store.Tx, e errand.Errand) error
 }
 
+// File is what the room asks of the state's own records: see [records.File].
+type File interface {
+	System() records.System
+	Record(ctx context.Context, id string) (waypost.Record, error)
+	Asked(tx *store.Tx, check waypost.TicketID, reference waypost.Reference) (records.Asked, error)
+	Continued(tx *store.Tx, check waypost.TicketID, reference []byte) (records.Answered, error)
+	Inquiries(tx *store.Tx, since time.Time) ([]records.Inquiry, error)
+	Findable(tx *store.Tx, after string, n int) ([]string, error)
+	CountFindable(tx *store.Tx) (int64, error)
+}
+
 // Deps is what the room works with.
 type Deps struct {
 	State      waypost.Jurisdiction
 	DB         *store.DB // of the gateway
-	File       *records.File
+	File       File
 	Errands    Errands
 	Portraits  Portraits  // may be nil: then there are none of other states
 	Terminator Terminator // may be nil: then a merge is refused
