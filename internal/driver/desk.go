@@ -30,6 +30,7 @@ type File interface {
 	Pointers(tx *store.Tx, record string) ([]records.Pointer, error)
 	Answered(tx *store.Tx, check waypost.TicketID, reference []byte) (records.Answered, error)
 	Asked(tx *store.Tx, check waypost.TicketID, reference waypost.Reference) (records.Asked, error)
+	Load(ctx context.Context, operator string, generation uint32, all []waypost.Record) (published int, rejected []records.Rejected, err error)
 }
 
 // Checker asks all states about a driver whose card nobody has: a check with the
@@ -48,12 +49,6 @@ type Search struct {
 	Case     string
 }
 
-// Registry takes up a record of this state that has no card behind it and
-// publishes it. A record of the same id that is there already stays as it is.
-type Registry interface {
-	Register(ctx context.Context, r waypost.Record) error
-}
-
 // Keys has the identity keys of states, by the roster version that a statement
 // names. It is what a roster.View has.
 type Keys interface {
@@ -68,7 +63,6 @@ type Deps struct {
 	Errands  Errands
 	File     File
 	Checker  Checker
-	Registry Registry
 	Keep     Retention
 	Metrics  *metrics.Set // may be nil
 	Now      func() time.Time

@@ -181,7 +181,11 @@ func (r *Desk) over(e Entry, all []Entry) (rule string, over bool) {
 // past says whether so many years after a time have gone by. What has no time has
 // no end.
 func (r *Desk) past(from time.Time, years int, rule string) (string, bool) {
-	return fmt.Sprintf("%s: %d years", rule, years), !from.IsZero() && r.Now().After(from.AddDate(years, 0, 0))
+	unit := "years"
+	if years == 1 {
+		unit = "year"
+	}
+	return fmt.Sprintf("%s: %d %s", rule, years, unit), !from.IsZero() && r.Now().After(from.AddDate(years, 0, 0))
 }
 
 func timeOf(d waypost.Date) time.Time {

@@ -42,6 +42,7 @@ type post struct {
 	dropped  bool // cancelled
 	question errand.Question
 	asked    bool
+	stale    *errand.Response // decided, not committed
 }
 
 // office is one state: its desk, its records, and its side of the errands.
@@ -59,7 +60,7 @@ type office struct {
 func newRig(t testing.TB, states ...waypost.Jurisdiction) *rig {
 	r := &rig{t: t, now: noon, states: make(map[waypost.Jurisdiction]*office), order: states, checks: make(map[waypost.TicketID]waypost.Answer)}
 	for _, j := range states {
-		db, err := store.Open(context.Background(), "sqlite:"+filepath.Join(t.TempDir(), string(j)+".db"), "gateway")
+		db, err := store.Open(context.Background(), "sqlite:"+filepath.Join(t.TempDir(), string(j)+".db"), "gateway", store.ForSimulation())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +68,7 @@ func newRig(t testing.TB, states ...waypost.Jurisdiction) *rig {
 		seed := sha256.Sum256([]byte(j))
 		o := &office{rig: r, state: j, key: ed25519.NewKeyFromSeed(seed[:]), people: make(map[string]waypost.Record),
 			answered: make(map[string]records.Answered), asked: make(map[string]records.Asked)}
-		o.desk, err = New(Deps{State: j, Keys: r, DB: db, Errands: o, File: o, Checker: o, Registry: o, Keep: DefaultRetention,
+		o.desk, err = New(Deps{State: j, Keys: r, DB: db, Errands: o, File: o, Checker: o, Keep: DefaultRetention,
 			Now: func() time.Time { return r.now }, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
@@ -176,7 +177,13 @@ func (r *rig) deliver(p *post) {
 	if p.question.Body == nil {
 		p.question = r.questionOf(p)
 	}
-	res, err := o.desk.answer(context.Background(), p.question)
+	var res errand.Response
+	var err error
+	if p.stale != nil {
+		res, p.stale = *p.stale, nil
+	} else {
+		res, err = o.desk.answer(context.Background(), p.question)
+	}
 	if err == nil {
 		err = o.say(context.Background(), p, res)
 	}
@@ -213,10 +220,10 @@ func (r *rig) questionOf(p *post) errand.Question {
 	return errand.Question{ID: p.mine.ID, From: p.from, Ticket: ticket, Body: p.mine.Body, At: r.now, Statement: statement}
 }
 
-// settle delivers everything and takes every step until nothing happens.
+// settle delivers everything and takes every step until all is said.
 func (r *rig) settle() {
 	r.t.Helper()
-	for range 20 {
+	for round := 0; round < 2 || round < 20 && slices.ContainsFunc(r.wire, func(p *post) bool { return !p.over && !p.dropped }); round++ {
 		for _, p := range slices.Clone(r.wire) {
 			r.deliver(p)
 		}
@@ -264,11 +271,14 @@ func (o *office) Asked(_ *store.Tx, check waypost.TicketID, reference waypost.Re
 	return a, nil
 }
 
-func (o *office) Register(_ context.Context, rec waypost.Record) error {
-	if _, there := o.people[rec.ID]; !there {
-		o.add(rec)
+func (o *office) Load(_ context.Context, _ string, generation uint32, all []waypost.Record) (int, []records.Rejected, error) {
+	if generation != 0 || len(all) != 1 {
+		o.t.Errorf("%d records are loaded into generation %d", len(all), generation)
 	}
-	return nil
+	if _, there := o.people[all[0].ID]; !there {
+		o.add(all[0])
+	}
+	return 1, nil, nil
 }
 
 // add gives the state a record with a live pointer.
@@ -341,27 +351,28 @@ func (o *office) Answer(_ context.Context, check waypost.TicketID) (waypost.Answ
 // does: history first, then the pointer, then what came in between.
 func (r *rig) move(from, to waypost.Jurisdiction, record, newRecord string, between func()) {
 	r.t.Helper()
-	o, n := r.states[from], r.states[to]
-	var exported []byte
-	r.must(o.desk.DB.Read(context.Background(), func(tx *store.Tx) (err error) {
-		exported, err = o.desk.Book.Export(tx, record)
-		return err
-	}))
-	r.must(n.desk.DB.Write(context.Background(), func(tx *store.Tx) error {
-		return n.desk.Book.Import(tx, newRecord, from, exported)
-	}))
-	rec := o.people[record]
-	rec.ID, rec.CardNumber = newRecord, "card of "+newRecord
-	handle := n.add(rec)
+	finish := r.leave(from, to, record, newRecord)
 	if between != nil {
 		between()
 	}
-	i := slices.IndexFunc(o.pointers, func(p records.Pointer) bool { return p.Record == record && p.State == records.Live })
-	o.pointers[i].State, o.pointers[i].MovedTo, o.pointers[i].NewHandle = records.Moved, to, handle
-	for range 2 { // again changes nothing
-		r.must(o.desk.DB.Write(context.Background(), func(tx *store.Tx) error {
-			return o.desk.ForwardRest(tx, o.pointers[i], exported)
-		}))
+	finish()
+}
+
+// leave does the first half of a move and returns the second.
+func (r *rig) leave(from, to waypost.Jurisdiction, record, newRecord string) (finish func()) {
+	r.t.Helper()
+	o, n := r.states[from], r.states[to]
+	exported := o.export(record)
+	r.must(n.write(func(tx *store.Tx) error { return n.desk.Book.Import(tx, newRecord, from, exported) }))
+	rec := o.people[record]
+	rec.ID, rec.CardNumber = newRecord, "card of "+newRecord
+	return func() {
+		handle := n.add(rec)
+		i := slices.IndexFunc(o.pointers, func(p records.Pointer) bool { return p.Record == record && p.State == records.Live })
+		o.pointers[i].State, o.pointers[i].MovedTo, o.pointers[i].NewHandle = records.Moved, to, handle
+		for range 2 { // again changes nothing
+			r.must(o.write(func(tx *store.Tx) error { return o.desk.ForwardRest(tx, o.pointers[i], exported) }))
+		}
 	}
 }
 

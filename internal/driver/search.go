@@ -182,7 +182,11 @@ func (r *Desk) unlicensed(ctx context.Context, o outgoing) error {
 	}
 	person.SSN5 = o.ssn5
 	id := fmt.Sprintf("%s-U%x", r.State, o.ID[:8])
-	if err := r.Registry.Register(ctx, waypost.Record{ID: id, Person: person, Kind: waypost.Unlicensed, Status: waypost.Valid}); err != nil {
+	_, rejected, err := r.File.Load(ctx, o.operator, 0, []waypost.Record{{ID: id, Person: person, Kind: waypost.Unlicensed, Status: waypost.Valid}})
+	if err == nil && len(rejected) > 0 {
+		err = waypost.Errorf(waypost.Unavailable, "the record of an unlicensed driver cannot be made now: %s", rejected[0].Reason)
+	}
+	if err != nil {
 		return r.again(ctx, o, err)
 	}
 	return r.DB.Write(ctx, func(tx *store.Tx) error {
