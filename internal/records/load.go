@@ -11,6 +11,7 @@ import (
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/matchkey"
 )
 
 // Rejected is a record that cannot be published, by its index, and why.
@@ -37,8 +38,10 @@ func (f *File) Load(ctx context.Context, operator string, generation uint32, rec
 		return 0, nil, err
 	}
 	rejected = append(append(rejected, busy...), stale...)
-	if err := f.Deps.System.Put(ctx, accepted(good, stale)); err != nil {
-		return 0, nil, err
+	if changed := accepted(good, stale); len(changed) > 0 {
+		if err := f.Deps.System.Put(ctx, changed); err != nil {
+			return 0, nil, err
+		}
 	}
 	if len(wanted) == 0 {
 		return 0, rejected, nil
@@ -70,6 +73,7 @@ func (f *File) Load(ctx context.Context, operator string, generation uint32, rec
 type loadable struct {
 	index  int
 	record waypost.Record
+	stored bool // exactly so in the state system: it need not be put there again
 }
 
 // sift separates what can be published from what cannot.
@@ -85,7 +89,7 @@ func sift(records []waypost.Record) (good []loadable, rejected []Rejected) {
 			continue
 		}
 		seen[r.ID] = true
-		good = append(good, loadable{i, r})
+		good = append(good, loadable{index: i, record: r})
 	}
 	return good, rejected
 }
@@ -134,11 +138,11 @@ func printable(text string) bool {
 	return utf8.ValidString(text)
 }
 
-// accepted are the records that are not among the rejected ones.
+// accepted are the records to store: neither among the rejected ones nor stored.
 func accepted(good []loadable, rejected []Rejected) []waypost.Record {
 	var records []waypost.Record
 	for _, l := range good {
-		if !slices.ContainsFunc(rejected, func(r Rejected) bool { return r.Index == l.index }) {
+		if !l.stored && !slices.ContainsFunc(rejected, func(r Rejected) bool { return r.Index == l.index }) {
 			records = append(records, l.record)
 		}
 	}
@@ -180,11 +184,10 @@ func (f *inFlight) leave(entered []loadable) {
 // index. A record whose keys have changed since is stale: its pointer would find
 // somebody else.
 func (f *File) unpublished(ctx context.Context, records []loadable, operator string, generation uint32) (wanted []pointer, stale []Rejected, err error) {
-	mains := make([][]pointer, len(records))
-	err = f.DB.Read(ctx, func(tx *store.Tx) error {
+	histories := make([][]pointer, len(records))
+	err = f.DB.Read(ctx, func(tx *store.Tx) (err error) {
 		for i, l := range records {
-			var err error
-			if mains[i], err = selectPointers(tx, `WHERE p.record = $1 AND p.alias = 0 AND p.state <> $2`, l.record.ID, int(Withdrawn)); err != nil {
+			if histories[i], err = historyOf(tx, l.record.ID); err != nil {
 				return err
 			}
 		}
@@ -193,8 +196,9 @@ func (f *File) unpublished(ctx context.Context, records []loadable, operator str
 	if err != nil {
 		return nil, nil, err
 	}
-	for i, l := range records {
-		p, reason, err := f.next(ctx, l.record, mains[i], operator, generation)
+	for i := range records {
+		l := &records[i]
+		p, reason, err := f.next(ctx, l, histories[i], operator, generation)
 		switch {
 		case err != nil:
 			return nil, nil, err
@@ -208,30 +212,46 @@ func (f *File) unpublished(ctx context.Context, records []loadable, operator str
 }
 
 // next returns the pointer to publish for a record, if any, or why the record
-// cannot be loaded. A pointer that is wanted in another's place is left to Step.
-func (f *File) next(ctx context.Context, r waypost.Record, mains []pointer, operator string, generation uint32) (*pointer, string, error) {
-	for _, p := range mains {
+// cannot be loaded. A pointer that is wanted in another's place, or under a check's
+// ticket, is left to Step.
+func (f *File) next(ctx context.Context, l *loadable, history []pointer, operator string, generation uint32) (*pointer, string, error) {
+	r := l.record
+	stored, err := f.Record(ctx, r.ID)
+	known := err == nil
+	if err != nil && waypost.CodeOf(err) != waypost.NotFound {
+		return nil, "", err
+	}
+	l.stored = known && equal(stored, r)
+	p, _, err := split(history)
+	if err == nil {
 		switch {
-		case p.State == Moved:
-			return nil, "another state is the state of record by now: load what is left of it under another id", nil
-		case p.State == Ending:
-			return nil, "its pointer is just being withdrawn: load it again later", nil
-		}
-		stored, err := f.Record(ctx, r.ID)
-		if err != nil && waypost.CodeOf(err) != waypost.NotFound {
-			return nil, "", err
-		}
-		if err == nil && !f.sameKeys(stored.Person, r.Person) {
+		case known && !l.stored && !f.sameKeys(stored.Person, r.Person):
 			return nil, "the record is in the index under another name, date of birth or SSN: it stays as it was; change it with `waypost records change`", nil
-		}
-		if p.State == Live || p.supersedes != (waypost.Handle{}) || !p.ticket.IsZero() {
+		case p.State == Live || p.supersedes != (waypost.Handle{}) || !p.ticket.IsZero():
 			return nil, "", nil
 		}
 		return &p, "", nil
 	}
-	p := f.newPointer(r, operator)
+	for _, p := range history {
+		switch p.State {
+		case Moved:
+			return nil, "another state is the state of record by now: load what is left of it under another id", nil
+		case Ending:
+			return nil, "its pointer is just being withdrawn: load it again later", nil
+		case Coming:
+			return nil, "the record is on its way here from another state: load it again later", nil
+		}
+	}
+	sameSSN := known && matchkey.SSN5(stored.SSN5) == matchkey.SSN5(r.SSN5)
+	p = f.main(r.ID, r.Person, era(history, sameSSN), history, operator)
 	p.Generation = generation
 	return &p, "", nil
+}
+
+func equal(a, b waypost.Record) bool {
+	since := a.Since.Equal(b.Since)
+	a.Since, b.Since = time.Time{}, time.Time{}
+	return since && a == b
 }
 
 // openGeneration notes a dark generation that is loaded into; one that is rolled
