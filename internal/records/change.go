@@ -72,22 +72,44 @@ func (f *File) Change(ctx context.Context, operator string, after waypost.Record
 
 // changePointers wants the pointers of a record changed.
 func (f *File) changePointers(tx *store.Tx, operator string, before, after waypost.Record, keepFormer bool) error {
-	all, err := pointersOf(tx, after.ID)
+	history, err := historyOf(tx, after.ID)
 	if err != nil {
 		return err
 	}
-	main, others, err := split(all)
+	main, others, err := split(history)
 	if err != nil {
 		return err
 	}
-	wanted, err := f.replace(tx, main, others, before, after, operator, keepFormer)
-	if err != nil {
-		return err
+	sameSSN := matchkey.SSN5(before.SSN5) == matchkey.SSN5(after.SSN5)
+	var wanted []pointer
+	switch {
+	case main.State == Wanted && main.todo == 0:
+		return waypost.Errorf(waypost.Unavailable, "the record is on its way into the index: change it once it is there")
+	case main.passed && sameSSN:
+		main.Alias = true
+		if err := main.put(tx, f.Now()); err != nil {
+			return err
+		}
+		wanted = append(wanted, f.beside(main, after, others, operator))
+	default:
+		p := f.main(after.ID, after.Person, era(history, sameSSN), history, operator)
+		f.avoid(&p, others)
+		if p.supersedes = main.Handle; main.State == Wanted { // nobody has seen it yet
+			p.Handle, p.supersedes = main.Handle, main.supersedes
+		} else if keepFormer {
+			wanted = append(wanted, f.alias(after.ID, main.person, append(others, p), operator))
+		}
+		wanted = append(wanted, p)
 	}
 	if len(others)+1+len(wanted) > waypost.MaxPointers {
 		return waypost.Errorf(waypost.InvalidArgument, "a record has at most %d names: withdraw it and issue it anew", waypost.MaxPointers)
 	}
 	return f.wantAll(tx, main.Generation, wanted)
+}
+
+// historyOf returns all pointers that a record has or had.
+func historyOf(tx *store.Tx, recordID string) ([]pointer, error) {
+	return selectPointers(tx, `WHERE p.record = $1 ORDER BY p.changed, p.handle`, recordID)
 }
 
 // wantAll commits pointers that are to be published beside or in the place of one
@@ -121,42 +143,13 @@ func (f *File) stillDark(tx *store.Tx, generation uint32) (uint32, error) {
 	return generation, err
 }
 
-// replace returns the pointers that are to be published for a changed record.
-func (f *File) replace(tx *store.Tx, main pointer, others []pointer, before, after waypost.Record, operator string, keepFormer bool) ([]pointer, error) {
-	ssnStays := matchkey.SSN5(before.SSN5) == matchkey.SSN5(after.SSN5)
-	switch {
-	case main.State == Wanted && main.todo == 0:
-		return nil, waypost.Errorf(waypost.Unavailable, "the record is on its way into the index: change it once it is there")
-	case main.State == Wanted:
-		p := f.newPointer(after, operator)
-		if main.supersedes != (waypost.Handle{}) {
-			old, err := byHandle(tx, main.supersedes)
-			if err != nil {
-				return nil, err
-			}
-			p = f.successor(old, before, after, others, operator)
-		}
-		p.Handle = main.Handle // nobody has seen it yet
-		f.avoid(&p, others)
-		return []pointer{p}, nil
-	case main.passed && ssnStays:
-		main.Alias = true
-		return []pointer{f.beside(main, after, others, operator)}, main.put(tx, f.Now())
-	}
-	p := f.successor(main, before, after, others, operator)
-	if !keepFormer {
-		return []pointer{p}, nil
-	}
-	return []pointer{p, f.alias(after.ID, main.person, append(others, p), operator)}, nil
-}
-
 // split finds the main pointer that stands or is wanted, and those beside it that
 // stay. Where one is wanted in the place of another, that is the main one.
 func split(all []pointer) (main pointer, others []pointer, err error) {
 	found := false
 	for _, p := range all {
 		switch {
-		case p.State == Moved || p.State == Ending || p.State == Coming:
+		case p.State != Live && p.State != Wanted:
 		case p.Alias:
 			others = append(others, p)
 		case !found || p.State == Wanted:

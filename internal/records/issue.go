@@ -14,6 +14,7 @@ import (
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/matchkey"
 )
 
 // How an inquiry stands, in the numbers of the gateway, which writes them.
@@ -67,8 +68,12 @@ func (f *File) Issue(ctx context.Context, operator string, i Issuing) (published
 	if err := f.isFor(check, i.Record); err != nil {
 		return false, err
 	}
+	before, err := f.known(ctx, i.Record.ID)
+	if err != nil {
+		return false, err
+	}
 	err = f.DB.Write(ctx, func(tx *store.Tx) error {
-		all, err := pointersOf(tx, i.Record.ID)
+		all, err := historyOf(tx, i.Record.ID)
 		if err != nil {
 			return err
 		}
@@ -76,7 +81,7 @@ func (f *File) Issue(ctx context.Context, operator string, i Issuing) (published
 		if err := check.allows(); err != nil && !movedIn && strings.TrimSpace(i.Override) == "" {
 			return err
 		}
-		if err := f.want(ctx, tx, operator, i, check, all); err != nil {
+		if err := f.want(tx, operator, i, check, all, before); err != nil {
 			return err
 		}
 		if err := f.wantRecord(tx, i.Record); err != nil {
@@ -95,21 +100,27 @@ func (f *File) Issue(ctx context.Context, operator string, i Issuing) (published
 	return f.publishRecord(ctx, i.Record.ID), nil
 }
 
+// known returns a record as it is or is to be, or nil.
+func (f *File) known(ctx context.Context, id string) (*waypost.Record, error) {
+	r, err := f.wantedRecord(ctx, id)
+	if waypost.CodeOf(err) == waypost.NotFound {
+		return nil, nil
+	}
+	return &r, err
+}
+
 // want commits the pointers that are to be published for an issued card.
-func (f *File) want(ctx context.Context, tx *store.Tx, operator string, i Issuing, check inquiry, all []pointer) error {
+func (f *File) want(tx *store.Tx, operator string, i Issuing, check inquiry, all []pointer, before *waypost.Record) error {
 	main, others, err := split(all)
 	switch {
 	case err == nil:
-		before, err := f.wantedRecord(ctx, i.Record.ID)
-		if err != nil {
-			return err
-		}
-		if !f.sameKeys(before.Person, i.Record.Person) {
+		if before == nil || !f.sameKeys(before.Person, i.Record.Person) {
 			return waypost.Errorf(waypost.InvalidArgument, "the record is in the index under another name, date of birth or SSN: change it first")
 		}
 	case waypost.CodeOf(err) == waypost.NotFound:
-		main = f.newPointer(i.Record, operator)
-		if check.tokens != nil {
+		sameSSN := before != nil && matchkey.SSN5(before.SSN5) == matchkey.SSN5(i.Record.SSN5)
+		main = f.main(i.Record.ID, i.Record.Person, era(all, sameSSN), all, operator)
+		if check.tokens != nil && len(all) == 0 { // what was there before decides on decoys
 			main.tokens, main.todo, main.ticket = check.tokens, 0, i.Ticket
 		}
 		main.at(f.Now())

@@ -31,34 +31,52 @@ func (f *File) same(a, b waypost.Person) (bits uint32) {
 	return bits
 }
 
-// sameKeys reports whether two people have the same ten keys.
+// sameKeys reports whether the index need not change between two states of one
+// person: the SSN is the same, and so would be all keys with any SSN.
 func (f *File) sameKeys(a, b waypost.Person) bool {
-	left, right := matchkey.Index(a, f.decoySecret), matchkey.Index(b, f.decoySecret)
-	for i := range left {
-		if !bytes.Equal(left[i].Key, right[i].Key) {
-			return false
-		}
-	}
-	return true
+	return matchkey.SSN5(a.SSN5) == matchkey.SSN5(b.SSN5) && f.same(a, b) == allSlots
 }
 
-// newPointer is a main pointer in nobody's place: all its tokens are to be made.
-func (f *File) newPointer(r waypost.Record, operator string) pointer {
-	p := pointer{Pointer: Pointer{Record: r.ID, State: Wanted}, person: r.Person, todo: allSlots, operator: operator, tokens: blank()}
+// newPointer is a pointer for a name, all of whose tokens are to be made.
+func (f *File) newPointer(recordID string, name waypost.Person, operator string) pointer {
+	p := pointer{Pointer: Pointer{Record: recordID, State: Wanted}, person: name, todo: allSlots, operator: operator,
+		tokens: make([]waypost.Token, matchkey.Slots)}
+	p.person.SSN5 = ""
 	randomise(p.Handle[:])
-	p.markDecoys(matchkey.Index(r.Person, f.decoySecret))
 	return p
 }
 
-func blank() []waypost.Token { return make([]waypost.Token, matchkey.Slots) }
-
-// markDecoys notes which slots say nothing by their nature.
-func (p *pointer) markDecoys(slots [matchkey.Slots]matchkey.Slot) {
-	for i, s := range slots {
-		if s.Decoy {
-			p.decoys |= 1 << i
+// main makes the main pointer of a record. history is all that the record has and
+// had in the index. As long as the SSN is the same, SSN slots whose other parts are
+// as they were before have the tokens that they had, whether they are made of an
+// SSN or are decoys: the hub sees tokens repeat in the same places for everybody.
+func (f *File) main(recordID string, name waypost.Person, era int, history []pointer, operator string) pointer {
+	p := f.newPointer(recordID, name, operator)
+	p.era = era
+	for _, old := range history {
+		if old.era != era || old.passed {
+			continue
 		}
+		known := f.same(old.person, name) & ssnSlots & p.todo &^ (old.todo | old.decoys)
+		for i := matchkey.NameSlots; i < matchkey.Slots; i++ {
+			if known&(1<<i) != 0 {
+				p.tokens[i] = old.tokens[i]
+			}
+		}
+		p.todo &^= known
 	}
+	return p
+}
+
+// era is that of a new main pointer.
+func era(history []pointer, sameSSN bool) (now int) {
+	for _, p := range history {
+		now = max(now, p.era)
+	}
+	if len(history) > 0 && !sameSSN {
+		now++
+	}
+	return now
 }
 
 // fill puts random bytes where a token would be there twice, or is to say
@@ -78,51 +96,31 @@ func (p *pointer) fill(bits uint32) {
 func (f *File) avoid(p *pointer, others []pointer) {
 	var taken uint32
 	for _, o := range others {
-		has := nameSlots &^ o.decoys
+		has := uint32(allSlots) &^ o.decoys
 		if o.passed {
 			has = allSlots // whatever is in them
 		}
 		taken |= f.same(p.person, o.person) & has
 	}
-	p.fill(taken & p.todo)
+	p.fill(taken)
 }
 
 // alias makes a pointer for a former name. Its SSN slots say nothing, whoever it
 // is for: those of the main pointer say it all.
 func (f *File) alias(recordID string, former waypost.Person, others []pointer, operator string) pointer {
-	p := f.newPointer(waypost.Record{ID: recordID, Person: former}, operator)
+	p := f.newPointer(recordID, former, operator)
 	p.Alias = true
 	f.avoid(&p, others)
 	p.fill(ssnSlots)
 	return p
 }
 
-// successor makes the pointer that takes the place of another after a change of
-// name, date of birth or SSN. As long as the SSN is the same, the SSN slots whose other
-// parts are the same keep their tokens, decoys too: the hub sees tokens repeat in
-// the same places whether there is an SSN or not.
-func (f *File) successor(old pointer, before, after waypost.Record, aliases []pointer, operator string) pointer {
-	p := f.newPointer(after, operator)
-	p.supersedes = old.Handle
-	if matchkey.SSN5(before.SSN5) == matchkey.SSN5(after.SSN5) {
-		kept := f.same(old.person, after.Person) & ssnSlots
-		for i := matchkey.NameSlots; i < matchkey.Slots; i++ {
-			if kept&(1<<i) != 0 {
-				p.tokens[i] = old.tokens[i]
-			}
-		}
-		p.todo &^= kept
-		p.decoys = p.decoys&^kept | old.decoys&kept
-	}
-	f.avoid(&p, aliases)
-	return p
-}
-
-// beside makes the pointer of a changed name where the main one came from another
-// state, whose SSN slots are not known here and so cannot be kept: it stays as it
-// is, for the former name.
+// beside makes the main pointer of a changed name where the one before came from
+// another state, whose SSN slots are not known here and so cannot be kept: that one
+// stays as it is, for the former name.
 func (f *File) beside(old pointer, after waypost.Record, others []pointer, operator string) pointer {
-	p := f.newPointer(after, operator)
+	p := f.newPointer(after.ID, after.Person, operator)
+	p.era = old.era
 	f.avoid(&p, append(others, old))
 	p.fill(ssnSlots)
 	return p

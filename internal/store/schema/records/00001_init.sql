@@ -3,7 +3,8 @@
 -- states are wanted, live, moved, withdrawn and ending. person is the name and
 -- date of birth that it was made from, without an SSN; tokens are ten in slot
 -- order. Of the bits of the slots, todo has those whose token is not made yet,
--- decoys those that say nothing. receipt is what the hub's receipt hashes to.
+-- decoys those that were filled with something random. era counts the changes of
+-- the record's SSN. receipt is what spec/pointer.md says.
 -- passed: it came from another state, and what stands in its SSN slots at the hub
 -- is not known here. ticket is the check under whose ticket it is to be published,
 -- supersedes the pointer whose place it takes; both may be empty. due is when
@@ -17,6 +18,7 @@ CREATE TABLE pointer (
     tokens     BYTEA   NOT NULL,
     todo       INTEGER NOT NULL,
     decoys     INTEGER NOT NULL,
+    era        INTEGER NOT NULL,
     passed     INTEGER NOT NULL,
     generation INTEGER NOT NULL,
     version    INTEGER NOT NULL,

@@ -1,0 +1,380 @@
+package records_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/errand"
+	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/records"
+	"github.com/waypost/waypost/internal/rpc/rpctest"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/toprf"
+)
+
+// rig is one state's file, with a hub that remembers what it was shown.
+type rig struct {
+	t       *testing.T
+	x       *rpctest.Exchange
+	now     time.Time
+	db      *store.DB
+	people  *records.People
+	file    *records.File
+	hub     *hub
+	entries []string
+	crash   func(point string) error // of the gateway's database
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{t: t, x: rpctest.New(t, rpctest.Ample, "CA", "AZ")}
+	r.now = r.x.Now().UTC().Truncate(time.Second)
+	r.hub = &hub{rig: r, pointers: make(map[waypost.Handle]*stands)}
+	open := func(role string, opts ...store.Option) *store.DB {
+		db, err := store.Open(t.Context(), "sqlite:"+t.TempDir()+"/"+role+".db", role, append(opts, store.ForSimulation())...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		return db
+	}
+	r.db = open("gateway", store.WithFault(func(point string) error {
+		if r.crash == nil {
+			return nil
+		}
+		return r.crash(point)
+	}))
+	r.people = records.NewPeople(open("people"))
+	r.restart()
+	return r
+}
+
+// restart is what a crash leaves: another process on the same databases.
+func (r *rig) restart() {
+	r.t.Helper()
+	var err error
+	r.file, err = records.New(records.Deps{
+		State: "CA", Roster: r.x.View, DB: r.db, Journal: ledger{r}, Secret: [32]byte{1, 2, 3}, System: r.people, Hub: r.hub,
+		Quorum: quorum{r}, Permits: permits{r}, Ledgers: ledgers{}, Now: func() time.Time { return r.now }, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.file.Resume(context.Background(), r.now.Add(time.Second)); err != nil && r.crash == nil {
+		r.t.Fatal(err)
+	}
+}
+
+// settle lets time go by until nothing is to be done any more.
+func (r *rig) settle() {
+	r.t.Helper()
+	for range 5 {
+		r.now = r.now.Add(2 * time.Hour)
+		r.x.Advance(r.now.Sub(r.x.Now()))
+		if err := r.file.Step(r.t.Context()); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+func (r *rig) load(generation uint32, all ...waypost.Record) {
+	r.t.Helper()
+	n, rejected, err := r.file.Load(r.t.Context(), "loader", generation, all)
+	if err != nil || n != len(all) || len(rejected) > 0 {
+		r.t.Fatalf("%d published, %v, %v", n, rejected, err)
+	}
+}
+
+func (r *rig) pointers(id string) (all []records.Pointer) {
+	r.t.Helper()
+	err := r.db.Read(r.t.Context(), func(tx *store.Tx) (err error) {
+		all, err = r.file.Pointers(tx, id)
+		return err
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return all
+}
+
+func licence(id string, p waypost.Person) waypost.Record {
+	return waypost.Record{ID: id, Person: p, CardNumber: "D" + id, Kind: waypost.Licence, Status: waypost.Valid}
+}
+
+// tokens are those of a check of a person, by this state's own gateway if secret
+// is its own.
+func (r *rig) token(key []byte) waypost.Token {
+	r.t.Helper()
+	b, err := toprf.BlindAll([][]byte{key}, [32]byte{9})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	all, _, err := quorum{r}.Evaluate(r.t.Context(), waypost.SignedTicket{Ticket: waypost.Ticket{Epoch: 1}}, b)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return all[0]
+}
+
+// ledger writes down the kinds of entries.
+type ledger struct{ *rig }
+
+func (l ledger) Append(tx *store.Tx, e journal.Entry) (uint64, error) {
+	_, err := tx.Exec(`INSERT INTO planted (id, state, at) VALUES ($1, $2, 0)`, rand16(), e.Kind)
+	return 0, err
+}
+
+func (ledger) KeepReceipts(*store.Tx, waypost.SignedTicket, [][]byte) error { return nil }
+
+// said counts the entries of a kind.
+func (r *rig) said(kind string) (n int) {
+	r.t.Helper()
+	if err := r.db.Read(r.t.Context(), func(tx *store.Tx) error {
+		return tx.Row(`SELECT count(*) FROM planted WHERE state = $1`, kind).Scan(&n)
+	}); err != nil {
+		r.t.Fatal(err)
+	}
+	return n
+}
+
+type ledgers struct{}
+
+func (ledgers) Usable(string) error { return nil }
+
+// quorum evaluates with two shares.
+type quorum struct{ *rig }
+
+func (q quorum) Ticket(kind waypost.Kind, _ string, elements []byte) (waypost.SignedTicket, error) {
+	return q.ticket(kind, len(elements)/toprf.ElementSize, waypost.HashProbes(elements))
+}
+
+func (r *rig) ticket(kind waypost.Kind, elements int, probes [32]byte) (waypost.SignedTicket, error) {
+	current := r.x.View.Current()
+	t := waypost.Ticket{Kind: kind, RosterVersion: current.Version, Epoch: current.Epoch, Environment: current.Environment, SOI: "CA",
+		Class: waypost.Loader, Purpose: waypost.MaintainPointer, IssuedAt: r.now, Elements: elements, Probes: probes}
+	if kind == waypost.KindCheck {
+		t.Class, t.Purpose = waypost.Attended, waypost.IssueLicence
+	}
+	copy(t.Nonce[:], rand16())
+	t.Tau[0], t.Operator[0] = 1, 1
+	return t.Sign(r.x.Party("CA").Identity)
+}
+
+func (q quorum) Evaluate(_ context.Context, t waypost.SignedTicket, b *toprf.Blinding, _ ...toprf.Option) ([]waypost.Token, []waypost.SignedReceipt, error) {
+	var answers []toprf.Verified
+	for _, name := range []string{"keyholder-1", "keyholder-2"} {
+		share := q.x.Party(name).Share
+		e, err := share.Evaluate(b.Elements(), make([]byte, 32))
+		if err != nil {
+			return nil, nil, err
+		}
+		v, err := q.x.Keys.Verify(share.Index(), b.Elements(), e)
+		if err != nil {
+			return nil, nil, err
+		}
+		answers = append(answers, v)
+	}
+	combined, err := q.x.Keys.Combine(answers)
+	if err != nil {
+		return nil, nil, err
+	}
+	outputs, err := b.Finalize(combined)
+	tokens := make([]waypost.Token, len(outputs))
+	for i, o := range outputs {
+		tokens[i] = waypost.NewToken(t.Epoch, o)
+	}
+	return tokens, nil, err
+}
+
+type permits struct{ *rig }
+
+func (p permits) Permit(_ context.Context, w errand.Wish) (permit errand.Permit, err error) {
+	permit.Ticket, err = p.ticket(w.Kind, 0, waypost.CommitRequest(w.Recipient, permit.Salt, w.Request))
+	return permit, err
+}
+
+func (permits) Settle(*store.Tx, waypost.TicketID) error { return nil }
+
+// shown is one pointer as the hub was shown it.
+type shown struct {
+	kind       waypost.Kind
+	handle     waypost.Handle
+	supersedes waypost.Handle
+	tokens     map[waypost.Token]bool
+}
+
+// stands is how a pointer stands at the hub.
+type stands struct {
+	shown
+	live       bool
+	generation uint32
+	receipt    [16]byte
+}
+
+// hub does what spec/pointer.md says, in memory, for one owner.
+type hub struct {
+	*rig
+	pointers map[waypost.Handle]*stands
+	shown    []shown
+	down     error // before it does anything
+	cut      error // after it did it
+}
+
+func (h *hub) Publish(_ context.Context, req *waypostv1.PublishRequest) (*waypostv1.PublishResponse, error) {
+	if h.down != nil {
+		return nil, h.down
+	}
+	ticket, err := waypost.ParseTicket(req.Ticket)
+	if err != nil {
+		return nil, err
+	}
+	var inputs bytes.Buffer
+	batch := make([]stands, len(req.Records))
+	for i, r := range req.Records {
+		inputs.Write(r.Handle)
+		inputs.Write(r.Tokens)
+		inputs.Write(r.Supersedes)
+		s := stands{shown: shown{kind: ticket.Kind, handle: waypost.Handle(r.Handle), tokens: make(map[waypost.Token]bool)}, live: true, generation: r.Generation}
+		for at := 0; at < len(r.Tokens); at += 32 {
+			s.tokens[waypost.Token(r.Tokens[at:at+32])] = true
+		}
+		if len(s.tokens) != 10 {
+			h.t.Errorf("a pointer is published with %d tokens", len(s.tokens))
+		}
+		sum := sha256.Sum256(append([]byte("waypost pointer published v1\n"), ticket.ID[:]...))
+		copy(s.receipt[:], sum[:])
+		copy(s.supersedes[:], r.Supersedes)
+		there := h.pointers[s.handle]
+		if there != nil && !there.live {
+			return nil, waypost.Errorf(waypost.AlreadyExists, "withdrawn")
+		}
+		if len(r.Supersedes) > 0 {
+			old := h.pointers[s.supersedes]
+			if (old == nil || !old.live) && there == nil {
+				return nil, waypost.Errorf(waypost.NotFound, "not live")
+			}
+			if ticket.Kind == waypost.KindPublish {
+				return nil, waypost.Errorf(waypost.InvalidArgument, "a publication takes nobody's place")
+			}
+		}
+		batch[i] = s
+	}
+	for _, s := range batch {
+		h.shown = append(h.shown, s.shown)
+		h.pointers[s.handle] = &s
+		if old := h.pointers[s.supersedes]; old != nil {
+			old.live = false
+		}
+	}
+	if h.cut != nil {
+		return nil, h.cut
+	}
+	receipt := h.receipt(waypost.ActionPublish, ticket, waypost.HashTokens(inputs.Bytes()), nil)
+	return &waypostv1.PublishResponse{Receipt: receipt}, nil
+}
+
+func (h *hub) receipt(action waypost.Action, t waypost.SignedTicket, inputs [32]byte, answer []byte) []byte {
+	r, err := waypost.Receipt{Action: action, Signer: "hub", Ticket: t.ID, Epoch: t.Epoch, Inputs: inputs,
+		Outputs: waypost.HashOutputs(action, answer), Origin: "waypost.test/hub/1", Deadline: h.now.Add(time.Minute)}.Sign(h.x.Party("hub").Identity)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return r.Bytes()
+}
+
+func (h *hub) Maintain(_ context.Context, req *waypostv1.MaintainRequest) (*waypostv1.MaintainResponse, error) {
+	if h.down != nil {
+		return nil, h.down
+	}
+	ticket, err := waypost.ParseTicket(req.Ticket)
+	if err != nil {
+		return nil, err
+	}
+	if err := ticket.CoversRequest("hub", [32]byte(req.Salt), req.Request); err != nil {
+		return nil, err
+	}
+	var what waypostv1.Maintenance
+	if err := proto.Unmarshal(req.Request, &what); err != nil {
+		return nil, err
+	}
+	done := &waypostv1.Maintained{}
+	switch w := what.What.(type) {
+	case *waypostv1.Maintenance_Withdraw:
+		for _, raw := range w.Withdraw.Handles {
+			h.end(waypost.Handle(raw), done)
+		}
+	case *waypostv1.Maintenance_Leave:
+		for handle := range h.pointers {
+			h.end(handle, done)
+		}
+	case *waypostv1.Maintenance_Activate:
+		if n := h.live(func(s *stands) bool { return s.generation == w.Activate.Generation }); !w.Activate.RollBack && uint64(n) != w.Activate.Records {
+			return nil, waypost.Errorf(waypost.InvalidArgument, "%d are here", n)
+		}
+	case *waypostv1.Maintenance_Compare:
+		h.compare(w.Compare, done)
+	default:
+		return nil, errors.New("the hub was asked for something else")
+	}
+	if h.cut != nil {
+		return nil, h.cut
+	}
+	answer, err := proto.Marshal(done)
+	if err != nil {
+		return nil, err
+	}
+	return &waypostv1.MaintainResponse{Answer: answer, Receipt: h.receipt(waypost.Action(ticket.Kind), ticket, ticket.Probes, answer)}, nil
+}
+
+func (h *hub) end(handle waypost.Handle, done *waypostv1.Maintained) {
+	if s := h.pointers[handle]; s != nil && s.live {
+		s.live = false
+		done.Withdrawn++
+	}
+}
+
+func (h *hub) live(is func(*stands) bool) (n int) {
+	for _, s := range h.pointers {
+		if s.live && is(s) {
+			n++
+		}
+	}
+	return n
+}
+
+// compare knows one bucket only: few pointers have no more.
+func (h *hub) compare(c *waypostv1.Comparison, done *waypostv1.Maintained) {
+	bucket := &waypostv1.Bucket{}
+	var sum [32]byte
+	digests := make(map[string][]byte)
+	for handle, s := range h.pointers {
+		if s.live {
+			d := waypost.DigestPointer(handle, s.generation, 1, s.receipt)
+			waypost.AddDigest(&sum, d)
+			bucket.Pointers++
+			digests[string(handle[:])] = d[:waypost.DigestSize]
+		}
+	}
+	bucket.Digest = sum[:]
+	done.Buckets = []*waypostv1.Bucket{bucket}
+	for i, held := range c.Held {
+		if !bytes.Equal(digests[string(held.Handle)], held.Digest) {
+			done.Differing = append(done.Differing, uint32(i))
+		}
+		delete(digests, string(held.Handle))
+	}
+	if c.None || len(c.Held) > 0 {
+		for handle := range digests {
+			h.end(waypost.Handle([]byte(handle)), done)
+		}
+	}
+}
