@@ -319,11 +319,18 @@ func TestQuota(t *testing.T) {
 		checks  int
 		class   waypost.OperatorClass
 		persons int
+		asks    int // to single states
+		hours   bool
 		loads   int
 		extra   int // by a grant
 		over    bool
 	}{
 		{name: "in the quota", checks: 30, class: waypost.Attended, persons: 6, loads: 8},
+		{name: "the same persons in two hours", checks: 30, class: waypost.Attended, persons: 6, hours: true},
+		{name: "the same persons ask what follows", checks: 30, asks: 30, class: waypost.Attended, persons: 6},
+		{name: "a question too many", asks: 31, class: waypost.Attended, persons: 6, over: true},
+		{name: "a person who asks too much", asks: 7, class: waypost.Attended, persons: 1, over: true},
+		{name: "another person who asks", checks: 6, asks: 7, class: waypost.Attended, persons: 7, over: true},
 		{name: "a check too many", checks: 31, class: waypost.Attended, persons: 6, over: true},
 		{name: "an unattended check too many", checks: 5, class: waypost.Unattended, persons: 6, over: true},
 		{name: "a person too busy", checks: 7, class: waypost.Attended, persons: 1, over: true},
@@ -345,6 +352,9 @@ func TestQuota(t *testing.T) {
 					if i < c.checks {
 						s.quotaTicket(waypost.KindCheck, c.class, fmt.Sprint(i%c.persons), waypost.CheckElements)
 					}
+					if i < c.asks {
+						s.quotaTicket(waypost.KindChangeSOR, c.class, fmt.Sprint(i%c.persons), 0)
+					}
 					if i < c.loads {
 						s.quotaTicket(waypost.KindPublish, waypost.Loader, "loader", 100)
 					}
@@ -362,6 +372,9 @@ func TestQuota(t *testing.T) {
 				}
 			}
 			play(0, 4)
+			if c.hours {
+				s.run(s.now + hourSeconds)
+			}
 			play(4, 40)
 			play(40, 40) // found once
 			if want := map[bool]int{true: 1}[c.over]; found != want {
@@ -379,6 +392,9 @@ func (s *sim) quotaTicket(kind waypost.Kind, class waypost.OperatorClass, person
 	entry := "search_first"
 	if kind == waypost.KindPublish {
 		entry, fields = "publish", ticketFields(t, "records", fmt.Sprint(elements/10))
+	}
+	if kind == waypost.KindChangeSOR {
+		entry, fields = string(kind), ticketFields(t, "records", "1", "from", "AZ")
 	}
 	fields["operator"] = hex.EncodeToString(bytes.Repeat([]byte(person[:1]), 32))
 	s.put(s.now, "hub", entry, t, fields)

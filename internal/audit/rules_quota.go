@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/quota"
 	"github.com/waypost/waypost/internal/roster"
 )
 
@@ -25,14 +26,18 @@ import (
 
 // The classes of windows.
 const (
-	classTickets    = iota // a member's checks of a day
-	classUnattended        // of those, without a person at the counter
-	classPublish           // a member's published elements of a day
-	classOperator          // one operator's checks of an hour
-	classOperators         // no count: carries the limit of distinct operators of a day
+	classTickets      = iota // a member's checks of a day
+	classUnattended          // of those, without a person at the counter
+	classPublish             // a member's published elements of a day
+	classFollowUps           // its questions to single states of a day
+	classUpkeep              // its requests about its own pointers of a day
+	classOperator            // one operator's checks of an hour: from here on persons are counted
+	classFollowUpHour        // one operator's questions to single states of an hour
+	classOperators           // no count: carries the limit of distinct operators of a day
 )
 
-var classNames = [...]string{"checks", "unattended checks", "published elements", "checks by one operator", "distinct operators"}
+var classNames = [...]string{"checks", "unattended checks", "published elements", "questions to single states", "requests about its own pointers",
+	"checks by one operator", "questions to single states by one operator", "distinct operators"}
 
 const (
 	hourSeconds = 3600
@@ -66,28 +71,48 @@ type windows struct {
 
 // count adds a guard's entry to its windows.
 func (l *logRun) count(rec *record, f *fields) error {
-	if rec.kind != kindEvaluate && rec.kind != kindSearchFirst && rec.kind != kindPublish {
+	switch rec.kind {
+	case kindEvaluate, kindSearchFirst, kindUpkeep, kindPassed:
+	case kindPublish:
+		if !rec.publish { // under the ticket of a check, which counted when it searched
+			return nil
+		}
+	default:
 		return nil
 	}
 	day, hour := rec.at-rec.at%daySeconds, rec.at-rec.at%hourSeconds
 	key := windowKey{guard: l.r.names.members[l.member.Name], soi: rec.soi, start: day}
+	attended := f.class == waypost.Attended
 	switch {
+	case rec.bare && f.class == waypost.Loader:
+		l.add(key, classUpkeep, 1, rec.at)
+	case rec.bare:
+		l.add(key, classFollowUps, 1, rec.at)
+		if attended {
+			l.addPerson(key, hour, classFollowUpHour, f, rec.at)
+		}
 	case rec.publish:
 		l.add(key, classPublish, int64(rec.elements), rec.at)
-	case f.class == waypost.Unattended:
+	case attended:
 		l.add(key, classTickets, 1, rec.at)
-		l.add(key, classUnattended, 1, rec.at)
+		l.addPerson(key, hour, classOperator, f, rec.at)
 	default:
 		l.add(key, classTickets, 1, rec.at)
-		l.add(key, classOperators, 0, rec.at)
-		key.start, key.operator = hour, f.operator
-		l.add(key, classOperator, 1, rec.at)
+		l.add(key, classUnattended, 1, rec.at)
 	}
 	if rec.at < l.counting.swept+hourSeconds {
 		return nil
 	}
 	l.counting.swept = rec.at
 	return l.counting.flush(l, rec.at)
+}
+
+// addPerson counts the person at the counter, in the hour and among those of the
+// day.
+func (l *logRun) addPerson(key windowKey, hour int64, class uint8, f *fields, at int64) {
+	l.add(key, classOperators, 0, at)
+	key.start, key.operator = hour, f.operator
+	l.add(key, class, 1, at)
 }
 
 func (l *logRun) add(key windowKey, class uint8, n, at int64) {
@@ -111,7 +136,7 @@ func (l *logRun) add(key windowKey, class uint8, n, at int64) {
 func (ws *windows) flush(l *logRun, now int64) error {
 	for key, w := range ws.open {
 		length := int64(daySeconds)
-		if key.class == classOperator {
+		if key.class == classOperator || key.class == classFollowUpHour {
 			length = hourSeconds
 		}
 		if key.start+length+2*dateSlack > now {
@@ -215,10 +240,17 @@ func (r *run) judgeWindows(raw []byte) (carry []byte, above []excess) {
 			all[key] = &w
 		}
 	}
-	distinct := make(map[windowKey]int64)
+	// A person may be there in several hours, and with both kinds of ticket.
+	persons, distinct := make(map[windowKey]bool), make(map[windowKey]int64)
 	for key := range all {
-		if key.class == classOperator {
-			distinct[windowKey{guard: key.guard, soi: key.soi, class: classOperators, start: key.start - key.start%daySeconds}]++
+		if key.class == classOperator || key.class == classFollowUpHour {
+			person := windowKey{guard: key.guard, soi: key.soi, class: classOperators, start: key.start - key.start%daySeconds, operator: key.operator}
+			if persons[person] {
+				continue
+			}
+			persons[person] = true
+			person.operator = [16]byte{}
+			distinct[person]++
 		}
 	}
 	for key, w := range all {
@@ -326,6 +358,8 @@ func (r *run) reserves(guard, soi uint16, class uint8) []reserve {
 
 func covers(g roster.GrantClass, class uint8) bool {
 	switch class {
+	case classFollowUps, classUpkeep:
+		return false
 	case classPublish:
 		return g == roster.PublishedElements
 	case classUnattended:
@@ -366,7 +400,8 @@ func (ls *limits) of(key windowKey, at int64) int64 {
 		if m.Rise.Quota != (roster.Quota{}) && !m.Rise.From.After(time.Unix(at, 0)) {
 			q = m.Rise.Quota
 		}
-		limit := [...]int{q.TicketsPerDay, q.UnattendedPerDay, q.PublishElementsPerDay, q.TicketsPerOperatorHour, q.Operators}[key.class]
+		limit := [...]int{q.TicketsPerDay, q.UnattendedPerDay, q.PublishElementsPerDay, q.FollowUps(), quota.UpkeepPerDay(q),
+			q.TicketsPerOperatorHour, q.TicketsPerOperatorHour, q.Operators}[key.class]
 		if key.class >= classOperator { // of a person, wherever the ticket goes
 			most = max(most, int64(limit))
 		} else {
