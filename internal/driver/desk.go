@@ -57,16 +57,16 @@ type Keys interface {
 
 // Deps is what a desk works with.
 type Deps struct {
-	State    waypost.Jurisdiction
-	Keys     Keys      // verify what other states have signed
-	DB       *store.DB // of the gateway
-	Errands  Errands
-	File     File
-	Checker  Checker
-	Keep     Retention
-	Metrics  *metrics.Set // may be nil
-	Now      func() time.Time
-	Log      *slog.Logger
+	State   waypost.Jurisdiction
+	Keys    Keys      // verify what other states have signed
+	DB      *store.DB // of the gateway
+	Errands Errands
+	File    File
+	Checker Checker
+	Keep    Retention
+	Metrics *metrics.Set // may be nil
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // Desk is driver history at one state: the histories of its own records, what
