@@ -278,7 +278,7 @@ func TestAgeing(t *testing.T) {
 	id := w.opened(smith, "CA-1")
 	w.now = w.now.Add(61 * 24 * time.Hour)
 	ca, _ := w.ca.door()
-	items, err := ca.Cases.Worklist(t.Context(), "clerk")
+	items, err := ca.Cases.Worklist(t.Context())
 	if err != nil || len(items) != 1 || !items[0].Late {
 		t.Fatalf("%v %v", items, err)
 	}

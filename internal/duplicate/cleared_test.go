@@ -111,7 +111,7 @@ func TestCorrection(t *testing.T) {
 		if test.want == "closed" {
 			continue
 		}
-		items, err := w.ca.Worklist(t.Context(), "clerk")
+		items, err := w.ca.Worklist(t.Context())
 		if err != nil || !slices.ContainsFunc(items, func(i Item) bool { return i.Type == "clearing" && i.ID == c.Id }) {
 			t.Fatalf("%s: %v %v", test.what, items, err)
 		}

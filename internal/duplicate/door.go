@@ -29,7 +29,7 @@ func (d Door) find(ctx context.Context, name string) (p pair, notes []note, err 
 	if err != nil {
 		return p, notes, err
 	}
-	if protected, err := d.isProtected(ctx, p); err != nil || protected && !d.ofUnit(rpc.Operator(ctx)) {
+	if protected, err := d.isProtected(ctx, p); err != nil || protected && !rpc.OfUnit(ctx) {
 		if err == nil {
 			err = errNoCase
 		}
@@ -102,7 +102,7 @@ func (d Door) List(ctx context.Context, req *waypostv1.ListCasesRequest) (*waypo
 		}
 		pairs, err = selectPairs(tx, `WHERE state >= $1 AND state <= $2 AND (other = $3 OR $3 = '') AND (protected = 0 OR $4 = 1)
 			AND (opened > $5 OR opened = $5 AND id > $6) ORDER BY opened, id LIMIT $7`,
-			int(least), int(most), req.Other, btoi(d.ofUnit(rpc.Operator(ctx))), after.opened, after.id[:], limit+1)
+			int(least), int(most), req.Other, btoi(rpc.OfUnit(ctx)), after.opened, after.id[:], limit+1)
 		return err
 	})
 	if err != nil {
@@ -268,7 +268,7 @@ func (d Door) Frequent(ctx context.Context, req *waypostv1.FrequentRequest) (*wa
 		if err != nil {
 			return nil, err
 		}
-		if !protected || d.ofUnit(rpc.Operator(ctx)) {
+		if !protected || rpc.OfUnit(ctx) {
 			res.Records = append(res.Records, f)
 		}
 	}
@@ -277,7 +277,7 @@ func (d Door) Frequent(ctx context.Context, req *waypostv1.FrequentRequest) (*wa
 
 // Worklist is all that waits for a person.
 func (d Door) Worklist(ctx context.Context, _ *waypostv1.WorklistRequest) (*waypostv1.WorklistResponse, error) {
-	items, err := d.Cases.Worklist(ctx, rpc.Operator(ctx))
+	items, err := d.Cases.Worklist(ctx)
 	if err != nil {
 		return nil, err
 	}

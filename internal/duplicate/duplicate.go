@@ -138,9 +138,6 @@ type Deps struct {
 	// UnattendedPerDay is the roster's quota, of which a campaign takes at most
 	// half; zero: not known.
 	UnattendedPerDay func() int
-	// Unit reports whether an operator is of the special unit, which alone sees
-	// cases about protected persons. May be nil: then nobody is.
-	Unit func(operator string) bool
 	// Moving reports whether a record is on its way to that state, or has gone
 	// there: its checks are explained. May be nil.
 	Moving  func(tx *store.Tx, record string, to waypost.Jurisdiction) (bool, error)

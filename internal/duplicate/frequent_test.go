@@ -75,7 +75,7 @@ func TestFrequent(t *testing.T) {
 		t.Error(err)
 	}
 	look("clerk", "CA-1-often")
-	items, err := w.ca.Worklist(t.Context(), "clerk")
+	items, err := w.ca.Worklist(t.Context())
 	if err != nil || len(items) != 2 || items[1].Type != "frequent" || items[1].Count != 2 {
 		t.Errorf("%v %v", items, err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/records"
+	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -80,7 +81,7 @@ func (c *Cases) openOwn(ctx context.Context, ids []string, first note) (p pair, 
 		}
 		p.protected = p.protected || record.Protected
 	}
-	if p.protected && !c.ofUnit(first.operator) {
+	if p.protected && !rpc.OfUnit(ctx) {
 		return p, waypost.Errorf(waypost.PermissionDenied, "one of these records is for the special unit")
 	}
 	if first.text == "" {

@@ -54,6 +54,9 @@ func (d Door) Portraits(ctx context.Context, req *waypostv1.CasePortraitsRequest
 	if !p.asked {
 		return nil, waypost.Errorf(waypost.PermissionDenied, "%s made the check: its clerk compares the portraits, and notes what they see", p.other)
 	}
+	if p.told == waypost.Pending {
+		return nil, waypost.Errorf(waypost.PermissionDenied, "the campaign has named nobody to %s: make a check for this record first, and ask for the portrait with that", p.other)
+	}
 	if d.Cases.Portraits == nil {
 		return nil, waypost.Errorf(waypost.Unavailable, "this gateway cannot ask for portraits yet")
 	}

@@ -70,7 +70,7 @@ func (w *world) newSide(t testing.TB, state waypost.Jurisdiction, config Config)
 		}
 	})
 	s.deps = Deps{State: state, DB: db, File: s, Errands: s, Secret: [32]byte{1, state[0]}, Now: func() time.Time { return w.now },
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Unit: func(operator string) bool { return operator == "unit" }}
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	s.restart()
 	return s
 }
@@ -88,7 +88,11 @@ func (s *side) restart() {
 func (s *side) door() (Door, context.Context) { return s.doorFor("clerk") }
 
 func (s *side) doorFor(operator string) (Door, context.Context) {
-	return Door{s.Cases}, rpc.WithOperator(context.Background(), operator)
+	ctx := rpc.WithOperator(context.Background(), operator)
+	if operator == "unit" {
+		ctx = rpc.WithUnit(ctx)
+	}
+	return Door{s.Cases}, ctx
 }
 
 func (s *side) other() *side {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/metrics"
+	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -39,8 +40,8 @@ const maxItems = 500
 
 // Worklist is all that waits for a person: what is late first, then what waits
 // longest. Cases about protected persons are only on that of the special unit.
-func (c *Cases) Worklist(ctx context.Context, operator string) ([]Item, error) {
-	all, err := c.ownItems(ctx, operator)
+func (c *Cases) Worklist(ctx context.Context) ([]Item, error) {
+	all, err := c.ownItems(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -65,11 +66,10 @@ func btoi(b bool) int {
 }
 
 // ownItems are those of cases, of frequent inquiry and of the campaign.
-func (c *Cases) ownItems(ctx context.Context, operator string) (all []Item, err error) {
-	unit := c.ofUnit(operator)
+func (c *Cases) ownItems(ctx context.Context) (all []Item, err error) {
 	err = c.DB.Read(ctx, func(tx *store.Tx) error {
 		all = nil
-		pairs, err := selectPairs(tx, `WHERE state <> $1 AND (protected = 0 OR $2 = 1) ORDER BY opened, id LIMIT $3`, int(closed), btoi(unit), maxItems)
+		pairs, err := selectPairs(tx, `WHERE state <> $1 AND (protected = 0 OR $2 = 1) ORDER BY opened, id LIMIT $3`, int(closed), btoi(rpc.OfUnit(ctx)), maxItems)
 		for _, p := range pairs {
 			if kind, next := c.next(p); next != "" {
 				all = append(all, Item{Type: kind, ID: p.id.String(), Other: p.other, Since: time.Unix(p.opened, 0).UTC(), Late: c.late(p), Next: next})
@@ -147,8 +147,6 @@ func band(age time.Duration) string {
 	}
 	return "over-60"
 }
-
-func (c *Cases) ofUnit(operator string) bool { return c.Unit != nil && c.Unit(operator) }
 
 // measure shows in the metrics how many cases are open, by age, and how many
 // records were asked about often.

@@ -15,3 +15,12 @@ func Operator(ctx context.Context) string {
 	name, _ := ctx.Value(operatorKey{}).(string)
 	return name
 }
+
+type unitKey struct{}
+
+// WithUnit notes that the caller is of the special unit that answers for
+// protected persons.
+func WithUnit(ctx context.Context) context.Context { return context.WithValue(ctx, unitKey{}, true) }
+
+// OfUnit reports whether the caller of a counter door is of the special unit.
+func OfUnit(ctx context.Context) bool { return ctx.Value(unitKey{}) != nil }
