@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"net"
-	"strings"
 
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
@@ -52,8 +51,7 @@ func (s *Server) ServeCounter(ctx context.Context, listener net.Listener, cert t
 	door := counterDoor{s, callers, new(courtesy)}
 	server := connect.NewServer(rpc.ErrorsToWire(s.Log), rpc.Observe(s.Metrics.Call), door.requireOperator)
 	waypostv1connect.RegisterCounterHandler(server, door)
-	waypostv1connect.RegisterRecordsHandler(server, records.NewDoor(s.file))
-	s.rooms.register(server)
+	s.register(server)
 	config := &tls.Config{
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"},
 		// Operators' certificates are self-signed and pinned: requireOperator
@@ -98,12 +96,6 @@ func (d counterDoor) requireOperator(next connect.ServerFunc) connect.ServerFunc
 		}
 		known, what := d.callers.of(spec.Procedure)
 		operator, ok := known[pinOf(*info.TLS())]
-		if !ok && strings.HasPrefix(spec.Procedure, "/"+waypostv1connect.CasesName+"/") {
-			// Cases about protected persons are among the others, for them to see.
-			if operator, ok = d.callers.Unit[pinOf(*info.TLS())]; ok {
-				ctx = rpc.WithUnit(ctx)
-			}
-		}
 		if !ok {
 			return waypost.Errorf(waypost.Unauthenticated, "this certificate does not belong to an %s of %s", what, d.server.config.State)
 		}

@@ -152,8 +152,7 @@ func New(config Config, deps Deps) (*Server, error) {
 		return nil, err
 	}
 	s.measure()
-	s.openRooms()
-	return s, nil
+	return s, s.openRooms()
 }
 
 // derive makes a key for one use of the gateway's secret.

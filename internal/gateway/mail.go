@@ -165,6 +165,7 @@ func (s *Server) handle(ctx context.Context, m seal.Message) bool {
 		waypost.MessageSecondAnswer: s.onSecondAnswer,
 		waypost.MessageRequest:      s.rooms.errands.OnRequest,
 		waypost.MessageReply:        s.rooms.errands.OnReply,
+		waypost.MessageMoved:        s.rooms.moves.OnMoved,
 	}
 	on, known := handlers[m.Type]
 	if !known {
