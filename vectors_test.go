@@ -58,6 +58,15 @@ type vectors struct {
 		Deadline       int64
 		Wire           hexBytes
 	}
+	Releases []struct {
+		RosterVersion uint64 `json:"roster_version"`
+		Environment   waypost.Environment
+		Change        hexBytes
+		From, To      waypost.Jurisdiction
+		Expires       int64
+		Passings      []struct{ Old, New hexBytes }
+		Wire          hexBytes
+	}
 	Candidates []struct {
 		Ticket  hexBytes
 		TooMany bool `json:"too_many"`

@@ -1,4 +1,4 @@
-"""Writes signed.json: the bytes of tickets, receipts, candidates, tokens and tags.
+"""Writes signed.json: the bytes of tickets, receipts, releases, candidates, tokens and tags.
 
 A second implementation of the formats, independent of the Go program, whose
 tests compare with its output. Needs the Python package "cryptography".
@@ -55,6 +55,16 @@ def receipt(action, signer, epoch, outputs, proof, origin, number, deadline):
     }
 
 
+def release(roster, env, change, source, to, expires, *passings):
+    payload = b"waypost release v1\n" + struct.pack(">Q", roster) + short(env) + change + short(source) + short(to)
+    payload += struct.pack(">QB", expires, len(passings)) + b"".join(old + new for old, new in passings)
+    return {
+        "roster_version": roster, "environment": env, "change": change.hex(), "from": source, "to": to, "expires": expires,
+        "passings": [{"old": old.hex(), "new": new.hex()} for old, new in passings],
+        "wire": (payload + KEY.sign(payload)).hex(),
+    }
+
+
 def candidates(too_many, *found):
     raw = b"waypost candidates v1\n" + seq(0x40, 32) + bytes([too_many, len(found)])
     raw += b"".join(ref + owner.encode() for ref, owner in found)
@@ -77,6 +87,11 @@ print(json.dumps({
         receipt("evaluate", "keyholder-1", 1, sha("waypost outputs v1\nevaluate\n", ELEMENTS), hashlib.sha256(seq(0, 64)).digest(),
                 "waypost.test/keyholder-1/1", 0, 1767225661),
         receipt("search_first", "hub", 7, sha("waypost outputs v1\nsearch_first\n", b""), bytes(32), "h", 2**63, 253402300799),
+    ],
+    "releases": [
+        release(1, "test", seq(0x80, 16), "CA", "AZ", 1767225600, (seq(1, 16), seq(0x90, 16))),
+        release(2**64 - 1, "prod", seq(0xff, 16), "NV", "CA", 253402300799,
+                *((seq(16 * i + 1, 16), seq(0xf0 - 16 * i, 16)) for i in range(8))),
     ],
     "candidates": [
         candidates(0), candidates(1, (seq(1, 16), "CA"), (seq(2, 16), "NV")),
