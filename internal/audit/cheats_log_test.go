@@ -291,7 +291,7 @@ func (d *drill) checksBy(state waypost.Jurisdiction) map[string]int {
 	for _, e := range d.entries(slices.Concat(holders, []string{"hub"})...) {
 		switch e.Kind {
 		case "evaluate":
-			if t, err := audit.TicketIn(e.Body); err == nil && t.SOI == state {
+			if t, err := audit.TicketIn(e.Body); err == nil && t.SOI == state && t.Kind == waypost.KindCheck {
 				counts[e.role]++
 			}
 		case "search_first":
