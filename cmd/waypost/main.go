@@ -23,6 +23,9 @@ type commands struct {
 	Check      checkCommand      `cmd:"" help:"Ask about one applicant, from a terminal, at a running demo's counter."`
 	Load       loadCommands      `cmd:"" help:"Check or load a file of a state's records; activate a dark load or take it back."`
 	Leave      leaveCommand      `cmd:"" help:"Take every record of a state out of the index, for good, with a proof of it."`
+	Move       moveCommand       `cmd:"" help:"Change of state of record: a record comes here with its history; notices of issuance."`
+	Terminate  terminateCommand  `cmd:"" help:"Cards to be ended: after notice to the resident, who may object."`
+	Suspense   suspenseCommand   `cmd:"" help:"What is unfinished between states for long, and what it waits for."`
 	Population populationCommand `cmd:"" help:"Write synthetic people of several states, with the truth about them, as CSV."`
 	Matcheval  matchevalCommand  `cmd:"" help:"Measure the match keys on two CSV files."`
 	Bench      benchCommand      `cmd:"" help:"Measure the group arithmetic beside circl, and one check end to end."`
