@@ -36,6 +36,7 @@ type commands struct {
 	Roster     rosterCommand     `cmd:"" help:"Who may take part: draft, sign, verify, show and publish rosters."`
 	Audit      auditCommand      `cmd:"" help:"What the published ledgers show: reconcile."`
 	Canary     canaryCommand     `cmd:"" help:"Synthetic people that states hold of each other, so that a hub that hides a pointer is found out."`
+	Case       caseCommand       `cmd:"" help:"Records that may be one person's: cases shared by two states, the campaign, the worklist."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 
 	Verbose bool `short:"v" help:"Log to standard error what each role does. Logs never hold personal data."`
