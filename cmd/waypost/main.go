@@ -35,6 +35,7 @@ type commands struct {
 	Witness    roleCommand       `cmd:"" help:"Run a witness of the ledgers, outside the key holders, from its folder."`
 	Roster     rosterCommand     `cmd:"" help:"Who may take part: draft, sign, verify, show and publish rosters."`
 	Audit      auditCommand      `cmd:"" help:"What the published ledgers show: reconcile."`
+	Driver     driverCommands    `cmd:"" help:"Driver history: reports to the state of record, and the histories of this state's own records."`
 	Canary     canaryCommand     `cmd:"" help:"Synthetic people that states hold of each other, so that a hub that hides a pointer is found out."`
 	Case       caseCommand       `cmd:"" help:"Records that may be one person's: cases shared by two states, the campaign, the worklist."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

@@ -24,21 +24,21 @@ const (
 
 // Code is one code of the AAMVA code dictionary, with what it demands.
 type Code struct {
-	Code       string
-	Words      string
-	Appendix   bool // in 23 CFR part 1327, Appendix A
-	Conviction bool // may stand in a conviction
-	Withdrawal bool // may be the reason of a withdrawal
-	Class      Class
+	Code       string `json:"code"`
+	Words      string `json:"words"`
+	Appendix   bool   `json:"appendix"`   // in 23 CFR part 1327, Appendix A
+	Conviction bool   `json:"conviction"` // may stand in a conviction
+	Withdrawal bool   `json:"withdrawal"` // may be the reason of a withdrawal
+	Class      Class  `json:"class"`
 
-	SpeedNeeded   bool
-	OverFrom      uint32 // mph above the limit, where speed and limit are given
-	OverTo        uint32
-	BACNeeded     bool
-	LeastBAC      uint32 // where one is given, in thousandths of a percent
-	Severity      string // where one is given, of the crash
-	Crash         bool   // may give a severity
-	CommercialCar bool   // only with a commercial vehicle
+	SpeedNeeded   bool   `json:"speed_needed,omitempty"`
+	OverFrom      uint32 `json:"over_from,omitempty"` // mph above the limit, where speed and limit are given
+	OverTo        uint32 `json:"over_to,omitempty"`
+	BACNeeded     bool   `json:"bac_needed,omitempty"`
+	LeastBAC      uint32 `json:"least_bac,omitempty"`      // where one is given, in thousandths of a percent
+	Severity      string `json:"severity,omitempty"`       // where one is given, of the crash
+	Crash         bool   `json:"crash,omitempty"`          // may give a severity
+	CommercialCar bool   `json:"commercial_car,omitempty"` // only with a commercial vehicle
 }
 
 //go:embed codes.txt
