@@ -1,7 +1,10 @@
 package errand
 
-// ParseReply and ParseRequest decode what other states send.
-var (
-	ParseReply   = parseReply
-	ParseRequest = parseRequest
-)
+// ParseReply decodes what another state sends.
+var ParseReply = parseReply
+
+// ReadRequest decodes what another state sends, as far as a test looks at it.
+func ReadRequest(b []byte) (id ID, body []byte, ok bool) {
+	q, ok := parseRequest(b)
+	return q.id, q.body, ok
+}
