@@ -165,7 +165,7 @@ func (m *Moves) close(ctx context.Context, e ending) error {
 		return err
 	}
 	if err == nil && held(record.Status) {
-		if err := m.File.SetStatus(ctx, e.record, waypost.Surrendered, m.Now()); err != nil {
+		if err := m.endCard(ctx, e.record); err != nil {
 			return err
 		}
 	}

@@ -284,7 +284,7 @@ func (m *Moves) judgeMoved(said *waypostv1.Moved, hub string) (waypost.SignedRel
 	if err := ticket.Verify(key); err != nil {
 		return release, ticket, err
 	}
-	if ticket.SOI != release.To || ticket.Kind != waypost.KindChangeSOR || len(said.Salt) != len(ticket.Probes) {
+	if ticket.SOI != release.To || ticket.Environment != m.Roster.Environment() || ticket.Kind != waypost.KindChangeSOR || len(said.Salt) != len(ticket.Probes) {
 		return release, ticket, waypost.Errorf(waypost.PermissionDenied, "the hub moved pointers under a ticket that is not for that")
 	}
 	request, err := passRequest(release)
@@ -380,7 +380,7 @@ func (m *Moves) surrender(ctx context.Context, l leaving) error {
 		if err != nil && waypost.CodeOf(err) != waypost.NotFound { // done before a crash
 			return err
 		}
-		return m.File.SetStatus(ctx, l.record, waypost.Surrendered, m.Now())
+		return m.endCard(ctx, l.record)
 	}
 	var live []records.Pointer
 	if err := m.DB.Read(ctx, func(tx *store.Tx) (err error) {
@@ -389,7 +389,29 @@ func (m *Moves) surrender(ctx context.Context, l leaving) error {
 	}); err != nil || len(live) > 0 {
 		return err
 	}
-	return m.File.SetStatus(ctx, l.record, waypost.Surrendered, m.Now())
+	return m.endCard(ctx, l.record)
+}
+
+// endCard has the state's own system end a card. One that it does not have has
+// ended.
+func (m *Moves) endCard(ctx context.Context, record string) error {
+	err := m.File.SetStatus(ctx, record, waypost.Surrendered, m.Now())
+	if waypost.CodeOf(err) == waypost.NotFound {
+		return nil
+	}
+	return err
+}
+
+// wordAwaited is for how long after a release the hub's word about it may be still
+// to come: as long as the hub knows the change.
+const wordAwaited = 92 * 24 * time.Hour
+
+// away reports whether a record may be another state's by now.
+func (m *Moves) away(tx *store.Tx, record string) (bool, error) {
+	var n int
+	err := tx.Row(`SELECT count(*) FROM moving WHERE record = $1 AND state IN ($2, $3) AND begun > $4`,
+		record, int(out), int(lapsed), m.Now().Add(-wordAwaited).Unix()).Scan(&n)
+	return n > 0, err
 }
 
 // later makes something due again after a while.

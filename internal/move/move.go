@@ -20,6 +20,7 @@
 //
 //	move.go       what the room works with, and what is due
 //	message.go    what the states write to each other
+//	start.go      change of state of record, begun and given up by a clerk
 //	arrive.go     change of state of record, at the new state
 //	pass.go       the call to the hub
 //	leave.go      change of state of record, at the former state
@@ -121,7 +122,9 @@ type Deps struct {
 // Moves is the room. It is safe for concurrent use.
 type Moves struct {
 	Deps
-	raised atomic.Int64 // Unix seconds: when it was last looked for what is too old
+	// When it was last looked for what is unfinished for too long, and over for
+	// long, in Unix seconds.
+	raised, forgotten atomic.Int64
 }
 
 // New registers what the room answers and takes with the engine.
@@ -139,6 +142,7 @@ func New(deps Deps) (*Moves, error) {
 		Answer: m.answerTermination, Take: m.takeTermination, Words: []string{wordAcknowledged, wordDone, wordDeclined, wordKept},
 	})
 	m.File.Withhold("move", unit{m})
+	m.File.HoldBack(m.away)
 	m.measure()
 	return m, nil
 }
@@ -163,7 +167,44 @@ func (m *Moves) Step(ctx context.Context) error {
 		m.each(ctx, `SELECT id FROM ending WHERE due <= $1 ORDER BY due, id LIMIT 100`, m.end),
 		m.each(ctx, `SELECT id FROM termination WHERE due <= $1 ORDER BY due, id LIMIT 100`, m.review),
 		m.raise(ctx),
+		m.forget(ctx),
 	)
+}
+
+// keepFor is how long what is over is kept to be shown: as long as the ledger's
+// entries about the hub's part of it. The ledger itself has the rest for longer.
+const keepFor = 2 * 365 * 24 * time.Hour
+
+// forget deletes, once a day, what is over for long.
+func (m *Moves) forget(ctx context.Context) error {
+	now := m.Now().Unix()
+	if last := m.forgotten.Load(); last != 0 && now-last < 24*60*60 && now >= last {
+		return nil
+	}
+	before := now - int64(keepFor/time.Second)
+	err := m.DB.Write(ctx, func(tx *store.Tx) error {
+		for _, over := range []struct {
+			statement string
+			args      []any
+		}{
+			{`DELETE FROM move WHERE changed < $1 AND state >= $2`, []any{before, int(done)}},
+			{`DELETE FROM moving WHERE changed < $1 AND state >= $2`, []any{before, int(settled)}},
+			{`DELETE FROM letter WHERE made < $1 AND NOT EXISTS (SELECT 1 FROM ending e WHERE e.letter = letter.id AND e.state < $2)`, []any{before, int(closed)}},
+			{`DELETE FROM ending WHERE changed < $1 AND state >= $2`, []any{before, int(closed)}},
+			{`DELETE FROM termination WHERE changed < $1 AND state >= $2`, []any{before, int(finished)}},
+			{`DELETE FROM announcement WHERE at < $1`, []any{before}},
+			{`DELETE FROM alarm WHERE at < $1`, []any{before}},
+		} {
+			if _, err := tx.Exec(over.statement, over.args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		m.forgotten.Store(now)
+	}
+	return err
 }
 
 // each does something with whatever is due. What fails for one does not keep the

@@ -44,7 +44,7 @@ func (u unit) Waiting(ctx context.Context) ([]records.Waiting, error) {
 	})
 	for i := range all {
 		q, err := u.m.Errands.Question(ctx, all[i].Asking, ids[i])
-		if err != nil {
+		if err != nil && waypost.CodeOf(err) != waypost.NotFound {
 			return nil, err
 		}
 		all[i].Kind, all[i].Purpose = q.Ticket.Kind, q.Ticket.Purpose

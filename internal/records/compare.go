@@ -259,6 +259,9 @@ func (f *File) again(tx *store.Tx, old pointer, operator string) error {
 	if err := tx.Row(`SELECT count(*) FROM pointer WHERE supersedes = $1 AND record = $2 AND state = $3`, old.Handle[:], old.Record, int(Wanted)).Scan(&wanted); err != nil || wanted > 0 {
 		return err
 	}
+	if away, err := f.away(tx, old.Record); err != nil || away {
+		return err
+	}
 	p := old
 	p.State, p.Version, p.receipt, p.tries = Wanted, 0, nil, 0
 	p.tokens = slices.Clone(old.tokens)

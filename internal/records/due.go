@@ -147,6 +147,13 @@ func (f *File) afresh(tx *store.Tx, p pointer) error {
 	if err != nil || now.State != Wanted {
 		return err
 	}
+	away, err := f.away(tx, now.Record)
+	if err != nil {
+		return err
+	}
+	if away {
+		return waypost.Errorf(waypost.Unavailable, "the record may be another state's by now: the hub's word is awaited")
+	}
 	if now.supersedes != (waypost.Handle{}) {
 		if err := f.end(tx, now.supersedes); err != nil {
 			return err

@@ -75,6 +75,7 @@ type File struct {
 	// something with all of them.
 	index lock
 	units map[string]Unit
+	away  func(tx *store.Tx, record string) (bool, error)
 	begun time.Time
 	// The night whose comparison is done, when to try one again, and when to look
 	// for what is kept no longer, in Unix seconds.
@@ -86,8 +87,17 @@ func New(deps Deps) (*File, error) {
 	if deps.Retention == nil {
 		deps.Retention = DefaultRetention()
 	}
-	return &File{Deps: deps, decoySecret: DecoySecret(deps.Secret), begun: deps.Now(), busy: newInFlight(), index: lock{pause: deps.Pause}, units: make(map[string]Unit)}, nil
+	return &File{
+		Deps: deps, decoySecret: DecoySecret(deps.Secret), begun: deps.Now(), busy: newInFlight(), index: lock{pause: deps.Pause},
+		units: make(map[string]Unit), away: func(*store.Tx, string) (bool, error) { return false, nil },
+	}, nil
 }
+
+// HoldBack has the file ask, before it publishes anew what the hub has no more,
+// whether the record may have gone to another state of which the hub's word is
+// still to come: a second pointer would make two states of record. It is called
+// before anything else is done with the file.
+func (f *File) HoldBack(away func(tx *store.Tx, record string) (bool, error)) { f.away = away }
 
 // System is the state's own licensing system.
 func (f *File) System() System { return f.Deps.System }
