@@ -87,11 +87,15 @@ func (l *logRun) timely(rec *record, f *fields) {
 	default:
 		return
 	}
+	most := int64(guardTime)
+	if rec.kind == kindPublish && !rec.publish { // of a card that was issued on a check
+		most = issueTime
+	}
 	late, kind := rec.at-f.minute, Untimely
 	if late < 0 {
 		kind = BackDated
 	}
-	if late > guardTime || late < -dateSlack {
+	if late > most || late < -dateSlack {
 		l.r.findf(kind, l.member.Name, map[string]string{"place": l.place(rec.index), "at": stamp(rec.at), "minute": stamp(f.minute)},
 			"%s (%s) is dated %s, and its ticket was issued at %s", l.place(rec.index), f.entry.Kind, stamp(rec.at), stamp(f.minute))
 	}
