@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	mrand "math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 
 	"github.com/waypost/waypost"
@@ -17,6 +19,15 @@ func rand16() string {
 	_, _ = rand.Read(b[:])
 	return hex.EncodeToString(b[:])[:16]
 }
+
+// lives is how many are played: more with WAYPOST_TEST_LIVES.
+var lives = func() uint64 {
+	n, err := strconv.ParseUint(os.Getenv("WAYPOST_TEST_LIVES"), 10, 32)
+	if err != nil {
+		return 4
+	}
+	return n
+}()
 
 // a life is what happens to one record: the names it has, one after another, and
 // which of them are kept.
@@ -30,7 +41,7 @@ type step struct {
 // of which as many tokens repeat from as many earlier pointers. And no token is
 // ever live twice for one person.
 func TestAlike(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range lives {
 		life := makeLife(mrand.New(mrand.NewPCG(seed, 1)))
 		with, without := newRig(t), newRig(t)
 		a := with.live(life, "48213")
