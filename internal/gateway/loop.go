@@ -5,6 +5,10 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"github.com/waypost/waypost/internal/driver"
+	"github.com/waypost/waypost/internal/duplicate"
+	"github.com/waypost/waypost/internal/move"
 )
 
 // A Loop is what a simulation runs a gateway on. Nothing is then done side by
@@ -46,6 +50,15 @@ func (s *Server) Dispatched() int { return len(s.outgoing) }
 
 // Collect takes one batch from the mailbox, if there is one, and handles it.
 func (s *Server) Collect(ctx context.Context) error { return s.receive(ctx, 0) }
+
+// Desk is the state's driver histories, for who steps the gateway, as are the next.
+func (s *Server) Desk() *driver.Desk { return s.rooms.desk }
+
+// Moves is what happens between two states about one record.
+func (s *Server) Moves() *move.Moves { return s.rooms.moves }
+
+// Cases are the possible duplicates.
+func (s *Server) Cases() *duplicate.Cases { return s.rooms.cases }
 
 // pause waits, and reports whether the context is still alive.
 func pause(ctx context.Context, d time.Duration) bool {

@@ -19,6 +19,7 @@ func (s *script) issue(state waypost.Jurisdiction, who *person) {
 	}
 	s.check(state, who, func(ctx context.Context, l *life, answer waypost.Answer) {
 		c := s.newCard(state, who)
+		c.first = true
 		r := c.record()
 		published, err := l.gateway.File().Issue(ctx, "clerk-1", records.Issuing{Ticket: answer.Ticket, Record: r, Override: "the simulation wants it"})
 		s.trace.note("issued", c.id, published, waypost.CodeOf(err))
@@ -72,6 +73,7 @@ func (s *script) rename(c *card) {
 
 // withdraw takes a card out of the index.
 func (s *script) withdraw(c *card) {
+	c.out = true
 	s.change("withdraw", c, gone, func(ctx context.Context, f *records.File, _ waypost.Record) error {
 		_, err := f.Withdraw(ctx, "clerk-1", c.id)
 		return err

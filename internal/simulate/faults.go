@@ -21,11 +21,11 @@ type faults struct {
 func newFaults(seed uint64) *faults {
 	f := &faults{rng: rand.New(rand.NewPCG(seed, 2)), cut: make(map[[2]string]bool)}
 	pick := func(of ...float64) float64 { return of[f.rng.IntN(len(of))] }
-	f.crash = pick(0, .002, .01, .03)
-	f.loss = pick(0, .01, .05)
+	f.crash = pick(0, .001, .003, .01)
+	f.loss = pick(0, .005, .03)
 	f.double = pick(0, .02, .1)
 	f.repeat = pick(0, .05, .3)
-	f.slow = []time.Duration{time.Millisecond, 50 * time.Millisecond, 2 * time.Second}[f.rng.IntN(3)]
+	f.slow = []time.Duration{time.Millisecond, time.Millisecond, 50 * time.Millisecond, time.Second}[f.rng.IntN(4)]
 	return f
 }
 
@@ -44,7 +44,12 @@ func (f *faults) again() (bool, time.Duration) {
 
 // downtime is how long a process is down after it has died.
 func (f *faults) downtime() time.Duration {
-	return f.upTo([]time.Duration{time.Second, time.Minute, 30 * time.Hour}[f.rng.IntN(3)])
+	return f.upTo(f.someTime())
+}
+
+// someTime is short as a rule, and sometimes days.
+func (f *faults) someTime() time.Duration {
+	return []time.Duration{time.Second, time.Second, 5 * time.Second, time.Minute, time.Minute, time.Hour, 30 * time.Hour}[f.rng.IntN(7)]
 }
 
 // latency is how long one way of a call takes.

@@ -29,6 +29,10 @@ func (w *world) judge(s *script) {
 	for _, c := range w.cards {
 		w.fated(c)
 	}
+	s.oneEach()
+	s.arrived()
+	s.kept()
+	s.noticed()
 }
 
 // sameIndex: hub and owner agree on what is in the index, pointer by pointer.

@@ -30,6 +30,8 @@ type card struct {
 	id    string
 	state waypost.Jurisdiction
 	who   *person
+	first bool // it did not come from another state's
+	out   bool // somebody has tried to take it out of the index, or to end it
 	fate  fate
 	acts  int // how many things were begun with it
 	open  int // and are not over
@@ -68,7 +70,7 @@ func (w *world) populate() (files map[waypost.Jurisdiction][]waypost.Record) {
 		p := &person{Person: waypost.Person{Family: f.family, Given: f.given, Born: born, Sex: "F", SSN5: f.ssn}, protected: f.protected}
 		for _, s := range f.cards {
 			c := w.newCard(s, p)
-			c.fate = there
+			c.first, c.fate = true, there
 			files[s] = append(files[s], c.record())
 		}
 		w.people = append(w.people, p)

@@ -14,7 +14,9 @@ import (
 // them.
 type script struct {
 	*world
-	cases int
+	cases    int
+	journeys []*journey
+	items    []*item
 }
 
 // play does a number of things, one after the other or at the same time.
@@ -27,24 +29,35 @@ func (s *script) play() {
 
 // something is one thing that happens.
 func (s *script) something() {
-	switch n := s.rng.IntN(30); {
-	case n < 9:
-		s.check(s.someState(), s.someone(), nil)
-	case n < 12:
-		s.issue(s.someState(), s.someone())
-	case n < 15:
-		s.rename(s.someCard())
-	case n < 17:
-		s.withdraw(s.someCard())
-	case n < 18:
-		s.compareIndex(s.someState())
-	case n < 22:
-		s.crashSomebody()
-	case n < 26:
-		s.partSomebody()
-	default:
-		s.joinAll()
+	total := 0
+	for _, h := range happenings {
+		total += h.weight
 	}
+	n := s.rng.IntN(total)
+	for _, h := range happenings {
+		if n -= h.weight; n < 0 {
+			h.do(s)
+			return
+		}
+	}
+}
+
+// happenings are the things that happen, and how often.
+var happenings = []struct {
+	weight int
+	do     func(s *script)
+}{
+	{4, func(s *script) { s.check(s.someState(), s.someone(), nil) }},
+	{3, func(s *script) { s.issue(s.someState(), s.someone()) }},
+	{3, func(s *script) { s.rename(s.someCard()) }},
+	{1, func(s *script) { s.withdraw(s.someCard()) }},
+	{1, func(s *script) { s.compareIndex(s.someState()) }},
+	{7, func(s *script) { s.move(s.someState(), s.someCard().who) }},
+	{2, func(s *script) { s.terminate(s.someState(), s.someCard().who) }},
+	{1, func(s *script) { s.object(s.someState()) }},
+	{5, func(s *script) { s.convict(s.someState(), s.someCard()) }},
+	{2, func(s *script) { s.crashSomebody() }},
+	{2, func(s *script) { s.partSomebody() }},
 }
 
 // pause is the time until the next thing: often too short for the one before to
@@ -73,21 +86,19 @@ func (s *script) crashSomebody() {
 	}
 }
 
+// partSomebody keeps two from reaching each other for a while.
 func (s *script) partSomebody() {
-	a, b := s.role["hub"], s.role[string(s.someState())]
-	if s.rng.IntN(2) == 0 {
-		a = s.roles[1+s.rng.IntN(holders)]
+	a, b := s.role["hub"].name, string(s.someState())
+	if s.rng.IntN(3) == 0 {
+		a = s.roles[1+s.rng.IntN(holders)].name
 	}
-	s.trace.note("parted", a.name, b.name)
-	s.faults.part(a.name, b.name)
+	s.trace.note("parted", a, b)
+	s.faults.part(a, b)
+	s.in(s.faults.upTo(s.faults.someTime()), "join", func() { s.faults.join(a, b) })
 }
 
-func (s *script) joinAll() {
-	s.trace.note("joined")
-	clear(s.faults.cut)
-}
-
-// check has a clerk check somebody, and go on from there.
+// check has a clerk check somebody, and go on from there once the answer is
+// complete: at once, or when the clerk looks again.
 func (s *script) check(state waypost.Jurisdiction, who *person, then func(ctx context.Context, l *life, answer waypost.Answer)) {
 	s.cases++
 	why := gateway.Counter{Operator: "clerk-1", Class: waypost.Attended, Purpose: waypost.IssueLicence, Case: fmt.Sprintf("CASE-%d", s.cases)}
@@ -98,8 +109,18 @@ func (s *script) check(state waypost.Jurisdiction, who *person, then func(ctx co
 		}
 		answer, err := l.gateway.Check(ctx, gateway.Applicant{Person: who.Person}, why)
 		s.trace.note("answer", state, answer.TicketHex, answer.Best(), answer.Owed, waypost.CodeOf(err))
-		if err == nil && !l.dead && then != nil {
-			then(ctx, l, answer)
+		if err != nil || l.dead || then == nil {
+			return
+		}
+		for _, later := range []time.Duration{0, 5 * time.Second, 25 * time.Second, 4 * time.Minute, time.Hour, 10 * time.Hour, 48 * time.Hour} {
+			s.sleep(later)
+			if l = s.role[string(state)].up(); l == nil {
+				continue
+			}
+			if answer, err = l.gateway.Answer(ctx, answer.Ticket); err == nil && answer.Complete {
+				then(ctx, l, answer)
+				return
+			}
 		}
 	})
 }
@@ -153,7 +174,6 @@ func (s *script) compare(state waypost.Jurisdiction, c *card, r waypost.Record, 
 
 // settle ends all trouble and lets everything come to its end.
 func (s *script) settle() {
-	s.joinAll()
 	s.faults.over = true
 	since := s.now.Add(-3 * 24 * time.Hour).Unix() // what was sent then arrives
 	for _, r := range s.roles {
@@ -165,6 +185,9 @@ func (s *script) settle() {
 	} {
 		s.pass(p.d, p.every)
 		s.counted()
+		for _, st := range States {
+			s.mail(st)
+		}
 	}
 	s.answered(since)
 	for range 3 {

@@ -1,6 +1,8 @@
 package simulate
 
 import (
+	"bytes"
+
 	"google.golang.org/protobuf/proto"
 
 	"github.com/waypost/waypost"
@@ -11,9 +13,11 @@ import (
 // watch looks into every message on its way: it has everybody's keys.
 type watch struct {
 	w         *world
-	rings     map[string]*seal.Keyring // as last saved
-	continued map[question]bool        // who may be told who the applicant is
-	seen      map[[16]byte]bool        // ids of messages that were looked at
+	rings     map[string]*seal.Keyring              // as last saved
+	continued map[question]bool                     // who may be told who the applicant is
+	checks    map[question]bool                     // the same, without a reference
+	cited     map[waypost.TicketID]waypost.TicketID // by the ticket of a request, the check that it follows
+	seen      map[[16]byte]bool                     // ids of messages that were looked at
 }
 
 // question is one candidate of one check.
@@ -24,7 +28,8 @@ type question struct {
 }
 
 func newWatch(w *world) *watch {
-	return &watch{w: w, rings: make(map[string]*seal.Keyring), continued: make(map[question]bool), seen: make(map[[16]byte]bool)}
+	return &watch{w: w, rings: make(map[string]*seal.Keyring), continued: make(map[question]bool),
+		checks: make(map[question]bool), cited: make(map[waypost.TicketID]waypost.TicketID), seen: make(map[[16]byte]bool)}
 }
 
 // saved takes a keyring as a gateway has stored it.
@@ -65,6 +70,10 @@ func (v *watch) sent(from string, sealed []byte) {
 		v.secondLeg(m)
 	case waypost.MessageSecondAnswer:
 		v.entered(m, "disclose", "decline", "misuse", "refuse")
+	case waypost.MessageRequest:
+		v.request(m)
+	case waypost.MessageReply:
+		v.reply(m)
 	}
 }
 
@@ -88,6 +97,7 @@ func (v *watch) firstAnswer(m seal.Message) {
 	case answer.Continue:
 		v.entered(m, "continue")
 		v.continued[question{m.Recipient, m.Sender, m.Ticket, string(answer.Reference)}] = true
+		v.checks[question{asking: m.Recipient, owner: m.Sender, ticket: m.Ticket}] = true
 	default:
 		v.entered(m, "decline")
 	}
@@ -105,6 +115,49 @@ func (v *watch) secondLeg(m seal.Message) {
 	}
 }
 
+// request is about a person whom the two have agreed on by a check, or whose card
+// of the recipient's was shown.
+func (v *watch) request(m seal.Message) {
+	var req waypostv1.Request
+	if err := proto.Unmarshal(m.Body, &req); err != nil {
+		v.w.failf("a request of %s: %v", m.Sender, err)
+		return
+	}
+	t, err := waypost.ParseTicket(req.Ticket)
+	if err != nil {
+		v.w.failf("a request of %s: %v", m.Sender, err)
+		return
+	}
+	v.cited[t.ID] = t.Cites
+	shown := t.Kind == waypost.KindVerifyCard || t.Kind == waypost.KindReport
+	if v.names(req.Request) && !shown && !v.agreed(m.Sender, m.Recipient, t.Cites) {
+		v.w.failf("%s has named somebody to %s in a %s, which has not said continue", m.Sender, m.Recipient, t.Kind)
+	}
+}
+
+// reply answers a request that stands in the ledger.
+func (v *watch) reply(m seal.Message) {
+	v.entered(m, "replied", "refuse")
+	if v.names(m.Body) && !v.agreed(m.Recipient, m.Sender, v.cited[m.Ticket]) {
+		v.w.failf("%s has named somebody to %s, and has not said continue", m.Sender, m.Recipient)
+	}
+}
+
+// names reports whether somebody's name is in there.
+func (v *watch) names(body []byte) bool {
+	for _, p := range v.w.people {
+		if bytes.Contains(body, []byte(p.Family)) {
+			return true
+		}
+	}
+	return false
+}
+
+// agreed reports whether the owner has said continue to a check.
+func (v *watch) agreed(asking, owner string, check waypost.TicketID) bool {
+	return v.checks[question{asking: asking, owner: owner, ticket: check}]
+}
+
 // received looks at the hub's own messages, which no gateway sends.
 func (v *watch) received(by string, sealed []byte) {
 	m, ok := v.open(sealed)
@@ -112,7 +165,10 @@ func (v *watch) received(by string, sealed []byte) {
 		return
 	}
 	v.w.trace.note("message", m.Sender, by, m.Type, m.Ticket, m.ID)
-	if m.Type == waypost.MessageNotice {
+	switch m.Type {
+	case waypost.MessageNotice:
 		v.entered(m, "deliver")
+	case waypost.MessageMoved:
+		v.entered(m, "change_state_of_record")
 	}
 }

@@ -1,0 +1,183 @@
+package simulate
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/driver"
+	"github.com/waypost/waypost/internal/move"
+	"github.com/waypost/waypost/internal/rpc"
+)
+
+// What happens between two states about one record.
+
+// journey is a change of state of record that was begun.
+type journey struct {
+	from, to *card
+	id       [16]byte
+}
+
+// item is one of driver history that some state was given.
+type item struct {
+	id       driver.ItemID
+	reporter waypost.Jurisdiction
+	card     *card // that it was given for
+	own      bool  // the state put it into its own book, and that was confirmed
+}
+
+const told = "You can have one licence only. Which one do you want to keep?"
+
+// cardOf is the card that a person has of a state, or nil.
+func (s *script) cardOf(p *person, st waypost.Jurisdiction) *card {
+	for _, c := range s.cards {
+		if c.state == st && c.who == p {
+			return c
+		}
+	}
+	return nil
+}
+
+// found has a state check somebody, and goes on with a card of another state that
+// the check has found to be theirs.
+func (s *script) found(state waypost.Jurisdiction, who *person, then func(ctx context.Context, l *life, answer waypost.Answer, ref waypost.Reference, theirs *card)) {
+	s.check(state, who, func(ctx context.Context, l *life, answer waypost.Answer) {
+		for _, a := range answer.Candidates {
+			if theirs := s.cardOf(who, a.State); a.Outcome == waypost.Match && theirs != nil && !l.dead {
+				then(ctx, l, answer, a.Reference, theirs)
+				return
+			}
+		}
+	})
+}
+
+// move has somebody become a driver of another state.
+func (s *script) move(state waypost.Jurisdiction, who *person) {
+	s.found(state, who, func(ctx context.Context, l *life, answer waypost.Answer, ref waypost.Reference, theirs *card) {
+		mine := s.cardOf(who, state)
+		if mine == nil {
+			mine = s.newCard(state, who)
+		} else if s.indexed(mine) {
+			return // has one there already: that is a matter of ending a card
+		}
+		id, err := l.gateway.Moves().Start(ctx, move.Start{
+			Check: answer.Ticket, Reference: ref, Record: mine.id, CardNumber: mine.record().CardNumber, Told: told, Language: "en", Operator: "clerk-1",
+		})
+		s.trace.note("move", theirs.id, mine.id, waypost.CodeOf(err))
+		theirs.fate, mine.fate = unsure, unsure
+		theirs.acts, mine.acts = theirs.acts+1, mine.acts+1
+		if err != nil && waypost.CodeOf(err) != waypost.Internal {
+			return
+		}
+		j := &journey{theirs, mine, id}
+		s.journeys = append(s.journeys, j)
+		if s.rng.IntN(4) == 0 {
+			s.in(time.Duration(s.rng.Int64N(int64(time.Minute))), "cancel", func() { s.cancel(state, j) })
+		}
+	})
+}
+
+// cancel has the person change their mind.
+func (s *script) cancel(state waypost.Jurisdiction, j *journey) {
+	if l := s.role[string(state)].up(); l != nil {
+		err := l.gateway.Moves().Cancel(context.Background(), j.id)
+		s.trace.note("cancel", j.to.id, waypost.CodeOf(err))
+	}
+}
+
+// terminate has a state ask another to end somebody's card.
+func (s *script) terminate(state waypost.Jurisdiction, who *person) {
+	surrendered, keep := s.rng.IntN(4) == 0, s.rng.IntN(4) == 0
+	s.found(state, who, func(ctx context.Context, l *life, answer waypost.Answer, ref waypost.Reference, theirs *card) {
+		_, err := l.gateway.Moves().Terminate(ctx, move.Choice{
+			Check: answer.Ticket, Reference: ref, KeepOld: keep, Surrendered: surrendered && !keep, Told: told, Language: "en", Operator: "clerk-1",
+		})
+		s.trace.note("terminate", theirs.id, waypost.CodeOf(err))
+		theirs.fate, theirs.out = unsure, true
+		theirs.acts++
+	})
+}
+
+// mail has a state mail the letters that it has written.
+func (s *script) mail(state waypost.Jurisdiction) {
+	l := s.role[string(state)].up()
+	if l == nil {
+		return
+	}
+	ctx, door := context.Background(), l.gateway.Moves().Door()
+	open, err := door.Letters(ctx, &waypostv1.LettersRequest{})
+	if err != nil {
+		return
+	}
+	var ids []string
+	for _, letter := range open.Letters {
+		ids = append(ids, letter.Id)
+	}
+	if len(ids) > 0 {
+		_, err = door.Letters(ctx, &waypostv1.LettersRequest{Mailed: ids})
+		s.trace.note("mailed", state, len(ids), waypost.CodeOf(err))
+	}
+}
+
+// object has residents object to the ending of their cards.
+func (s *script) object(state waypost.Jurisdiction) {
+	l := s.role[string(state)].up()
+	if l == nil {
+		return
+	}
+	ctx, door := context.Background(), l.gateway.Moves().Door()
+	all, err := door.Terminations(ctx, &waypostv1.TerminationsRequest{})
+	if err != nil {
+		return
+	}
+	for _, t := range all.Terminations {
+		if !t.Ours || l.dead {
+			continue
+		}
+		_, err := door.Object(ctx, &waypostv1.ObjectRequest{Id: t.Id, Words: "I want to keep it."})
+		s.trace.note("object", state, waypost.CodeOf(err))
+		if decision := []string{"end", "keep", "decline"}[s.rng.IntN(3)]; err == nil && !l.dead {
+			_, err = door.Decide(ctx, &waypostv1.DecideTerminationRequest{Id: t.Id, Decision: decision, Reason: "objection"})
+			s.trace.note("decide", state, decision, waypost.CodeOf(err))
+		}
+	}
+}
+
+// convict has a state report a conviction of the holder of a card: to the state
+// that the card is of, which may not be the state of record any more. To its own
+// cards it adds it by itself.
+func (s *script) convict(state waypost.Jurisdiction, c *card) {
+	s.cases++
+	reference := fmt.Sprintf("DOCKET-%d", s.cases)
+	day := s.now.Add(-10 * 24 * time.Hour).Format(time.DateOnly)
+	conviction := &waypostv1.Item{Type: string(driver.Conviction), Reference: reference, Code: "S92", Occurred: "2026-01-05", Convicted: day, Speed: 88, Limit: 65}
+	s.act("convict "+c.id, func(ctx context.Context) {
+		l := s.role[string(state)].up()
+		owner := s.role[string(c.state)].up()
+		if l == nil || owner == nil {
+			return
+		}
+		r, err := owner.gateway.File().Record(ctx, c.id)
+		if err != nil {
+			return
+		}
+		ctx = rpc.WithOperator(ctx, "clerk-1")
+		door := driver.Door{Desk: l.gateway.Desk()}
+		i := &item{id: driver.IDOf(driver.Conviction, state, reference), reporter: state, card: c}
+		if c.state == state {
+			res, err := door.AddOwn(ctx, &waypostv1.AddOwnRequest{Record: c.id, Items: []*waypostv1.Item{conviction}})
+			s.trace.note("own item", c.id, res.GetAdded(), waypost.CodeOf(err))
+			i.own = err == nil && !l.dead && res.Added == 1
+			s.items = append(s.items, i)
+			return
+		}
+		s.items = append(s.items, i)
+		res, err := door.Report(ctx, &waypostv1.ReportRequest{Item: conviction, Driver: &waypostv1.Applicant{
+			Family: r.Family, Given: r.Given, Born: r.Born.String(), Sex: string(r.Sex), CardNumber: r.CardNumber, CardState: string(c.state),
+		}})
+		s.trace.note("report", c.id, hex.EncodeToString(i.id[:4]), res.GetState(), res.GetWord(), waypost.CodeOf(err))
+	})
+}
