@@ -106,7 +106,7 @@ func (l *Layout) setFormat(f layoutFile) error {
 		if f.Separator == "" {
 			f.Separator = ","
 		}
-		if len(f.Separator) != 1 || !strings.Contains(",;|\t", f.Separator) {
+		if len(f.Separator) != 1 || strings.IndexByte(",;|\t", f.Separator[0]) < 0 {
 			return unusable("the layout's separator is a comma, a semicolon, a bar or a tab")
 		}
 		if f.Length != 0 {
@@ -246,7 +246,7 @@ func dateLayout(written string) (string, error) {
 			seen = append(seen, dateParts[i].part)
 			out.WriteString(dateParts[i].layout)
 			rest = rest[len(dateParts[i].written):]
-		case strings.Contains("-/. ", rest[:1]):
+		case strings.IndexByte("-/. ", rest[0]) >= 0:
 			out.WriteByte(rest[0])
 			rest = rest[1:]
 		default:

@@ -3,6 +3,7 @@ package dryrun
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/matchkey"
@@ -61,11 +62,9 @@ func oddName(written string, read []string) string {
 
 func broken(written string) bool {
 	for _, m := range mojibake {
-		if i := strings.Index(written, m); i >= 0 {
-			next := []rune(written[i+len(m):])
-			if len(next) > 0 && !unicode.IsLetter(next[0]) && next[0] >= 0x80 {
-				return true
-			}
+		_, after, _ := strings.Cut(written, m)
+		if next, _ := utf8.DecodeRuneInString(after); after != "" && next >= utf8.RuneSelf && !unicode.IsLetter(next) {
+			return true
 		}
 	}
 	return false
