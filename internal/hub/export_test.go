@@ -35,3 +35,29 @@ func Label(h [32]byte, t waypost.Token, counter uint8) []byte {
 }
 
 const MaxCounter = maxCounter
+
+// CheckMaintenance decodes a request and checks what can be checked without a
+// database.
+func CheckMaintenance(raw []byte, kind waypost.Kind) error {
+	m, err := parseMaintenance(raw, kind)
+	if err != nil {
+		return err
+	}
+	t := waypost.SignedTicket{Ticket: waypost.Ticket{SOI: "CA", Kind: kind}}
+	switch kind {
+	case waypost.KindWithdraw:
+		_, err = withdraw(t, m.GetWithdraw())
+	case waypost.KindActivate:
+		_, err = activate(t, m.GetActivate())
+	case waypost.KindCompare:
+		err = checkComparison(m.GetCompare())
+		if c := m.GetCompare(); err == nil {
+			if first, last := span(c); waypost.BucketOf(first, c.Bits) != c.From || waypost.BucketOf(last, c.Bits) != c.From+c.Count-1 {
+				panic("the span of the buckets is another")
+			}
+		}
+	case waypost.KindChangeSOR:
+		_, err = waypost.ParseRelease(m.GetChange().GetRelease())
+	}
+	return err
+}
