@@ -104,9 +104,13 @@ func (h *fakeHub) change(r waypost.SignedRelease, ticket waypost.SignedTicket, s
 	h.passed[r.Change] = r.Bytes()
 	h.swaps++
 	body, err := proto.Marshal(&waypostv1.Moved{Release: r.Bytes(), Ticket: ticket.Bytes(), Salt: salt})
-	h.box = append(h.box, seal.Message{ID: [16]byte(random()), Sender: "hub", Recipient: string(r.From), Type: waypost.MessageMoved, Ticket: ticket.ID,
-		Expiry: h.now.Add(waypost.MessageLife), Body: body})
+	h.box = append(h.box, h.message(r.From, body))
 	return err
+}
+
+// message is the hub's word to a state that pointers have moved.
+func (h *fakeHub) message(to waypost.Jurisdiction, body []byte) seal.Message {
+	return seal.Message{ID: [16]byte(random()), Sender: "hub", Recipient: string(to), Type: waypost.MessageMoved, Expiry: h.now.Add(waypost.MessageLife), Body: body}
 }
 
 // owners are the states that have a pointer, each as often as it has.
