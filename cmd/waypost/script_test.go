@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"regexp"
 	"strconv"
 	"testing"
 	"time"
@@ -37,6 +38,18 @@ func TestScripts(t *testing.T) {
 				n, err := strconv.ParseUint(args[2], 10, 32)
 				ts.Check(err)
 				ts.Check(ready(ts.MkAbs(args[0]), waypost.Jurisdiction(args[1]), n))
+			},
+			// capture NAME PATTERN keeps the first group of the pattern in what the
+			// last command has printed.
+			"capture": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 2 {
+					ts.Fatalf("usage: capture NAME PATTERN")
+				}
+				m := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+				if len(m) != 2 {
+					ts.Fatalf("nothing printed is like %s", args[1])
+				}
+				ts.Setenv(args[0], m[1])
 			},
 		},
 	})
