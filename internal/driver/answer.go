@@ -27,7 +27,7 @@ const promised = 10 * 24 * time.Hour
 // answer takes a report into the history of the record that it is about, passes
 // it on where the record has gone, or says why not. A protected person's history
 // is like any other.
-func (r *Desk) answer(ctx context.Context, q errand.Question) (errand.Response, error) {
+func (d *Desk) answer(ctx context.Context, q errand.Question) (errand.Response, error) {
 	rep, err := parseReport(q.Body)
 	if err != nil {
 		return errand.Response{}, err
@@ -36,45 +36,45 @@ func (r *Desk) answer(ctx context.Context, q errand.Question) (errand.Response, 
 		if rep.hops == 0 {
 			return errand.Response{}, waypost.Errorf(waypost.PermissionDenied, "the item is not one that %s reports", q.From)
 		}
-		if err := r.signed(rep.statement, rep.Item); err != nil {
+		if err := d.signed(rep.statement, rep.Item); err != nil {
 			return errand.Response{}, err
 		}
 	}
 	// A former state of record has found the item in order, or has had it for long.
-	if problems := Validate(rep.Item, r.Now()); len(problems) > 0 && rep.hops == 0 {
-		return r.reject(rep, problems, nil)
+	if problems := Validate(rep.Item, d.Now()); len(problems) > 0 && rep.hops == 0 {
+		return d.reject(rep, problems, nil)
 	}
-	f, err := r.find(ctx, q, rep)
+	f, err := d.find(ctx, q, rep)
 	switch {
 	case waypost.CodeOf(err) == waypost.NotFound:
 		return errand.Response{Word: DriverNotFound, Final: true}, nil
 	case err != nil:
 		return errand.Response{}, err
 	case f.gone != nil:
-		return r.forward(q, rep, f)
+		return d.forward(q, rep, f)
 	}
-	return r.accept(ctx, q, rep, f)
+	return d.accept(ctx, q, rep, f)
 }
 
 // find returns the record that a report is about, or NotFound: who asks does not
 // learn whether there is none, or whether it is somebody else's.
-func (r *Desk) find(ctx context.Context, q errand.Question, rep report) (f found, err error) {
+func (d *Desk) find(ctx context.Context, q errand.Question, rep report) (f found, err error) {
 	if rep.card != nil {
-		if f.record, err = r.byCard(ctx, rep); err != nil {
+		if f.record, err = d.byCard(ctx, rep); err != nil {
 			return f, err
 		}
 	}
-	err = r.DB.Read(ctx, func(tx *store.Tx) error {
+	err = d.DB.Read(ctx, func(tx *store.Tx) error {
 		var from *records.Pointer
 		if rep.card == nil {
-			p, err := r.byReference(tx, q, rep)
+			p, err := d.byReference(tx, q, rep)
 			if err != nil {
 				return err
 			}
 			from, f.record = &p, p.Record
 		}
 		var err error
-		f.here, f.gone, err = r.where(tx, f.record, from)
+		f.here, f.gone, err = d.where(tx, f.record, from)
 		return err
 	})
 	return f, err
@@ -84,21 +84,21 @@ var errNone = waypost.Errorf(waypost.NotFound, "no record of this driver")
 
 // byCard returns the id of the record with the card, where name and date of birth
 // are those of the record.
-func (r *Desk) byCard(ctx context.Context, rep report) (string, error) {
+func (d *Desk) byCard(ctx context.Context, rep report) (string, error) {
 	person, err := personOf(rep.card)
 	if err != nil {
 		return "", err
 	}
-	id, err := r.File.System().ByCard(ctx, rep.card.CardNumber)
+	id, err := d.File.System().ByCard(ctx, rep.card.CardNumber)
 	if err != nil {
 		return "", err
 	}
-	record, err := r.File.System().Record(ctx, id)
+	record, err := d.File.System().Record(ctx, id)
 	if err != nil {
 		return "", err
 	}
-	shown := compare.Candidate{Person: person, CardNumber: rep.card.CardNumber, CardState: r.State}
-	held := compare.Candidate{Person: record.Person, CardNumber: record.CardNumber, CardState: r.State}
+	shown := compare.Candidate{Person: person, CardNumber: rep.card.CardNumber, CardState: d.State}
+	held := compare.Candidate{Person: record.Person, CardNumber: record.CardNumber, CardState: d.State}
 	if compare.Compare(shown, held, nil) != waypost.Match {
 		return "", errNone
 	}
@@ -113,15 +113,15 @@ func (r *Desk) byCard(ctx context.Context, rep report) (string, error) {
 
 // byReference returns the pointer that a check of the reporter has found, or that
 // a former state of record names.
-func (r *Desk) byReference(tx *store.Tx, q errand.Question, rep report) (records.Pointer, error) {
+func (d *Desk) byReference(tx *store.Tx, q errand.Question, rep report) (records.Pointer, error) {
 	if rep.hops > 0 {
-		p, err := r.File.ByHandle(tx, rep.handle)
-		if waypost.CodeOf(err) == waypost.NotFound && r.Now().Before(q.At.Add(promised)) {
+		p, err := d.File.ByHandle(tx, rep.handle)
+		if waypost.CodeOf(err) == waypost.NotFound && d.Now().Before(q.At.Add(promised)) {
 			err = waypost.Errorf(waypost.Unavailable, "the record has not arrived here yet")
 		}
 		return p, err
 	}
-	a, err := r.File.Answered(tx, rep.check, rep.reference)
+	a, err := d.File.Answered(tx, rep.check, rep.reference)
 	if err != nil {
 		return records.Pointer{}, err
 	}
@@ -129,13 +129,13 @@ func (r *Desk) byReference(tx *store.Tx, q errand.Question, rep report) (records
 	if a.Asking != q.From || !told || a.Ticket.Purpose != waypost.PostConviction || q.Ticket.Cites != rep.check {
 		return records.Pointer{}, errNone
 	}
-	return r.File.ByHandle(tx, a.Handle)
+	return d.File.ByHandle(tx, a.Handle)
 }
 
 // where says whether a record is this state's: it is, unless it has pointers and
 // all of them have gone. from is the pointer by which the record was found, or nil.
-func (r *Desk) where(tx *store.Tx, record string, from *records.Pointer) (here, gone *records.Pointer, err error) {
-	pointers, err := r.File.Pointers(tx, record)
+func (d *Desk) where(tx *store.Tx, record string, from *records.Pointer) (here, gone *records.Pointer, err error) {
+	pointers, err := d.File.Pointers(tx, record)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -152,34 +152,34 @@ func (r *Desk) where(tx *store.Tx, record string, from *records.Pointer) (here, 
 }
 
 // accept adds the item, unless something speaks against it.
-func (r *Desk) accept(ctx context.Context, q errand.Question, rep report, f found) (errand.Response, error) {
+func (d *Desk) accept(ctx context.Context, q errand.Question, rep report, f found) (errand.Response, error) {
 	var problems []Problem
-	if err := r.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		problems, err = r.Book.problems(tx, f.record, rep.Item, rep.hops > 0)
+	if err := d.DB.Read(ctx, func(tx *store.Tx) (err error) {
+		problems, err = d.Book.problems(tx, f.record, rep.Item, rep.hops > 0)
 		return err
 	}); err != nil {
 		return errand.Response{}, err
 	}
 	if len(problems) > 0 {
-		return r.reject(rep, problems, f.here)
+		return d.reject(rep, problems, f.here)
 	}
-	arrival := Arrival{Item: rep.Item, From: q.From, At: r.Now(), Statement: q.Statement}
+	arrival := Arrival{Item: rep.Item, From: q.From, At: d.Now(), Statement: q.Statement}
 	if rep.hops > 0 && rep.Reporter != q.From {
 		arrival.Statement = rep.statement
 	}
 	return errand.Response{Word: Accepted, Final: true, Handle: handleOf(f.here), Commit: func(tx *store.Tx) error {
 		// Since it was found the record may have gone, or got such an item.
-		if _, gone, err := r.where(tx, f.record, nil); err != nil || gone != nil {
+		if _, gone, err := d.where(tx, f.record, nil); err != nil || gone != nil {
 			return errors.Join(err, errAgain)
 		}
-		added, err := r.Book.Add(tx, f.record, arrival)
+		added, err := d.Book.Add(tx, f.record, arrival)
 		if code := waypost.CodeOf(err); code == waypost.AlreadyExists || code == waypost.QuotaExceeded {
 			return errAgain
 		}
 		if err != nil || added == 0 || rep.hops > 0 {
 			return err
 		}
-		return r.punctual(tx, rep.Item)
+		return d.punctual(tx, rep.Item)
 	}}, nil
 }
 
@@ -194,12 +194,12 @@ func handleOf(p *records.Pointer) []byte {
 }
 
 // reject says everything that is wrong.
-func (r *Desk) reject(rep report, problems []Problem, p *records.Pointer) (errand.Response, error) {
+func (d *Desk) reject(rep report, problems []Problem, p *records.Pointer) (errand.Response, error) {
 	body, err := reply{Problems: problems}.encode()
 	if err != nil {
 		return errand.Response{}, err
 	}
 	return errand.Response{Word: Rejected, Final: true, Body: body, Handle: handleOf(p), Commit: func(tx *store.Tx) error {
-		return r.rejected(tx, rep.Item, problems)
+		return d.rejected(tx, rep.Item, problems)
 	}}, nil
 }

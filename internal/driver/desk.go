@@ -98,9 +98,9 @@ const (
 )
 
 // Handler is both sides of a report errand.
-func (r *Desk) Handler() errand.Handler {
+func (d *Desk) Handler() errand.Handler {
 	return errand.Handler{
-		Answer: r.answer, Take: r.take,
+		Answer: d.answer, Take: d.take,
 		Words: []string{Accepted, Rejected, Forwarded, DriverNotFound, Undelivered},
 	}
 }
@@ -110,14 +110,14 @@ const stepBatch = 20
 
 // Step does what is due now: searches for drivers, reports that waited, words of
 // other states that are to be passed on.
-func (r *Desk) Step(ctx context.Context) error {
-	due, err := r.dueReports(ctx)
+func (d *Desk) Step(ctx context.Context) error {
+	due, err := d.dueReports(ctx)
 	if err != nil {
 		return err
 	}
-	failed := []error{r.passBack(ctx), r.lookAtForwards(ctx)}
+	failed := []error{d.passBack(ctx), d.lookAtForwards(ctx)}
 	for _, id := range due {
-		failed = append(failed, r.advance(ctx, id))
+		failed = append(failed, d.advance(ctx, id))
 	}
 	return errors.Join(failed...)
 }

@@ -83,8 +83,8 @@ func (d Door) cited(ctx context.Context, o outgoing, check, reference string) (o
 }
 
 // candidate looks up whose record the reference of an own check is.
-func (r *Desk) candidate(tx *store.Tx, o *outgoing) error {
-	asked, err := r.File.Asked(tx, o.check, waypost.Reference(o.reference))
+func (d *Desk) candidate(tx *store.Tx, o *outgoing) error {
+	asked, err := d.File.Asked(tx, o.check, waypost.Reference(o.reference))
 	if err != nil {
 		return err
 	}
@@ -99,13 +99,13 @@ func (r *Desk) candidate(tx *store.Tx, o *outgoing) error {
 }
 
 // ownItem is an item that this state reports.
-func (r *Desk) ownItem(m *waypostv1.Item) (Item, error) {
+func (d *Desk) ownItem(m *waypostv1.Item) (Item, error) {
 	if m == nil {
 		return Item{}, waypost.Errorf(waypost.InvalidArgument, "an item is needed")
 	}
 	m, _ = proto.Clone(m).(*waypostv1.Item)
-	m.Reporter = string(r.State)
-	id := IDOf(Type(m.Type), r.State, m.Reference)
+	m.Reporter = string(d.State)
+	id := IDOf(Type(m.Type), d.State, m.Reference)
 	m.Id = id[:]
 	return FromProto(m)
 }
@@ -137,8 +137,8 @@ func (d Door) pursue(ctx context.Context, id ItemID) (*waypostv1.ReportState, er
 	return d.state(ctx, o)
 }
 
-func (r *Desk) load(ctx context.Context, id ItemID) (o outgoing, err error) {
-	err = r.DB.Read(ctx, func(tx *store.Tx) (err error) {
+func (d *Desk) load(ctx context.Context, id ItemID) (o outgoing, err error) {
+	err = d.DB.Read(ctx, func(tx *store.Tx) (err error) {
 		o, err = reportOf(tx, id)
 		return err
 	})

@@ -10,12 +10,12 @@ import (
 )
 
 // historyOf returns a record of this state and its history.
-func (r *Desk) historyOf(ctx context.Context, id string) (record waypost.Record, entries []Entry, err error) {
-	if record, err = r.File.System().Record(ctx, id); err != nil {
+func (d *Desk) historyOf(ctx context.Context, id string) (record waypost.Record, entries []Entry, err error) {
+	if record, err = d.File.System().Record(ctx, id); err != nil {
 		return record, nil, err
 	}
-	err = r.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		entries, err = r.Book.Of(tx, id)
+	err = d.DB.Read(ctx, func(tx *store.Tx) (err error) {
+		entries, err = d.Book.Of(tx, id)
 		return err
 	})
 	return record, entries, err
@@ -89,18 +89,18 @@ func (d Door) AddOwn(ctx context.Context, req *waypostv1.AddOwnRequest) (*waypos
 }
 
 // addOne adds one item, or says everything that is wrong with it.
-func (r *Desk) addOne(tx *store.Tx, record string, m *waypostv1.Item) ([]Problem, error) {
-	i, err := r.ownItem(m)
+func (d *Desk) addOne(tx *store.Tx, record string, m *waypostv1.Item) ([]Problem, error) {
+	i, err := d.ownItem(m)
 	if err != nil {
 		return []Problem{{Field: "item", Code: "malformed", Words: err.Error()}}, nil
 	}
-	if problems := Validate(i, r.Now()); len(problems) > 0 {
+	if problems := Validate(i, d.Now()); len(problems) > 0 {
 		return problems, nil
 	}
-	if problems, err := r.Book.problems(tx, record, i, false); err != nil || len(problems) > 0 {
+	if problems, err := d.Book.problems(tx, record, i, false); err != nil || len(problems) > 0 {
 		return problems, err
 	}
-	_, err = r.Book.Add(tx, record, Arrival{Item: i, From: r.State, At: r.Now()})
+	_, err = d.Book.Add(tx, record, Arrival{Item: i, From: d.State, At: d.Now()})
 	return nil, err
 }
 

@@ -23,7 +23,7 @@ const (
 const forwarding = "forwarding"
 
 // forward passes a report on to the state that has the record now, and says so.
-func (r *Desk) forward(q errand.Question, rep report, f found) (errand.Response, error) {
+func (d *Desk) forward(q errand.Question, rep report, f found) (errand.Response, error) {
 	if rep.hops >= maxHops {
 		return errand.Response{Word: Undelivered, Final: true, Handle: f.gone.Handle[:]}, nil
 	}
@@ -32,7 +32,7 @@ func (r *Desk) forward(q errand.Question, rep report, f found) (errand.Response,
 		return errand.Response{}, err
 	}
 	return errand.Response{Word: Forwarded, Body: body, Handle: f.gone.Handle[:], Commit: func(tx *store.Tx) error {
-		if here, _, err := r.where(tx, f.record, f.gone); err != nil || here != nil {
+		if here, _, err := d.where(tx, f.record, f.gone); err != nil || here != nil {
 			return errors.Join(err, errAgain) // it has come back
 		}
 		known, err := passedOn(tx, f.record, rep.ID)
@@ -43,12 +43,12 @@ func (r *Desk) forward(q errand.Question, rep report, f found) (errand.Response,
 		if rep.hops == 0 {
 			statement = q.Statement
 			if known == 0 {
-				if err := r.punctual(tx, rep.Item); err != nil {
+				if err := d.punctual(tx, rep.Item); err != nil {
 					return err
 				}
 			}
 		}
-		return r.passOn(tx, f.record, *f.gone, rep.Item, statement, rep.hops, &q)
+		return d.passOn(tx, f.record, *f.gone, rep.Item, statement, rep.hops, &q)
 	}}, nil
 }
 
@@ -59,8 +59,8 @@ func passedOn(tx *store.Tx, record string, id ItemID) (n int, err error) {
 }
 
 // passOn begins the errand that takes an item after its record.
-func (r *Desk) passOn(tx *store.Tx, record string, gone records.Pointer, i Item, statement []byte, hops uint32, q *errand.Question) error {
-	if i.Reporter == r.State {
+func (d *Desk) passOn(tx *store.Tx, record string, gone records.Pointer, i Item, statement []byte, hops uint32, q *errand.Question) error {
+	if i.Reporter == d.State {
 		statement = nil // this state signs for its own items
 	}
 	body, err := report{Item: i, handle: gone.NewHandle, statement: statement, hops: hops + 1}.encode()
@@ -78,17 +78,17 @@ func (r *Desk) passOn(tx *store.Tx, record string, gone records.Pointer, i Item,
 	if _, err := tx.Exec(`INSERT INTO driver_forward (errand, record, item, sent_to, handle, question, asker, state, word, final, reply, due, changed)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', 0, $9, $10, $11)`,
 		mine.ID, record, i.ID, gone.MovedTo, gone.NewHandle, question, asker, forwardSent, []byte{},
-		r.Now().Add(lookAfter).Unix(), r.Now().Unix()); err != nil {
+		d.Now().Add(lookAfter).Unix(), d.Now().Unix()); err != nil {
 		return err
 	}
-	return r.Errands.Begin(tx, mine)
+	return d.Errands.Begin(tx, mine)
 }
 
 // ForwardRest passes on, after a record has gone to another state, every item that
 // came to it after its history was exported: in the transaction that notes that it
 // has gone. Each goes once, however often this is called. gone is the record's main
 // pointer, as moved; exported is the history that the other state has been given.
-func (r *Desk) ForwardRest(tx *store.Tx, gone records.Pointer, exported []byte) error {
+func (d *Desk) ForwardRest(tx *store.Tx, gone records.Pointer, exported []byte) error {
 	given, err := ParseHistory(exported)
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func (r *Desk) ForwardRest(tx *store.Tx, gone records.Pointer, exported []byte) 
 	for _, e := range given {
 		has[e.ID] = true
 	}
-	entries, err := r.Book.Of(tx, gone.Record)
+	entries, err := d.Book.Of(tx, gone.Record)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (r *Desk) ForwardRest(tx *store.Tx, gone records.Pointer, exported []byte) 
 		if n > 0 {
 			continue
 		}
-		if err := r.passOn(tx, gone.Record, gone, e.Item, e.Statement, 0, nil); err != nil {
+		if err := d.passOn(tx, gone.Record, gone, e.Item, e.Statement, 0, nil); err != nil {
 			return err
 		}
 	}
@@ -122,7 +122,7 @@ func (r *Desk) ForwardRest(tx *store.Tx, gone records.Pointer, exported []byte) 
 
 // tookForward notes what the other state said of an item that was passed on. It
 // reports whether the errand is one of these.
-func (r *Desk) tookForward(tx *store.Tx, mine errand.Errand, got errand.Reply) (bool, error) {
+func (d *Desk) tookForward(tx *store.Tx, mine errand.Errand, got errand.Reply) (bool, error) {
 	var question []byte
 	var was int
 	err := tx.Row(`SELECT question, state FROM driver_forward WHERE errand = $1`, mine.ID).Scan(&question, &was)
@@ -142,12 +142,12 @@ func (r *Desk) tookForward(tx *store.Tx, mine errand.Errand, got errand.Reply) (
 		if got.Final {
 			state = forwardOver
 			if word != Accepted {
-				r.Log.Warn("an item that came while its record moved was not taken", "state", mine.To, "word", word, "item", mine.Case)
+				d.Log.Warn("an item that came while its record moved was not taken", "state", mine.To, "word", word, "item", mine.Case)
 			}
 		}
 	}
 	_, err = tx.Exec(`UPDATE driver_forward SET state = $1, word = $2, final = $3, reply = $4, changed = $5 WHERE errand = $6`,
-		state, word, got.Final, notNil(got.Body), r.Now().Unix(), mine.ID)
+		state, word, got.Final, notNil(got.Body), d.Now().Unix(), mine.ID)
 	return true, err
 }
 
@@ -156,11 +156,11 @@ func (r *Desk) tookForward(tx *store.Tx, mine errand.Errand, got errand.Reply) (
 const lookAfter = time.Hour
 
 // lookAtForwards takes an errand that was cancelled for one that nobody answers.
-func (r *Desk) lookAtForwards(ctx context.Context) error {
+func (d *Desk) lookAtForwards(ctx context.Context) error {
 	var ids []errand.ID
-	if err := r.DB.Read(ctx, func(tx *store.Tx) error {
+	if err := d.DB.Read(ctx, func(tx *store.Tx) error {
 		return tx.Query(`SELECT errand FROM driver_forward WHERE state = $1 AND due <= $2 ORDER BY due, errand LIMIT $3`,
-			[]any{forwardSent, r.Now().Unix(), stepBatch}, func(scan func(...any) error) error {
+			[]any{forwardSent, d.Now().Unix(), stepBatch}, func(scan func(...any) error) error {
 				var id errand.ID
 				err := scan(&id)
 				ids = append(ids, id)
@@ -171,19 +171,19 @@ func (r *Desk) lookAtForwards(ctx context.Context) error {
 	}
 	var failed []error
 	for _, id := range ids {
-		p, err := r.Errands.Get(ctx, id)
+		p, err := d.Errands.Get(ctx, id)
 		over := waypost.CodeOf(err) == waypost.NotFound || err == nil && p.State == errand.Cancelled
 		if err != nil && !over {
 			failed = append(failed, err)
 			continue
 		}
 		p.ID = id
-		failed = append(failed, r.DB.Write(ctx, func(tx *store.Tx) error {
+		failed = append(failed, d.DB.Write(ctx, func(tx *store.Tx) error {
 			if over {
-				_, err := r.tookForward(tx, p.Errand, errand.Reply{Word: errand.Unanswered, Final: true})
+				_, err := d.tookForward(tx, p.Errand, errand.Reply{Word: errand.Unanswered, Final: true})
 				return err
 			}
-			_, err := tx.Exec(`UPDATE driver_forward SET due = $1 WHERE errand = $2`, r.Now().Add(lookAfter).Unix(), id)
+			_, err := tx.Exec(`UPDATE driver_forward SET due = $1 WHERE errand = $2`, d.Now().Add(lookAfter).Unix(), id)
 			return err
 		}))
 	}
@@ -208,9 +208,9 @@ type back struct {
 }
 
 // passBack says to who reported an item what became of it where it was passed on.
-func (r *Desk) passBack(ctx context.Context) error {
+func (d *Desk) passBack(ctx context.Context) error {
 	var waiting []back
-	if err := r.DB.Read(ctx, func(tx *store.Tx) error {
+	if err := d.DB.Read(ctx, func(tx *store.Tx) error {
 		return tx.Query(`SELECT errand, question, asker, word, final, reply FROM driver_forward WHERE state = $1 ORDER BY changed, errand LIMIT $2`,
 			[]any{forwardBack, stepBatch}, func(scan func(...any) error) error {
 				var b back
@@ -223,12 +223,12 @@ func (r *Desk) passBack(ctx context.Context) error {
 	}
 	var failed []error
 	for _, b := range waiting {
-		failed = append(failed, r.passWord(ctx, b))
+		failed = append(failed, d.passWord(ctx, b))
 	}
 	return errors.Join(failed...)
 }
 
-func (r *Desk) passWord(ctx context.Context, b back) error {
+func (d *Desk) passWord(ctx context.Context, b back) error {
 	body, err := parseReply(b.reply).encode()
 	if err != nil {
 		return err
@@ -241,10 +241,10 @@ func (r *Desk) passWord(ctx context.Context, b back) error {
 		_, err := tx.Exec(`UPDATE driver_forward SET state = $1 WHERE errand = $2 AND state = $3 AND final = $4`, next, b.errand, forwardBack, b.final)
 		return err
 	}
-	err = r.Errands.Reply(ctx, b.question, b.asker, errand.Response{Word: b.word, Final: b.final, Body: body, Commit: said})
+	err = d.Errands.Reply(ctx, b.question, b.asker, errand.Response{Word: b.word, Final: b.final, Body: body, Commit: said})
 	if code := waypost.CodeOf(err); code == waypost.NotFound || code == waypost.AlreadyExists {
 		// The question has its last word already, or is forgotten.
-		return r.DB.Write(ctx, func(tx *store.Tx) error {
+		return d.DB.Write(ctx, func(tx *store.Tx) error {
 			_, err := tx.Exec(`UPDATE driver_forward SET state = $1 WHERE errand = $2`, forwardOver, b.errand)
 			return err
 		})

@@ -73,18 +73,18 @@ const purgeBatch = 100
 
 // Purge removes the items whose retention is over, or with preview only counts
 // them. A withdrawal that was never cleared stays, and so does what has no end.
-func (r *Desk) Purge(ctx context.Context, preview bool) ([]Purged, error) {
+func (d *Desk) Purge(ctx context.Context, preview bool) ([]Purged, error) {
 	counts := make(map[Purged]int)
 	after := ""
 	for {
 		var next []string
 		sweep := func(tx *store.Tx) (err error) {
-			next, err = r.purgeSome(tx, after, preview, counts)
+			next, err = d.purgeSome(tx, after, preview, counts)
 			return err
 		}
-		run := r.DB.Write
+		run := d.DB.Write
 		if preview {
-			run = r.DB.Read
+			run = d.DB.Read
 		}
 		if err := run(ctx, sweep); err != nil {
 			return nil, err
@@ -106,7 +106,7 @@ func (r *Desk) Purge(ctx context.Context, preview bool) ([]Purged, error) {
 }
 
 // purgeSome looks at the records that follow one in order, and returns which.
-func (r *Desk) purgeSome(tx *store.Tx, after string, preview bool, counts map[Purged]int) (ids []string, err error) {
+func (d *Desk) purgeSome(tx *store.Tx, after string, preview bool, counts map[Purged]int) (ids []string, err error) {
 	if err := tx.Query(`SELECT DISTINCT record FROM driver_item WHERE record > $1 ORDER BY record LIMIT $2`, []any{after, purgeBatch},
 		func(scan func(...any) error) error {
 			var id string
@@ -117,12 +117,12 @@ func (r *Desk) purgeSome(tx *store.Tx, after string, preview bool, counts map[Pu
 		return nil, err
 	}
 	for _, id := range ids {
-		entries, err := r.Book.Of(tx, id)
+		entries, err := d.Book.Of(tx, id)
 		if err != nil {
 			return nil, err
 		}
 		for _, e := range entries {
-			rule, over := r.over(e, entries)
+			rule, over := d.over(e, entries)
 			if !over {
 				continue
 			}
@@ -140,7 +140,7 @@ func (r *Desk) purgeSome(tx *store.Tx, after string, preview bool, counts map[Pu
 
 // over says whether the retention of an entry is over, and by which rule. An item
 // and what ends or cancels it go together.
-func (r *Desk) over(e Entry, all []Entry) (rule string, over bool) {
+func (d *Desk) over(e Entry, all []Entry) (rule string, over bool) {
 	find := func(id ItemID) (Entry, bool) {
 		i := slices.IndexFunc(all, func(e Entry) bool { return e.ID == id })
 		if i < 0 {
@@ -152,40 +152,40 @@ func (r *Desk) over(e Entry, all []Entry) (rule string, over bool) {
 		target, ok := find(e.Linked)
 		switch {
 		case !ok || target.NegatedBy != e.ID && target.EndedBy != e.ID:
-			return r.past(e.At, r.Keep.Negated, "without effect")
+			return d.past(e.At, d.Keep.Negated, "without effect")
 		default:
-			return r.over(target, all)
+			return d.over(target, all)
 		}
 	}
 	if by, ok := find(e.NegatedBy); ok {
-		return r.past(by.At, r.Keep.Negated, "negated")
+		return d.past(by.At, d.Keep.Negated, "negated")
 	}
-	years, class := r.Keep.of(e.Code)
+	years, class := d.Keep.of(e.Code)
 	switch e.Type {
 	case Conviction:
-		return r.past(timeOf(e.Convicted), years, class)
+		return d.past(timeOf(e.Convicted), years, class)
 	case Withdrawal:
 		end, ok := find(e.EndedBy)
 		if !ok {
 			return "", false
 		}
-		return r.past(timeOf(end.Effective), years, class)
+		return d.past(timeOf(end.Effective), years, class)
 	case Accident:
-		return r.past(timeOf(e.Occurred), r.Keep.Accident, "accident")
+		return d.past(timeOf(e.Occurred), d.Keep.Accident, "accident")
 	case Permit, Endorsement, Restriction:
-		return r.past(timeOf(e.Eligible), r.Keep.Other, "ended")
+		return d.past(timeOf(e.Eligible), d.Keep.Other, "ended")
 	}
 	return "", false
 }
 
 // past says whether so many years after a time have gone by. What has no time has
 // no end.
-func (r *Desk) past(from time.Time, years int, rule string) (string, bool) {
+func (d *Desk) past(from time.Time, years int, rule string) (string, bool) {
 	unit := "years"
 	if years == 1 {
 		unit = "year"
 	}
-	return fmt.Sprintf("%s: %d %s", rule, years, unit), !from.IsZero() && r.Now().After(from.AddDate(years, 0, 0))
+	return fmt.Sprintf("%s: %d %s", rule, years, unit), !from.IsZero() && d.Now().After(from.AddDate(years, 0, 0))
 }
 
 func timeOf(d waypost.Date) time.Time {

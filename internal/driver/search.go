@@ -10,61 +10,61 @@ import (
 
 // search makes the check for a driver whose card nobody has. A crash before its
 // ticket is kept here has it made again: each is accounted for.
-func (r *Desk) search(ctx context.Context, o outgoing) error {
+func (d *Desk) search(ctx context.Context, o outgoing) error {
 	person, err := personOf(o.driver)
 	if err != nil {
 		return err
 	}
 	person.SSN5 = o.ssn5
-	answer, err := r.Checker.Check(ctx, Search{Person: person, Operator: o.operator, Case: o.caseRef})
+	answer, err := d.Checker.Check(ctx, Search{Person: person, Operator: o.operator, Case: o.caseRef})
 	if err != nil {
-		return r.again(ctx, o, err)
+		return d.again(ctx, o, err)
 	}
-	return r.judge(ctx, o, answer)
+	return d.judge(ctx, o, answer)
 }
 
 // look asks what has become of a check.
-func (r *Desk) look(ctx context.Context, o outgoing) error {
-	answer, err := r.Checker.Answer(ctx, o.check)
+func (d *Desk) look(ctx context.Context, o outgoing) error {
+	answer, err := d.Checker.Answer(ctx, o.check)
 	if err != nil {
-		return r.again(ctx, o, err)
+		return d.again(ctx, o, err)
 	}
-	return r.judge(ctx, o, answer)
+	return d.judge(ctx, o, answer)
 }
 
 // again has the step made later. What can never succeed as it stands is for a
 // person to decide; a quota is over some time.
-func (r *Desk) again(ctx context.Context, o outgoing, cause error) error {
+func (d *Desk) again(ctx context.Context, o outgoing, cause error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	code := waypost.CodeOf(cause)
-	r.Log.Warn("the search for the driver of a report did not succeed", "item", o.ID, "code", code)
-	return r.update(ctx, o, func(tx *store.Tx, o outgoing) error {
+	d.Log.Warn("the search for the driver of a report did not succeed", "item", o.ID, "code", code)
+	return d.update(ctx, o, func(tx *store.Tx, o outgoing) error {
 		if code == waypost.InvalidArgument || code == waypost.PermissionDenied || code == waypost.NotFound {
 			o.state, o.due = deciding, nil
-			return r.put(tx, o)
+			return d.put(tx, o)
 		}
-		r.later(&o)
+		d.later(&o)
 		if at := waypost.RetryAfterOf(cause); !at.IsZero() {
 			due := at.Unix()
 			o.due = &due
 		}
-		return r.put(tx, o)
+		return d.put(tx, o)
 	})
 }
 
 // judge decides from a check whose the item is: one record that matches and no
 // other that may, or nobody's. Everything else a person decides, and what is not
 // complete waits.
-func (r *Desk) judge(ctx context.Context, o outgoing, answer waypost.Answer) error {
+func (d *Desk) judge(ctx context.Context, o outgoing, answer waypost.Answer) error {
 	was := o.check
 	o.check = answer.Ticket
 	v := verdictOf(answer)
 	if v == verdictUnlicensed {
-		return r.unlicensed(ctx, o)
+		return d.unlicensed(ctx, o)
 	}
-	return r.DB.Write(ctx, func(tx *store.Tx) error {
+	return d.DB.Write(ctx, func(tx *store.Tx) error {
 		now, err := reportOf(tx, o.ID)
 		if err != nil || now.state != o.state || now.check != was || now.reported != o.reported {
 			return err
@@ -73,9 +73,9 @@ func (r *Desk) judge(ctx context.Context, o outgoing, answer waypost.Answer) err
 		case verdictOther:
 			i := best(answer.Candidates, waypost.Match)
 			o.to, o.reference = answer.Candidates[i].State, answer.Candidates[i].Reference[:]
-			return r.send(tx, o)
+			return d.send(tx, o)
 		case verdictOwn:
-			err := r.toOwn(tx, o, answer.Own[0].ID)
+			err := d.toOwn(tx, o, answer.Own[0].ID)
 			if waypost.CodeOf(err) != waypost.NotFound {
 				return err
 			}
@@ -84,9 +84,9 @@ func (r *Desk) judge(ctx context.Context, o outgoing, answer waypost.Answer) err
 			o.state, o.due = deciding, nil
 		default:
 			o.state = owed
-			r.later(&o)
+			d.later(&o)
 		}
-		return r.put(tx, o)
+		return d.put(tx, o)
 	})
 }
 
@@ -146,58 +146,58 @@ func best(candidates []waypost.CandidateAnswer, outcome waypost.Outcome) int {
 
 // toOwn adds the item to a record of this state, which turned out to be the
 // driver's: or to nothing, where something is wrong with that.
-func (r *Desk) toOwn(tx *store.Tx, o outgoing, record string) error {
-	_, gone, err := r.where(tx, record, nil)
+func (d *Desk) toOwn(tx *store.Tx, o outgoing, record string) error {
+	_, gone, err := d.where(tx, record, nil)
 	if err != nil {
 		return err
 	}
 	if gone != nil {
 		return waypost.Errorf(waypost.NotFound, "the record is %s's now: report to that state by its card", gone.MovedTo)
 	}
-	problems, err := r.Book.problems(tx, record, o.Item, false)
+	problems, err := d.Book.problems(tx, record, o.Item, false)
 	if err != nil {
 		return err
 	}
-	o.state, o.word, o.record, o.to = done, wordOwn, record, r.State
+	o.state, o.word, o.record, o.to = done, wordOwn, record, d.State
 	if len(problems) > 0 {
 		o.word = Rejected
 		if o.reply, err = (reply{Problems: problems}).encode(); err != nil {
 			return err
 		}
-		return r.put(tx, o)
+		return d.put(tx, o)
 	}
-	if _, err := r.Book.Add(tx, record, Arrival{Item: o.Item, From: r.State, At: r.Now()}); err != nil {
+	if _, err := d.Book.Add(tx, record, Arrival{Item: o.Item, From: d.State, At: d.Now()}); err != nil {
 		return err
 	}
-	return r.put(tx, o)
+	return d.put(tx, o)
 }
 
 // unlicensed makes a record for a driver who has none anywhere, and publishes it,
 // so that a later check in any state finds it. Its id follows from the item: made
 // again, it is the same.
-func (r *Desk) unlicensed(ctx context.Context, o outgoing) error {
+func (d *Desk) unlicensed(ctx context.Context, o outgoing) error {
 	person, err := personOf(o.driver)
 	if err != nil {
 		return err
 	}
 	person.SSN5 = o.ssn5
-	id := fmt.Sprintf("%s-U%x", r.State, o.ID[:8])
-	_, rejected, err := r.File.Load(ctx, o.operator, 0, []waypost.Record{{ID: id, Person: person, Kind: waypost.Unlicensed, Status: waypost.Valid}})
+	id := fmt.Sprintf("%s-U%x", d.State, o.ID[:8])
+	_, rejected, err := d.File.Load(ctx, o.operator, 0, []waypost.Record{{ID: id, Person: person, Kind: waypost.Unlicensed, Status: waypost.Valid}})
 	if err == nil && len(rejected) > 0 {
 		err = waypost.Errorf(waypost.Unavailable, "the record of an unlicensed driver cannot be made now: %s", rejected[0].Reason)
 	}
 	if err != nil {
-		return r.again(ctx, o, err)
+		return d.again(ctx, o, err)
 	}
-	return r.DB.Write(ctx, func(tx *store.Tx) error {
+	return d.DB.Write(ctx, func(tx *store.Tx) error {
 		now, err := reportOf(tx, o.ID)
 		if err != nil || now.state != o.state || now.reported != o.reported {
 			return err
 		}
-		if _, err := r.Book.Add(tx, id, Arrival{Item: o.Item, From: r.State, At: r.Now()}); err != nil {
+		if _, err := d.Book.Add(tx, id, Arrival{Item: o.Item, From: d.State, At: d.Now()}); err != nil {
 			return err
 		}
-		o.state, o.word, o.record, o.to = done, wordUnlicensed, id, r.State
-		return r.put(tx, o)
+		o.state, o.word, o.record, o.to = done, wordUnlicensed, id, d.State
+		return d.put(tx, o)
 	})
 }

@@ -85,7 +85,7 @@ func reportOf(tx *store.Tx, id ItemID) (o outgoing, err error) {
 }
 
 // put writes the row. What is over needs no driver in clear any more.
-func (r *Desk) put(tx *store.Tx, o outgoing) error {
+func (d *Desk) put(tx *store.Tx, o outgoing) error {
 	if o.state == done || o.state == cancelled {
 		o.driver, o.ssn5, o.due = nil, "", nil
 	}
@@ -105,7 +105,7 @@ func (r *Desk) put(tx *store.Tx, o outgoing) error {
 	if o.errand == (errand.ID{}) {
 		id = []byte{}
 	}
-	o.changed = r.Now().Unix()
+	o.changed = d.Now().Unix()
 	_, err = tx.Exec(`INSERT INTO driver_report (item, `+reportColumns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 		ON CONFLICT (item) DO UPDATE SET content = excluded.content, driver = excluded.driver, ssn5 = excluded.ssn5, state = excluded.state,
@@ -118,16 +118,16 @@ func (r *Desk) put(tx *store.Tx, o outgoing) error {
 }
 
 // later has Step look at a report again: soon at first, then at most every hour.
-func (r *Desk) later(o *outgoing) {
+func (d *Desk) later(o *outgoing) {
 	wait := min(time.Minute<<min(o.tries, 6), time.Hour)
 	o.tries++
-	due := r.Now().Add(wait).Unix()
+	due := d.Now().Add(wait).Unix()
 	o.due = &due
 }
 
 // begin takes up a report: it goes to the state that it names, or its driver is
 // searched for. Again it changes nothing; what was not taken can be reported anew.
-func (r *Desk) begin(tx *store.Tx, o outgoing) error {
+func (d *Desk) begin(tx *store.Tx, o outgoing) error {
 	have, err := reportOf(tx, o.ID)
 	switch {
 	case waypost.CodeOf(err) == waypost.NotFound:
@@ -142,14 +142,14 @@ func (r *Desk) begin(tx *store.Tx, o outgoing) error {
 	case have.taken():
 		return waypost.Errorf(waypost.AlreadyExists, "an item of this reference was accepted with other content: negate it, and report under another")
 	}
-	o.reported = r.Now().Unix()
+	o.reported = d.Now().Unix()
 	if o.to == "" {
 		o.state = searching
-		due := r.Now().Unix()
+		due := d.Now().Unix()
 		o.due = &due
-		return r.put(tx, o)
+		return d.put(tx, o)
 	}
-	return r.send(tx, o)
+	return d.send(tx, o)
 }
 
 func (o outgoing) open() bool { return o.state != done && o.state != cancelled }
@@ -161,7 +161,7 @@ func (o outgoing) taken() bool {
 
 // send begins the errand, unless the item that this one ends or cancels is itself
 // still on its way: it could overtake it.
-func (r *Desk) send(tx *store.Tx, o outgoing) error {
+func (d *Desk) send(tx *store.Tx, o outgoing) error {
 	if o.Type == Negate || o.Type == Clearance {
 		target, err := reportOf(tx, o.Linked)
 		if err != nil && waypost.CodeOf(err) != waypost.NotFound {
@@ -169,8 +169,8 @@ func (r *Desk) send(tx *store.Tx, o outgoing) error {
 		}
 		if err == nil && target.open() {
 			o.state = held
-			r.later(&o)
-			return r.put(tx, o)
+			d.later(&o)
+			return d.put(tx, o)
 		}
 	}
 	body := report{Item: o.Item, card: o.driver}
@@ -181,7 +181,7 @@ func (r *Desk) send(tx *store.Tx, o outgoing) error {
 	if err != nil {
 		return err
 	}
-	due := r.Now().Add(lookAfter).Unix()
+	due := d.Now().Add(lookAfter).Unix()
 	o.state, o.due, o.errand = sent, &due, errand.NewID()
 	mine := errand.Errand{
 		ID: o.errand, Kind: waypost.KindReport, Purpose: waypost.DriverHistory, To: o.to,
@@ -190,16 +190,16 @@ func (r *Desk) send(tx *store.Tx, o outgoing) error {
 	if len(o.reference) > 0 {
 		mine.Cites = o.check
 	}
-	if err := r.put(tx, o); err != nil {
+	if err := d.put(tx, o); err != nil {
 		return err
 	}
-	return r.Errands.Begin(tx, mine)
+	return d.Errands.Begin(tx, mine)
 }
 
 // take commits what another state has said to a report, of this state's own or one
 // that it passed on.
-func (r *Desk) take(tx *store.Tx, mine errand.Errand, got errand.Reply) error {
-	if forwarded, err := r.tookForward(tx, mine, got); forwarded || err != nil {
+func (d *Desk) take(tx *store.Tx, mine errand.Errand, got errand.Reply) error {
+	if forwarded, err := d.tookForward(tx, mine, got); forwarded || err != nil {
 		return err
 	}
 	o, err := scanReport(tx.Row(`SELECT `+reportColumns+` FROM driver_report WHERE errand = $1`, mine.ID).Scan)
@@ -223,13 +223,13 @@ func (r *Desk) take(tx *store.Tx, mine errand.Errand, got errand.Reply) error {
 	if got.Final {
 		o.state = done
 	}
-	return r.put(tx, o)
+	return d.put(tx, o)
 }
 
 // dueReports returns what must be looked at, longest wait first.
-func (r *Desk) dueReports(ctx context.Context) (ids []ItemID, err error) {
-	err = r.DB.Read(ctx, func(tx *store.Tx) error {
-		return tx.Query(`SELECT item FROM driver_report WHERE due <= $1 ORDER BY due, item LIMIT $2`, []any{r.Now().Unix(), stepBatch},
+func (d *Desk) dueReports(ctx context.Context) (ids []ItemID, err error) {
+	err = d.DB.Read(ctx, func(tx *store.Tx) error {
+		return tx.Query(`SELECT item FROM driver_report WHERE due <= $1 ORDER BY due, item LIMIT $2`, []any{d.Now().Unix(), stepBatch},
 			func(scan func(...any) error) error {
 				var id ItemID
 				err := scan(&id)
@@ -241,9 +241,9 @@ func (r *Desk) dueReports(ctx context.Context) (ids []ItemID, err error) {
 }
 
 // advance takes the next step of a report that is due.
-func (r *Desk) advance(ctx context.Context, id ItemID) error {
+func (d *Desk) advance(ctx context.Context, id ItemID) error {
 	var o outgoing
-	if err := r.DB.Read(ctx, func(tx *store.Tx) (err error) {
+	if err := d.DB.Read(ctx, func(tx *store.Tx) (err error) {
 		o, err = reportOf(tx, id)
 		return err
 	}); err != nil {
@@ -251,25 +251,25 @@ func (r *Desk) advance(ctx context.Context, id ItemID) error {
 	}
 	switch o.state {
 	case searching:
-		return r.search(ctx, o)
+		return d.search(ctx, o)
 	case owed:
-		return r.look(ctx, o)
+		return d.look(ctx, o)
 	case held:
-		return r.update(ctx, o, r.send)
+		return d.update(ctx, o, d.send)
 	case sent:
-		return r.settle(ctx, o)
+		return d.settle(ctx, o)
 	}
 	return nil
 }
 
 // settle ends a report whose errand was cancelled, because the key holders refused
 // it: no reply says so.
-func (r *Desk) settle(ctx context.Context, o outgoing) error {
-	p, err := r.Errands.Get(ctx, o.errand)
+func (d *Desk) settle(ctx context.Context, o outgoing) error {
+	p, err := d.Errands.Get(ctx, o.errand)
 	if err != nil && waypost.CodeOf(err) != waypost.NotFound {
 		return err
 	}
-	return r.update(ctx, o, func(tx *store.Tx, o outgoing) (err error) {
+	return d.update(ctx, o, func(tx *store.Tx, o outgoing) (err error) {
 		switch {
 		case p.ID != o.errand: // forgotten
 			o.state, o.word = done, errand.Unanswered
@@ -277,19 +277,19 @@ func (r *Desk) settle(ctx context.Context, o outgoing) error {
 			o.state, o.word = done, errand.Refused
 			o.reply, err = reply{Problems: []Problem{{Words: readable(p.Reason, maxProblemWords)}}}.encode()
 		default:
-			due := r.Now().Add(lookAfter).Unix()
+			due := d.Now().Add(lookAfter).Unix()
 			o.due = &due
 		}
 		if err != nil {
 			return err
 		}
-		return r.put(tx, o)
+		return d.put(tx, o)
 	})
 }
 
 // update changes a report, unless it has changed since it was read.
-func (r *Desk) update(ctx context.Context, o outgoing, change func(tx *store.Tx, o outgoing) error) error {
-	return r.DB.Write(ctx, func(tx *store.Tx) error {
+func (d *Desk) update(ctx context.Context, o outgoing, change func(tx *store.Tx, o outgoing) error) error {
+	return d.DB.Write(ctx, func(tx *store.Tx) error {
 		now, err := reportOf(tx, o.ID)
 		if err != nil || now.state != o.state || now.reported != o.reported || now.tries != o.tries || now.errand != o.errand {
 			return err

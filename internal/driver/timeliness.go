@@ -50,16 +50,16 @@ func bandOf(days int) int {
 }
 
 // punctual counts an item that another state has reported, when it is taken.
-func (r *Desk) punctual(tx *store.Tx, i Item) error {
-	days, measured := lateness(i, r.Now())
+func (d *Desk) punctual(tx *store.Tx, i Item) error {
+	days, measured := lateness(i, d.Now())
 	if !measured {
 		return nil
 	}
-	r.Metrics.Count(metrics.DriverItems, string(i.Reporter), withinWord(days))
+	d.Metrics.Count(metrics.DriverItems, string(i.Reporter), withinWord(days))
 	_, err := tx.Exec(`INSERT INTO driver_timeliness (reporter, type, month, band, items, worst) VALUES ($1, $2, $3, $4, 1, $5)
 		ON CONFLICT (reporter, type, month, band) DO UPDATE SET items = driver_timeliness.items + 1,
 		worst = CASE WHEN excluded.worst > driver_timeliness.worst THEN excluded.worst ELSE driver_timeliness.worst END`,
-		i.Reporter, i.Type, monthOf(r.Now()), bandOf(days), days)
+		i.Reporter, i.Type, monthOf(d.Now()), bandOf(days), days)
 	return err
 }
 
@@ -74,8 +74,8 @@ func withinWord(days int) string {
 }
 
 // rejected counts why an item was rejected, each reason once.
-func (r *Desk) rejected(tx *store.Tx, i Item, problems []Problem) error {
-	r.Metrics.Count(metrics.DriverRejected, string(i.Reporter))
+func (d *Desk) rejected(tx *store.Tx, i Item, problems []Problem) error {
+	d.Metrics.Count(metrics.DriverRejected, string(i.Reporter))
 	seen := make(map[[2]string]bool, len(problems))
 	for _, p := range problems {
 		if seen[[2]string{p.Field, p.Code}] {
@@ -84,7 +84,7 @@ func (r *Desk) rejected(tx *store.Tx, i Item, problems []Problem) error {
 		seen[[2]string{p.Field, p.Code}] = true
 		if _, err := tx.Exec(`INSERT INTO driver_rejection (reporter, month, field, code, times) VALUES ($1, $2, $3, $4, 1)
 			ON CONFLICT (reporter, month, field, code) DO UPDATE SET times = driver_rejection.times + 1`,
-			i.Reporter, monthOf(r.Now()), p.Field, p.Code); err != nil {
+			i.Reporter, monthOf(d.Now()), p.Field, p.Code); err != nil {
 			return err
 		}
 	}
@@ -117,8 +117,8 @@ type Rejection struct {
 
 // Timeliness returns what was counted in the months from and to, both included, as
 // YYYY-MM: by state, type and month.
-func (r *Desk) Timeliness(ctx context.Context, from, to string) (rows []Punctuality, rejections []Rejection, err error) {
-	err = r.DB.Read(ctx, func(tx *store.Tx) error {
+func (d *Desk) Timeliness(ctx context.Context, from, to string) (rows []Punctuality, rejections []Rejection, err error) {
+	err = d.DB.Read(ctx, func(tx *store.Tx) error {
 		if err := tx.Query(`SELECT reporter, type, month, band, items, worst FROM driver_timeliness WHERE month >= $1 AND month <= $2
 			ORDER BY reporter, type, month, band`, []any{from, to}, func(scan func(...any) error) error {
 			var p Punctuality
@@ -180,10 +180,10 @@ func (p Punctuality) median() int {
 func monthOf(t time.Time) string { return t.UTC().Format("2006-01") }
 
 // measure shows in the metrics how many reports of this state have no final word.
-func (r *Desk) measure() {
-	r.Metrics.Gauge(metrics.DriverReports, func(ctx context.Context) (values []metrics.Value, err error) {
+func (d *Desk) measure() {
+	d.Metrics.Gauge(metrics.DriverReports, func(ctx context.Context) (values []metrics.Value, err error) {
 		counts := make([]int, int(cancelled)+1)
-		err = r.DB.Read(ctx, func(tx *store.Tx) error {
+		err = d.DB.Read(ctx, func(tx *store.Tx) error {
 			return tx.Query(`SELECT state, count(*) FROM driver_report WHERE state < $1 GROUP BY state`, []any{int(done)},
 				func(scan func(...any) error) error {
 					var s state

@@ -109,7 +109,7 @@ func personOf(a *waypostv1.Applicant) (waypost.Person, error) {
 
 // signed checks that a statement is a report of exactly this item, signed by its
 // reporter.
-func (r *Desk) signed(statement []byte, i Item) error {
+func (d *Desk) signed(statement []byte, i Item) error {
 	bad := waypost.Errorf(waypost.PermissionDenied, "the report that was passed on is not the one that %s has signed", i.Reporter)
 	st, err := seal.ParseStatement(statement)
 	if err != nil {
@@ -118,7 +118,7 @@ func (r *Desk) signed(statement []byte, i Item) error {
 	if st.Sender != string(i.Reporter) || st.Type != waypost.MessageRequest {
 		return bad
 	}
-	key, err := r.Keys.StateKey(st.RosterVersion, i.Reporter)
+	key, err := d.Keys.StateKey(st.RosterVersion, i.Reporter)
 	if err != nil {
 		return err
 	}
