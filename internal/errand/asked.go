@@ -10,6 +10,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/planted"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
@@ -40,7 +41,7 @@ func (e *Engine) OnRequest(ctx context.Context, m seal.Message) error {
 	}
 	from := waypost.Jurisdiction(m.Sender)
 	there, seen, err := e.known(ctx, from, q)
-	if err != nil || seen {
+	if err != nil || seen && !planted.Bug("question-not-remembered") {
 		return err
 	}
 	if err := e.admit(m, q); err != nil {
@@ -148,6 +149,9 @@ func (e *Engine) reject(ctx context.Context, from waypost.Jurisdiction, q reques
 // commit runs what in a transaction that puts the letters into the outbox, and
 // sends them.
 func (e *Engine) commit(ctx context.Context, letters []Letter, what func(tx *store.Tx) error) error {
+	if planted.Bug("reply-before-commit") {
+		e.Post.Dispatch(letters...)
+	}
 	err := e.DB.Write(ctx, func(tx *store.Tx) error {
 		if err := what(tx); err != nil {
 			return err

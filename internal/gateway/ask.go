@@ -9,6 +9,7 @@ import (
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/planted"
 	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
@@ -104,7 +105,7 @@ func (s *Server) onFirstAnswer(ctx context.Context, m seal.Message) error {
 	case answer.Refused != "":
 		before.Outcome, before.Refused = waypost.Pending, readable(answer.Refused) // not an answer about the person
 		return s.settle(ctx, m, before)
-	case !answer.Continue:
+	case !answer.Continue && !planted.Bug("second-leg-without-continue"):
 		before.Outcome = waypost.NoMatch
 		return s.settle(ctx, m, before)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/planted"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -84,7 +85,7 @@ func (s *Server) resume(ctx context.Context, begun time.Time) error {
 // can be reached at all: as long as it cannot, the others cost nobody anything.
 func (s *Server) repayAll(ctx context.Context) error {
 	due, err := s.dueInquiries(ctx)
-	if err != nil || len(due) == 0 {
+	if err != nil || len(due) == 0 || planted.Bug("owed-check-forgotten") {
 		return err
 	}
 	if still, err := s.repay(ctx, due[0]); err != nil || still {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/planted"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -29,7 +30,11 @@ type found struct {
 // see reads a pointer as a search sees it; it is ErrNoRows where it does not.
 func see(tx *store.Tx, pointer int64) (f found, err error) {
 	f.pointer = pointer
-	err = tx.Row(`SELECT p.owner, p.handle, p.generation FROM pointer p WHERE p.id = $1 AND `+visible, pointer).
+	query := `SELECT p.owner, p.handle, p.generation FROM pointer p WHERE p.id = $1 AND ` + visible
+	if planted.Bug("generation-visible-early") {
+		query = `SELECT p.owner, p.handle, p.generation FROM pointer p WHERE p.id = $1 AND p.state = 1`
+	}
+	err = tx.Row(query, pointer).
 		Scan(&f.owner, &f.handle, &f.generation)
 	return f, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/planted"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -56,7 +57,9 @@ func (s *Server) change(ctx context.Context, t waypost.SignedTicket, c *waypostv
 			release.To, release.Change[:], hash[:], now+int64(passedFor/time.Second)); err != nil {
 			return nil, nil, err
 		}
-		told = true
+		if told = !planted.Bug("moved-not-told"); !told {
+			return nil, fields, nil
+		}
 		return nil, fields, s.tell(tx, word)
 	}
 	after := func() {

@@ -11,6 +11,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/planted"
 	"github.com/waypost/waypost/internal/quota"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/store"
@@ -46,6 +47,8 @@ func (s *Server) Search(ctx context.Context, req *waypostv1.SearchRequest) (*way
 		if done, err = s.searchPart(ctx, ticket, receipts, req.Part, tokens, inputs); err != nil {
 			return nil, err
 		}
+	} else if planted.Bug("replay-recounted") {
+		_ = s.DB.Write(ctx, func(tx *store.Tx) error { _, err := s.charge(tx, ticket, s.Now()); return err })
 	}
 	if done.inputs != s.keyed(inputs) {
 		return nil, s.misused(ctx, ticket, "the ticket has searched other tokens before")

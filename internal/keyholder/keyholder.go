@@ -24,6 +24,7 @@ import (
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/metrics"
+	"github.com/waypost/waypost/internal/planted"
 	"github.com/waypost/waypost/internal/quota"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc"
@@ -230,7 +231,9 @@ func (s *Server) commit(tx *store.Tx, t waypost.SignedTicket, body []byte, now t
 	e.hedge = make([]byte, toprf.HedgeSize)
 	_, _ = rand.Read(e.hedge) // never fails (Go 1.24)
 	e.deadline = s.Journal.Deadline(now)
-	e.sequence, err = s.Journal.Append(tx, journal.Entry{Kind: string(waypost.ActionEvaluate), Ticket: t.ID, Tau: t.Tau, At: now, Body: body})
+	if !planted.Bug("receipt-without-entry") {
+		e.sequence, err = s.Journal.Append(tx, journal.Entry{Kind: string(waypost.ActionEvaluate), Ticket: t.ID, Tau: t.Tau, At: now, Body: body})
+	}
 	if err != nil {
 		return e, err
 	}
