@@ -69,7 +69,8 @@ func signerRole(a waypost.Action) (roster.Role, bool) {
 	switch a {
 	case waypost.ActionEvaluate:
 		return roster.KeyHolder, true
-	case waypost.ActionSearchFirst, waypost.ActionSearchSecond, waypost.ActionPublish:
+	case waypost.ActionSearchFirst, waypost.ActionSearchSecond, waypost.ActionPublish, waypost.ActionChangeSOR,
+		waypost.ActionWithdraw, waypost.ActionActivate, waypost.ActionCompare, waypost.ActionLeave:
 		return roster.Hub, true
 	}
 	return "", false
