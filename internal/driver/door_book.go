@@ -92,7 +92,7 @@ func (d Door) AddOwn(ctx context.Context, req *waypostv1.AddOwnRequest) (*waypos
 func (d *Desk) addOne(tx *store.Tx, record string, m *waypostv1.Item) ([]Problem, error) {
 	i, err := d.ownItem(m)
 	if err != nil {
-		return []Problem{{Field: "item", Code: "malformed", Words: err.Error()}}, nil
+		return []Problem{{Field: "item", Code: Malformed, Words: err.Error()}}, nil //nolint:nilerr // what is wrong is said
 	}
 	if problems := Validate(i, d.Now()); len(problems) > 0 {
 		return problems, nil

@@ -324,7 +324,7 @@ func (o *office) Check(_ context.Context, s Search) (waypost.Answer, error) {
 		return waypost.Answer{}, o.nextErr
 	}
 	a := o.next(s)
-	a.Ticket = waypost.TicketID{byte(o.checked), 9}
+	a.Ticket = waypost.TicketID{byte(o.checked), byte(o.checked >> 8), 9}
 	o.checks[a.Ticket] = a
 	for _, c := range a.Candidates {
 		key := string(a.Ticket[:]) + string(c.Reference[:])

@@ -144,8 +144,9 @@ func (d *Desk) begin(tx *store.Tx, o outgoing) error {
 	}
 	o.reported = d.Now().Unix()
 	if o.to == "" {
+		// Whoever reports searches at once; Step does it where that was cut off.
 		o.state = searching
-		due := d.Now().Unix()
+		due := d.Now().Add(time.Minute).Unix()
 		o.due = &due
 		return d.put(tx, o)
 	}

@@ -193,7 +193,7 @@ func (d *Desk) measure() {
 					return err
 				})
 		})
-		for s := searching; s < done; s++ {
+		for s := range done {
 			values = append(values, metrics.Value{Labels: []string{s.String()}, Value: float64(counts[s])})
 		}
 		return values, err

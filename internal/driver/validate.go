@@ -21,6 +21,7 @@ type Problem struct {
 
 // The codes of problems.
 const (
+	Malformed  = "malformed"   // cannot be read
 	Missing    = "missing"     // the type needs the field
 	Unknown    = "unknown"     // not in the list, or not in the record
 	NotAllowed = "not_allowed" // the type, or the code, has no such field
