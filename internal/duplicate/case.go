@@ -56,6 +56,9 @@ func scanPair(scan func(dest ...any) error) (p pair, err error) {
 	copy(p.check[:], check)
 	copy(p.reference[:], reference)
 	copy(p.person[:], person)
+	if len(p.handle) == 0 {
+		p.handle = nil
+	}
 	if len(portrait) > 0 {
 		p.portrait = new(errand.ID)
 		copy(p.portrait[:], portrait)

@@ -5,6 +5,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"strings"
+	"unicode"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
@@ -77,10 +79,20 @@ func wide(person ID) (out [32]byte) {
 // the same whatever it returns.
 func (c *Cases) Cleared(tx *store.Tx, from waypost.Jurisdiction, applicant waypost.Person, cardNumber string, record waypost.Record) (bool, error) {
 	known, err := c.isCleared(tx, clearing{from, c.personDigest(applicant), record.ID, c.recordDigest(record)})
-	if cardNumber != "" && cardNumber == record.CardNumber {
+	if shown := lettersAndDigits(cardNumber); shown != "" && shown == lettersAndDigits(record.CardNumber) {
 		known = false
 	}
 	return known, err
+}
+
+// lettersAndDigits is a card number without what people put between.
+func lettersAndDigits(number string) string {
+	return strings.ToUpper(strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return r
+		}
+		return -1
+	}, number))
 }
 
 func (c *Cases) isCleared(tx *store.Tx, k clearing) (bool, error) {

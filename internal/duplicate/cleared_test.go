@@ -40,7 +40,7 @@ func TestCleared(t *testing.T) {
 		{"spelled otherwise", "AZ", spelled, "", true},
 		{"with an SSN: it must make no difference", "AZ", withSSN, "", true},
 		{"another card shown", "AZ", smith, "X99", true},
-		{"the record's own card shown: this is the person", "AZ", smith, "D1234567", false},
+		{"the record's own card shown: this is the person", "AZ", smith, "d123-4567", false},
 		{"from another state", "NV", smith, "", false},
 		{"another middle name", "AZ", other, "", false},
 		{"somebody else", "AZ", jones, "", false},

@@ -217,6 +217,9 @@ func (s *side) ask(e errand.Errand) (errand.Reply, error) {
 		res = errand.Response{Word: errand.Refused, Final: true}
 		r.Refused = err.Error()
 	}
+	if len(res.Handle) != 0 && len(res.Handle) != len(waypost.Handle{}) || res.Handle != nil && len(res.Handle) == 0 {
+		s.w.t.Fatalf("a handle of %d bytes, which the engine would refuse", len(res.Handle))
+	}
 	r.Number, r.Word, r.Final = 1, res.Word, res.Final
 	if r.Word != errand.Refused && !slices.Contains(to.handler.Words, r.Word) {
 		s.w.t.Fatalf("the word %q is not of the kind's", r.Word)

@@ -216,7 +216,10 @@ func (s *Server) onSecondLeg(ctx context.Context, m seal.Message) error {
 	if record.Protected {
 		return s.withhold(ctx, m, ticket, row, leg.Reference)
 	}
-	told := s.disclosure(ticket, row, who, record)
+	told, err := s.disclosure(ctx, ticket, row, who, record)
+	if err != nil {
+		return err
+	}
 	answer, err := s.reply(ctx, m, waypost.MessageSecondAnswer, secondAnswer(leg.Reference, told))
 	if err != nil {
 		return err
@@ -307,11 +310,12 @@ func checkProbes(t waypost.Ticket, who waypost.Person, leg *waypostv1.SecondLeg)
 }
 
 // disclosure compares in clear and applies the disclosure table.
-func (s *Server) disclosure(t waypost.SignedTicket, row noticeRow, who Applicant, record waypost.Record) waypost.Disclosure {
+func (s *Server) disclosure(ctx context.Context, t waypost.SignedTicket, row noticeRow, who Applicant, record waypost.Record) (waypost.Disclosure, error) {
+	outcome, err := s.compare(ctx, t.SOI, who, record, records.Kinds(row.agreed))
 	return s.Policy.Apply(t.Kind, t.Purpose, t.SOI, waypost.Disclosure{
-		Outcome: s.compare(who, record, records.Kinds(row.agreed)), Status: record.Status, CardKind: record.Kind,
+		Outcome: outcome, Status: record.Status, CardKind: record.Kind,
 		TerminationRequired: policy.TerminationRequired(t.Purpose, record.Kind, record.Status, record.RealID),
-	})
+	}), err
 }
 
 // withhold leaves a question about a protected person to the special unit. Who

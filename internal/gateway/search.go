@@ -9,6 +9,7 @@ import (
 	"github.com/waypost/waypost/internal/compare"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/records"
+	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/matchkey"
 )
 
@@ -104,7 +105,11 @@ func (s *Server) searchOwn(ctx context.Context, q *inquiry) ([]waypost.OwnRecord
 	}
 	own := []waypost.OwnRecord{}
 	for _, hit := range hits {
-		if outcome := s.compare(q.who, hit.Record, records.Kinds(hit.Agreed)); outcome != waypost.NoMatch {
+		outcome, err := s.compare(ctx, s.config.State, q.who, hit.Record, records.Kinds(hit.Agreed))
+		if err != nil {
+			return nil, err
+		}
+		if outcome != waypost.NoMatch {
 			own = append(own, waypost.OwnRecord{ID: hit.Record.ID, Outcome: outcome})
 		}
 	}
@@ -126,9 +131,19 @@ func (s *Server) indexTokens(q *inquiry) []waypost.Token {
 }
 
 // compare weighs the applicant against one record of this state, in clear. Equal
-// numbers of two states' cards mean nothing.
-func (s *Server) compare(who Applicant, record waypost.Record, agreed []matchkey.Kind) waypost.Outcome {
-	return compare.Compare(
+// numbers of two states' cards mean nothing. A pair that clerks have found to be
+// two people is not raised again; that is looked up for every pair, so that it does
+// not show in the time of an answer.
+func (s *Server) compare(ctx context.Context, asking waypost.Jurisdiction, who Applicant, record waypost.Record, agreed []matchkey.Kind) (waypost.Outcome, error) {
+	outcome := compare.Compare(
 		compare.Candidate{Person: who.Person, CardNumber: who.CardNumber, CardState: who.CardState},
 		compare.Candidate{Person: record.Person, CardNumber: record.CardNumber, CardState: s.config.State}, agreed)
+	err := s.DB.Read(ctx, func(tx *store.Tx) error {
+		cleared, err := s.rooms.cases.Cleared(tx, asking, who.Person, who.CardNumber, record)
+		if cleared {
+			outcome = waypost.NoMatch
+		}
+		return err
+	})
+	return outcome, err
 }

@@ -78,7 +78,9 @@ func (u unit) Answer(ctx context.Context, id string, release bool) error {
 		if err != nil {
 			return err
 		}
-		told = s.disclosure(ticket, row, who, record)
+		if told, err = s.disclosure(ctx, ticket, row, who, record); err != nil {
+			return err
+		}
 	}
 	answer, err := s.reply(ctx, seal.Message{Sender: string(row.asking), Ticket: check}, waypost.MessageSecondAnswer, secondAnswer(reference[:], told))
 	if err != nil {
