@@ -187,7 +187,7 @@ func (e *Engine) accept(ctx context.Context, from waypost.Jurisdiction, q reques
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, $9, $9, NULL) ON CONFLICT (asking, id) DO NOTHING`,
 			from, q.id, q.ticket.Kind, digestOf(q.ticket.Kind, q.body), body, q.ticket.Bytes(), waypost.Places(q.receipts...), statement, now)
 		if err != nil || n == 0 {
-			return errOr(err, changedMeanwhile)
+			return errOr(err, errChanged)
 		}
 		if _, err := e.noteTicket(tx, from, q.ticket.ID); err != nil {
 			return err
@@ -218,7 +218,7 @@ func (e *Engine) repeat(ctx context.Context, there asked, q request, statement [
 	return e.commit(ctx, letters, func(tx *store.Tx) error {
 		isNew, err := e.noteTicket(tx, there.From, q.ticket.ID)
 		if err != nil || !isNew {
-			return errOr(err, changedMeanwhile)
+			return errOr(err, errChanged)
 		}
 		if err := e.Journal.KeepReceipts(tx, q.ticket, receiptBytes(q.receipts)); err != nil || !newest {
 			return err
@@ -226,7 +226,7 @@ func (e *Engine) repeat(ctx context.Context, there asked, q request, statement [
 		n, err := tx.Exec(`UPDATE question SET ticket = $1, evaluations = $2, statement = $3 WHERE asking = $4 AND id = $5 AND replies = $6 AND ticket = $7`,
 			q.ticket.Bytes(), places, statement, there.From, there.ID, there.replies, there.Ticket.Bytes())
 		if err != nil || n == 0 {
-			return errOr(err, changedMeanwhile)
+			return errOr(err, errChanged)
 		}
 		for _, s := range said {
 			if err := e.logSaying(tx, q.ticket, places, s); err != nil {
@@ -237,8 +237,8 @@ func (e *Engine) repeat(ctx context.Context, there asked, q request, statement [
 	})
 }
 
-// changedMeanwhile has a message or a step done again with what is there now.
-var changedMeanwhile = waypost.Errorf(waypost.Unavailable, "something else was said to the same question at the same time")
+// errChanged has a message or a step done again with what is there now.
+var errChanged = waypost.Errorf(waypost.Unavailable, "something else was said to the same question at the same time")
 
 func errOr(err, otherwise error) error {
 	if err != nil {

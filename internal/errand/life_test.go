@@ -193,6 +193,30 @@ func TestReplies(t *testing.T) {
 	}
 }
 
+// Where a later reply has come and an earlier one has not, it is asked for soon.
+func TestGap(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.az.handle(waypost.KindStatus, takes())
+	h := answers("more", false)
+	h.Words = append(h.Words, "done")
+	r.ca.handle(waypost.KindStatus, h)
+	id := r.az.begin(status("CA", "x"))
+	r.step()
+	must(t, r.ca.engine.Reply(t.Context(), id, "AZ", errand.Response{Word: "more"}))
+	r.ca.forget(r.ca.outbox()[0])
+	must(t, r.ca.engine.Reply(t.Context(), id, "AZ", errand.Response{Word: "done", Final: true}))
+	r.step()
+	if p := r.az.get(id); p.State != errand.Sent || len(p.Replies) != 1 || p.Tries != 1 {
+		t.Fatalf("%+v", p)
+	}
+	r.pass(25 * time.Hour)
+	r.step()
+	if p := r.az.get(id); p.State != errand.Concluded || len(p.Replies) != 3 || p.Tries != 2 {
+		t.Errorf("%+v", p)
+	}
+}
+
 // What key holders refuse is shown and over; what passes is tried again.
 func TestNotAllowed(t *testing.T) {
 	t.Parallel()

@@ -88,7 +88,7 @@ func (e *Engine) decide(ctx context.Context, q asked) (Response, error) {
 // checkResponse refuses what a handler must not reply.
 func (e *Engine) checkResponse(kind waypost.Kind, r Response) error {
 	h := e.handlers[kind]
-	wrong := ""
+	var wrong string
 	switch {
 	case r.Word == "" && (r.Final || len(r.Body) > 0):
 		wrong = "a response without a word"
@@ -124,7 +124,7 @@ func (e *Engine) Reply(ctx context.Context, id ID, from waypost.Jurisdiction, r 
 		if err = e.checkResponse(q.kind, r); err == nil {
 			err = e.respond(ctx, q, r)
 		}
-		if err != changedMeanwhile {
+		if !errors.Is(err, errChanged) {
 			return err
 		}
 	}
@@ -157,7 +157,7 @@ func (e *Engine) respond(ctx context.Context, q asked, r Response) error {
 			WHERE asking = $3 AND id = $4 AND replies = $5 AND ticket = $6 AND finished IS NULL`,
 			s.Number, finished, q.From, q.ID, q.replies, q.Ticket.Bytes())
 		if err != nil || n == 0 {
-			return errOr(err, changedMeanwhile)
+			return errOr(err, errChanged)
 		}
 		if err := keepSaying(tx, q.From, q.ID, s); err != nil {
 			return err
@@ -176,7 +176,7 @@ func (e *Engine) leaveOpen(ctx context.Context, q asked, r Response) error {
 	return e.DB.Write(ctx, func(tx *store.Tx) error {
 		n, err := tx.Exec(`UPDATE question SET due = NULL, failures = 0 WHERE asking = $1 AND id = $2 AND due IS NOT NULL`, q.From, q.ID)
 		if err != nil || n == 0 {
-			return errOr(err, changedMeanwhile)
+			return errOr(err, errChanged)
 		}
 		if r.Commit != nil {
 			if err := r.Commit(tx); err != nil {

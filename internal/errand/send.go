@@ -18,6 +18,8 @@ const (
 	maxTickets = 16
 	// slowly is how long to wait for a further reply before asking for it.
 	slowly = 28 * 24 * time.Hour
+	// overtaking is how long a reply may be behind a later one.
+	overtaking = 24 * time.Hour
 	// keepPermit is how long a permit waits for the recipient's key: the other state
 	// acts on a ticket as long as a letter can be under way, and a day more.
 	keepPermit = 12 * time.Hour

@@ -94,7 +94,7 @@ func (e *Engine) receive(tx *store.Tx, m *mine, from seal.Message, r Reply) erro
 	for m.state < Concluded {
 		next, ticket, err := nextReply(tx, *m)
 		if errors.Is(err, store.ErrNoRows) {
-			return nil
+			return e.missing(tx, *m, r.Number)
 		}
 		if err == nil {
 			err = e.takeOne(tx, m, next, ticket)
@@ -104,6 +104,17 @@ func (e *Engine) receive(tx *store.Tx, m *mine, from seal.Message, r Reply) erro
 		}
 	}
 	return nil
+}
+
+// missing has an errand asked again soon where a reply has come before an earlier
+// one, which may be lost.
+func (e *Engine) missing(tx *store.Tx, m mine, came uint32) error {
+	if came <= m.taken {
+		return nil
+	}
+	soon := e.Now().Add(overtaking).Unix()
+	_, err := tx.Exec(`UPDATE errand SET due = $1 WHERE id = $2 AND due > $1`, soon, m.ID)
+	return err
 }
 
 func storeReply(tx *store.Tx, id ID, ticket waypost.TicketID, r Reply) (isNew bool, err error) {
