@@ -206,17 +206,18 @@ func (s *Server) onSecondLeg(ctx context.Context, m seal.Message) error {
 	if waypost.CodeOf(err) == waypost.Misuse {
 		return s.reportMisuse(ctx, m, ticket, row, &leg, err)
 	}
-	var record waypost.Record
+	var found records.Found
 	if err == nil {
-		record, err = s.recordOf(ctx, row.handle)
+		found, err = s.file.Find(ctx, row.handle)
 	}
 	if err != nil {
 		return s.refuse(ctx, m, waypost.MessageSecondAnswer, &waypostv1.SecondAnswer{Reference: leg.Reference, Refused: err.Error()}, err)
 	}
-	if record.Protected {
+	if found.Record.Protected {
 		return s.withhold(ctx, m, ticket, row, leg.Reference)
 	}
-	told, err := s.disclosure(ctx, ticket, row, who, record)
+	found.Agreed = row.agreed
+	told, err := s.disclosure(ctx, ticket, who, found)
 	if err != nil {
 		return err
 	}
@@ -239,19 +240,6 @@ func (s *Server) stillFirst(tx *store.Tx, id waypost.TicketID, h waypost.Handle,
 		err = waypost.Errorf(waypost.Unavailable, "another question about this record has just been answered")
 	}
 	return err
-}
-
-// recordOf returns the record of a pointer of this state, or NotFound.
-func (s *Server) recordOf(ctx context.Context, h waypost.Handle) (waypost.Record, error) {
-	var p records.Pointer
-	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		p, err = s.file.ByHandle(tx, h)
-		return err
-	})
-	if err != nil {
-		return waypost.Record{}, err
-	}
-	return s.file.Record(ctx, p.Record)
 }
 
 // examine checks that this question may be asked in clear now, and that the
@@ -310,8 +298,9 @@ func checkProbes(t waypost.Ticket, who waypost.Person, leg *waypostv1.SecondLeg)
 }
 
 // disclosure compares in clear and applies the disclosure table.
-func (s *Server) disclosure(ctx context.Context, t waypost.SignedTicket, row noticeRow, who Applicant, record waypost.Record) (waypost.Disclosure, error) {
-	outcome, err := s.compare(ctx, t.SOI, who, record, records.Kinds(row.agreed))
+func (s *Server) disclosure(ctx context.Context, t waypost.SignedTicket, who Applicant, found records.Found) (waypost.Disclosure, error) {
+	outcome, err := s.compare(ctx, t.SOI, who, found)
+	record := found.Record
 	return s.Policy.Apply(t.Kind, t.Purpose, t.SOI, waypost.Disclosure{
 		Outcome: outcome, Status: record.Status, CardKind: record.Kind,
 		TerminationRequired: policy.TerminationRequired(t.Purpose, record.Kind, record.Status, record.RealID),

@@ -105,7 +105,7 @@ func (s *Server) searchOwn(ctx context.Context, q *inquiry) ([]waypost.OwnRecord
 	}
 	own := []waypost.OwnRecord{}
 	for _, hit := range hits {
-		outcome, err := s.compare(ctx, s.config.State, q.who, hit.Record, records.Kinds(hit.Agreed))
+		outcome, err := s.compare(ctx, s.config.State, q.who, hit)
 		if err != nil {
 			return nil, err
 		}
@@ -130,20 +130,27 @@ func (s *Server) indexTokens(q *inquiry) []waypost.Token {
 	return tokens
 }
 
-// compare weighs the applicant against one record of this state, in clear. Equal
-// numbers of two states' cards mean nothing. A pair that clerks have found to be
-// two people is not raised again; that is looked up for every pair, so that it does
-// not show in the time of an answer.
-func (s *Server) compare(ctx context.Context, asking waypost.Jurisdiction, who Applicant, record waypost.Record, agreed []matchkey.Kind) (waypost.Outcome, error) {
-	outcome := compare.Compare(
-		compare.Candidate{Person: who.Person, CardNumber: who.CardNumber, CardState: who.CardState},
-		compare.Candidate{Person: record.Person, CardNumber: record.CardNumber, CardState: s.config.State}, agreed)
+// compare weighs the applicant of a state against one record of this state, in
+// clear, by whichever of its names is the most like. Equal numbers of two states'
+// cards mean nothing. A pair that clerks have found to be two people is not raised
+// again; that is looked up for every pair, so that it does not show in the time of
+// an answer.
+func (s *Server) compare(ctx context.Context, asking waypost.Jurisdiction, who Applicant, found records.Found) (waypost.Outcome, error) {
+	applicant := compare.Candidate{Person: who.Person, CardNumber: who.CardNumber, CardState: who.CardState}
+	best := waypost.NoMatch
+	for _, name := range found.Names {
+		outcome := compare.Compare(applicant,
+			compare.Candidate{Person: name, CardNumber: found.Record.CardNumber, CardState: s.config.State}, records.Kinds(found.Agreed))
+		if outcome == waypost.Match || outcome == waypost.Possible && best == waypost.NoMatch {
+			best = outcome
+		}
+	}
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		cleared, err := s.rooms.cases.Cleared(tx, asking, who.Person, who.CardNumber, record)
+		cleared, err := s.rooms.cases.Cleared(tx, asking, who.Person, who.CardNumber, found.Record)
 		if cleared {
-			outcome = waypost.NoMatch
+			best = waypost.NoMatch
 		}
 		return err
 	})
-	return outcome, err
+	return best, err
 }

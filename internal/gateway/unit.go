@@ -74,11 +74,12 @@ func (u unit) Answer(ctx context.Context, id string, release bool) error {
 		if err != nil {
 			return err
 		}
-		record, err := s.recordOf(ctx, row.handle)
+		found, err := s.file.Find(ctx, row.handle)
 		if err != nil {
 			return err
 		}
-		if told, err = s.disclosure(ctx, ticket, row, who, record); err != nil {
+		found.Agreed = row.agreed
+		if told, err = s.disclosure(ctx, ticket, who, found); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,8 @@ import (
 // Found is a record of this state that a question agrees with.
 type Found struct {
 	Record waypost.Record
-	Agreed uint32 // a bit for each slot in which any of its pointers agrees
+	Names  []waypost.Person // its own first, then those of its pointers, without an SSN
+	Agreed uint32           // a bit for each slot in which any of its pointers agrees
 	slots  []matchkey.Slot
 }
 
@@ -59,13 +60,24 @@ func (f *File) Weigh(ctx context.Context, h waypost.Handle, question waypost.Tic
 	return f.agreement(ctx, all, func(t waypost.Token) bool { return asked[waypost.NewTag(t, question)] })
 }
 
+// Find returns the record of that pointer, with which nothing agrees yet, or
+// NotFound.
+func (f *File) Find(ctx context.Context, h waypost.Handle) (Found, error) {
+	return f.Weigh(ctx, h, waypost.TicketID{}, nil)
+}
+
 // agreement collects what agrees in all pointers of one record. A decoy says
 // nothing about the SSN, whoever holds it by now.
 func (f *File) agreement(ctx context.Context, all []pointer, agrees func(waypost.Token) bool) (found Found, err error) {
 	if found.Record, err = f.Record(ctx, all[0].Record); err != nil {
 		return found, err
 	}
+	found.Names = append(found.Names, found.Record.Person)
+	found.Names[0].SSN5 = ""
 	for _, p := range all {
+		if !slices.Contains(found.Names, p.person) {
+			found.Names = append(found.Names, p.person)
+		}
 		who := p.person
 		who.SSN5 = found.Record.SSN5
 		for i, slot := range matchkey.Index(who, f.decoySecret) {
