@@ -172,7 +172,7 @@ func (d *Desk) accept(ctx context.Context, q errand.Question, rep report, f foun
 		if _, gone, err := d.where(tx, f.record, nil); err != nil || gone != nil {
 			return errors.Join(err, errAgain)
 		}
-		added, err := d.Book.Add(tx, f.record, arrival)
+		added, err := d.add(tx, f.record, arrival)
 		if code := waypost.CodeOf(err); code == waypost.AlreadyExists || code == waypost.QuotaExceeded {
 			return errAgain
 		}

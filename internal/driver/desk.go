@@ -115,7 +115,7 @@ func (d *Desk) Step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	failed := []error{d.passBack(ctx), d.lookAtForwards(ctx)}
+	failed := []error{d.passBack(ctx), d.lookAtForwards(ctx), d.followStrays(ctx)}
 	for _, id := range due {
 		failed = append(failed, d.advance(ctx, id))
 	}

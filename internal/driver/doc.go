@@ -15,6 +15,20 @@
 // A driver whom nobody holds a record of gets one of kind unlicensed in the state
 // that reports, until a state licenses the driver.
 //
-//	item.go    an item and its id
-//	book.go    the histories of this state's records
+//	desk.go        what a state's desk works with
+//	item.go        an item and its id
+//	codes.go       the codes of convictions and withdrawals, from codes.txt
+//	validate.go    everything that is wrong with an item
+//	book.go        the histories of this state's records
+//	wire.go        what states write to each other
+//	answer.go      as the state of record
+//	forward.go     as a former state of record
+//	stray.go       items taken while a record was half gone
+//	send.go        as the reporter
+//	search.go      a driver whose card nobody has
+//	timeliness.go  how soon others report
+//	print.go       a history for people
+//	purge.go       retention
+//	door.go        the counter door: reports
+//	door_book.go   the counter door: histories
 package driver

@@ -100,7 +100,7 @@ func (d *Desk) addOne(tx *store.Tx, record string, m *waypostv1.Item) ([]Problem
 	if problems, err := d.Book.problems(tx, record, i, false); err != nil || len(problems) > 0 {
 		return problems, err
 	}
-	_, err = d.Book.Add(tx, record, Arrival{Item: i, From: d.State, At: d.Now()})
+	_, err = d.add(tx, record, Arrival{Item: i, From: d.State, At: d.Now()})
 	return nil, err
 }
 

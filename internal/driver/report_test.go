@@ -11,6 +11,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/errand"
+	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -314,4 +315,51 @@ func TestNegateWaits(t *testing.T) {
 	if s := r.report("NV", lost, shows(rec, "CA")); s.Word != Accepted {
 		t.Errorf("corrected: %v", s)
 	}
+}
+
+// A record has gone, but was here for a moment with a pointer that it got after it
+// was released: what was taken then follows it, once. For a record that has come
+// back nothing follows.
+func TestStray(t *testing.T) {
+	r := newRig(t, "NV", "CA", "AZ")
+	ca := r.states["CA"]
+	rec := jane(t, "CA-1", "D111")
+	ca.add(rec)
+	finish := r.leave("CA", "AZ", "CA-1", "AZ-1")
+	finish()
+	leftover := ca.add(rec)
+	if s := r.report("NV", item(t, Conviction, "C-1"), shows(rec, "CA")); s.Word != Accepted || s.To != "CA" {
+		t.Fatal(s)
+	}
+	look := func() {
+		for range 3 {
+			r.now = r.now.Add(time.Hour)
+			r.settle()
+		}
+	}
+	look()
+	if got := r.states["AZ"].book("AZ-1"); len(got) != 0 {
+		t.Errorf("while it is here AZ has %q", got)
+	}
+	ca.pointers = slices.DeleteFunc(ca.pointers, func(p records.Pointer) bool { return p.Handle == leftover })
+	look()
+	if got := r.states["AZ"].book("AZ-1"); !slices.Equal(got, []string{"C-1"}) {
+		t.Errorf("when it has gone AZ has %q", got)
+	}
+	r.move("AZ", "CA", "AZ-1", "CA-1", nil)
+	sent := len(r.wire)
+	r.report("NV", item(t, Conviction, "C-2"), shows(ca.people["CA-1"], "CA"))
+	r.now = r.now.Add(strayFor)
+	look()
+	if got := ca.book("CA-1"); !slices.Equal(got, []string{"C-1", "C-2"}) || len(r.wire) != sent+1 {
+		t.Errorf("when it has come back CA has %q, and %d errands were begun", got, len(r.wire)-sent)
+	}
+	r.must(ca.desk.DB.Read(context.Background(), func(tx *store.Tx) error {
+		var left int
+		err := tx.Row(`SELECT count(*) FROM driver_stray`).Scan(&left)
+		if left != 0 {
+			t.Errorf("%d items are looked at for ever", left)
+		}
+		return err
+	}))
 }

@@ -166,7 +166,7 @@ func (d *Desk) toOwn(tx *store.Tx, o outgoing, record string) error {
 		}
 		return d.put(tx, o)
 	}
-	if _, err := d.Book.Add(tx, record, Arrival{Item: o.Item, From: d.State, At: d.Now()}); err != nil {
+	if _, err := d.add(tx, record, Arrival{Item: o.Item, From: d.State, At: d.Now()}); err != nil {
 		return err
 	}
 	return d.put(tx, o)
@@ -194,7 +194,7 @@ func (d *Desk) unlicensed(ctx context.Context, o outgoing) error {
 		if err != nil || now.state != o.state || now.reported != o.reported {
 			return err
 		}
-		if _, err := d.Book.Add(tx, id, Arrival{Item: o.Item, From: d.State, At: d.Now()}); err != nil {
+		if _, err := d.add(tx, id, Arrival{Item: o.Item, From: d.State, At: d.Now()}); err != nil {
 			return err
 		}
 		o.state, o.word, o.record, o.to = done, wordUnlicensed, id, d.State

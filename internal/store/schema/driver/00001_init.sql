@@ -70,6 +70,18 @@ CREATE TABLE driver_forward (
 CREATE INDEX driver_forward_item ON driver_forward (record, item, handle);
 CREATE INDEX driver_forward_owed ON driver_forward (state, due) WHERE state < 2;
 
+-- An item that was taken into a record which had gone to another state with one of
+-- its pointers and was here with another: if all go, it is passed on. at is when it
+-- was taken, due when to look.
+CREATE TABLE driver_stray (
+    record TEXT   NOT NULL,
+    item   BYTEA  NOT NULL,
+    at     BIGINT NOT NULL,
+    due    BIGINT NOT NULL,
+    PRIMARY KEY (record, item)
+) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX driver_stray_due ON driver_stray (due);
+
 -- How soon items were reported, by a band of days.
 CREATE TABLE driver_timeliness (
     reporter TEXT    NOT NULL,
