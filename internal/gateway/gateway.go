@@ -36,6 +36,7 @@ import (
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/metrics"
+	"github.com/waypost/waypost/internal/move"
 	"github.com/waypost/waypost/internal/policy"
 	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/roster"
@@ -86,6 +87,7 @@ type Ledgers interface {
 // Config names this gateway.
 type Config struct {
 	State waypost.Jurisdiction // its name in the roster, "CA"
+	Moves move.Config          // periods of what moves, ends and waits
 }
 
 // Deps is what a gateway works with.

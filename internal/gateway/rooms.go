@@ -46,7 +46,7 @@ func (s *Server) openRooms() (err error) {
 		State: s.config.State, DB: s.DB, Errands: r.errands, File: s.file, Book: r.desk.Book, Policy: s.Policy, Now: s.Now,
 	})
 	if r.moves, err = move.New(move.Deps{
-		State: s.config.State, Roster: s.Roster, DB: s.DB, Journal: s.Journal, Identity: s.Identity, Errands: r.errands, Permits: permits{s},
+		Config: s.config.Moves, State: s.config.State, Roster: s.Roster, DB: s.DB, Journal: s.Journal, Identity: s.Identity, Errands: r.errands, Permits: permits{s},
 		Hub: s.Hub, File: s.file, Book: r.desk.Book, Driver: r.desk, Now: s.Now, Log: s.Log, Metrics: s.Metrics,
 	}); err != nil {
 		return err

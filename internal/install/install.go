@@ -39,6 +39,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/move"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/translog"
 )
@@ -60,6 +61,8 @@ type Config struct {
 	Openers []string `json:"openers,omitempty"`
 	// Metrics is the loopback host:port where metrics are served; empty: nowhere.
 	Metrics string `json:"metrics,omitempty"`
+	// Moves are a gateway's periods of what moves, ends and waits.
+	Moves *move.Config `json:"moves,omitempty"`
 }
 
 // Folder is an opened role folder.

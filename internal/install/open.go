@@ -240,7 +240,11 @@ func (r *Role) openGateway(ctx context.Context, listener net.Listener, now func(
 	if r.wrapGateway != nil {
 		r.wrapGateway(&deps)
 	}
-	if r.Gateway, err = gateway.New(gateway.Config{State: me.Jurisdiction}, deps); err != nil {
+	config := gateway.Config{State: me.Jurisdiction}
+	if f.Config.Moves != nil {
+		config.Moves = *f.Config.Moves
+	}
+	if r.Gateway, err = gateway.New(config, deps); err != nil {
 		return err
 	}
 	counterCert, err := loadCertificate(f.path("counter"))

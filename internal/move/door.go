@@ -257,7 +257,7 @@ func (d door) Letters(ctx context.Context, req *waypostv1.LettersRequest) (*wayp
 
 // Suspense shows what is unfinished for long, or at all.
 func (d door) Suspense(ctx context.Context, req *waypostv1.SuspenseRequest) (*waypostv1.SuspenseResponse, error) {
-	older := d.m.Config.SuspendAfter
+	older := d.m.suspend
 	if req.All {
 		older = 0
 	}

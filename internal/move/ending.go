@@ -298,7 +298,7 @@ func (m *Moves) goOn(ctx context.Context, e ending) error {
 		}
 		e.state, e.due = noticed, nil
 		if mailed != nil {
-			due := max(*mailed+int64(m.Config.NoticePeriod.Seconds()), m.Now().Unix())
+			due := max(*mailed+int64(m.notice.Seconds()), m.Now().Unix())
 			e.due = &due
 		}
 		return m.putEnding(tx, e)

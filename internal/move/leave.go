@@ -194,7 +194,7 @@ func (m *Moves) prepareRelease(tx *store.Tx, q errand.Question, record string) (
 	now := m.Now()
 	r := waypost.Release{
 		RosterVersion: m.Roster.Current().Version, Environment: m.Roster.Environment(), Change: q.ID, From: m.State, To: q.From,
-		Expires: now.Add(m.Config.ReleaseLife),
+		Expires: now.Add(m.periods.release),
 	}
 	for _, p := range live {
 		passing := waypost.Passing{Old: p.Handle, New: waypost.Handle(newID())}

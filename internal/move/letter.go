@@ -68,7 +68,7 @@ func (m *Moves) write(tx *store.Tx, e ending) error {
 	if e.surrendered {
 		english, spanish = doneEnglish, doneSpanish
 	}
-	days := int((m.Config.NoticePeriod + 24*time.Hour - 1) / (24 * time.Hour))
+	days := int((m.notice + 24*time.Hour - 1) / (24 * time.Hour))
 	fill := strings.NewReplacer("{state}", nameOf(m.State), "{other}", nameOf(e.asking), "{days}", strconv.Itoa(days), "{number}", numberOf(e.id))
 	_, err := tx.Exec(`INSERT INTO letter (id, record, english, spanish, made) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING`,
 		e.id[:], e.record, fill.Replace(english), fill.Replace(spanish), m.Now().Unix())
@@ -89,7 +89,7 @@ func (m *Moves) Mailed(ctx context.Context, ids [][16]byte) error {
 			}
 			// All requests to end the same card wait for this one letter.
 			if _, err := tx.Exec(`UPDATE ending SET due = $1, changed = $2 WHERE letter = $3 AND state = $4 AND due IS NULL`,
-				now.Add(m.Config.NoticePeriod).Unix(), now.Unix(), id[:], int(noticed)); err != nil {
+				now.Add(m.notice).Unix(), now.Unix(), id[:], int(noticed)); err != nil {
 				return err
 			}
 		}

@@ -34,6 +34,7 @@
 package move
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -79,25 +80,30 @@ type Forwarder interface {
 	ForwardRest(tx *store.Tx, gone records.Pointer, exported []byte) error
 }
 
-// Config is what a state may set. Zero means the default.
+// Config is what a state may set, in hours. Zero means the default.
 type Config struct {
-	ReleaseLife  time.Duration // how long a release holds: 10 days
-	NoticePeriod time.Duration // how long a resident may object: 15 days
-	SuspendAfter time.Duration // from when what is unfinished is in suspense: 96 h
-	AlarmAfter   time.Duration // from when it is said aloud: 10 days
+	ReleaseHours int `json:"release_hours,omitempty"` // how long a release holds: 240
+	NoticeHours  int `json:"notice_hours,omitempty"`  // how long a resident may object: 360
+	SuspendHours int `json:"suspend_hours,omitempty"` // from when what is unfinished is in suspense: 96
+	AlarmHours   int `json:"alarm_hours,omitempty"`   // from when it is said aloud: 240
 }
 
-func (c Config) orDefault() Config {
-	day := 24 * time.Hour
+// periods are those of a Config.
+type periods struct{ release, notice, suspend, alarm time.Duration }
+
+func (c Config) periods() (periods, error) {
+	var p periods
 	for _, d := range []struct {
-		set *time.Duration
-		to  time.Duration
-	}{{&c.ReleaseLife, 10 * day}, {&c.NoticePeriod, 15 * day}, {&c.SuspendAfter, 96 * time.Hour}, {&c.AlarmAfter, 10 * day}} {
-		if *d.set <= 0 {
-			*d.set = d.to
+		to         *time.Duration
+		set, usual int
+	}{{&p.release, c.ReleaseHours, 240}, {&p.notice, c.NoticeHours, 360}, {&p.suspend, c.SuspendHours, 96}, {&p.alarm, c.AlarmHours, 240}} {
+		hours := cmp.Or(d.set, d.usual)
+		if hours < 1 || hours > 365*24 {
+			return p, waypost.Errorf(waypost.InvalidArgument, "the periods of what moves are 1 to 8760 hours")
 		}
+		*d.to = time.Duration(hours) * time.Hour
 	}
-	return c
+	return p, nil
 }
 
 // Deps is what the room works with.
@@ -122,6 +128,7 @@ type Deps struct {
 // Moves is the room. It is safe for concurrent use.
 type Moves struct {
 	Deps
+	periods
 	// When it was last looked for what is unfinished for too long, and over for
 	// long, in Unix seconds.
 	raised, forgotten atomic.Int64
@@ -132,8 +139,11 @@ func New(deps Deps) (*Moves, error) {
 	if len(deps.Identity) != ed25519.PrivateKeySize {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "a release is signed with the state's identity key")
 	}
-	deps.Config = deps.Config.orDefault()
-	m := &Moves{Deps: deps}
+	p, err := deps.Config.periods()
+	if err != nil {
+		return nil, err
+	}
+	m := &Moves{Deps: deps, periods: p}
 	m.Errands.Handle(waypost.KindChangeSOR, errand.Handler{
 		Answer: m.answerChange, Take: m.takeRelease, Words: []string{wordReleased, wordBusy, wordMoved, wordDeclined}, Least: seal.Size256K,
 	})

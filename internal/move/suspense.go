@@ -59,7 +59,7 @@ func (m *Moves) Suspense(ctx context.Context, older time.Duration) ([]Suspended,
 		}
 	}
 	for i := range all {
-		all[i].Alarm = now.Sub(all[i].Since) >= m.Config.AlarmAfter
+		all[i].Alarm = now.Sub(all[i].Since) >= m.alarm
 	}
 	slices.SortStableFunc(all, func(a, b Suspended) int { return a.Since.Compare(b.Since) })
 	return all, nil
@@ -189,7 +189,7 @@ func (m *Moves) raise(ctx context.Context) error {
 	if last := m.raised.Load(); last != 0 && now-last < int64(raiseEvery/time.Second) && now >= last {
 		return nil
 	}
-	old, err := m.Suspense(ctx, m.Config.AlarmAfter)
+	old, err := m.Suspense(ctx, m.alarm)
 	if err != nil {
 		return err
 	}
@@ -212,7 +212,7 @@ func (m *Moves) raise(ctx context.Context) error {
 // measure shows in the metrics how much is in suspense.
 func (m *Moves) measure() {
 	m.Metrics.Gauge(metrics.Suspense, func(ctx context.Context) ([]metrics.Value, error) {
-		all, err := m.Suspense(ctx, m.Config.SuspendAfter)
+		all, err := m.Suspense(ctx, m.suspend)
 		alarms := 0
 		for _, s := range all {
 			if s.Alarm {
