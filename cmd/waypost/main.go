@@ -23,6 +23,7 @@ type commands struct {
 	Check      checkCommand      `cmd:"" help:"Ask about one applicant, from a terminal, at a running demo's counter."`
 	Ask        askCommands       `cmd:"" help:"Ask another state one thing: of a card that is shown, or of the record that a check has found."`
 	Load       loadCommands      `cmd:"" help:"Check or load a file of a state's records; activate a dark load or take it back."`
+	Records    recordsCommands   `cmd:"" help:"The state's own records: issue, change, withdraw, purge, compare; protected persons."`
 	Leave      leaveCommand      `cmd:"" help:"Take every record of a state out of the index, for good, with a proof of it."`
 	Move       moveCommand       `cmd:"" help:"Change of state of record: a record comes here with its history; notices of issuance."`
 	Terminate  terminateCommand  `cmd:"" help:"Cards to be ended: after notice to the resident, who may object."`
