@@ -48,7 +48,7 @@ func (s *script) change(what string, c *card, after fate, do func(ctx context.Co
 		c.open--
 		s.trace.note(what, c.id, waypost.CodeOf(err))
 		switch {
-		case !alone || c.acts != mine:
+		case !alone || c.acts != mine || c.both:
 			c.fate = unsure
 		case l.dead || waypost.CodeOf(err) == waypost.Internal:
 		case err == nil:

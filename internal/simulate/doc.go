@@ -19,10 +19,13 @@
 //	world.go     all of it
 //	people.go    who lives there
 //	script.go    what happens to them
+//	trouble.go   what is done to the exchange
+//	journeys.go  what is done between two states
 //	clerks.go    what is done with records
 //	watch.go     every message, looked into
 //	ledger.go    every entry
 //	judge.go     what must hold in the end
+//	verdict.go   between two states
 //	books.go     the auditor
 //	trace.go     what has happened
 //	simulate.go  what tests use

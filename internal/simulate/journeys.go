@@ -68,7 +68,7 @@ func (s *script) move(state waypost.Jurisdiction, who *person) {
 		})
 		s.trace.note("move", theirs.id, mine.id, waypost.CodeOf(err))
 		theirs.fate, mine.fate = unsure, unsure
-		theirs.acts, mine.acts = theirs.acts+1, mine.acts+1
+		theirs.both, mine.both = true, true
 		if err != nil && waypost.CodeOf(err) != waypost.Internal {
 			return
 		}
@@ -96,8 +96,7 @@ func (s *script) terminate(state waypost.Jurisdiction, who *person) {
 			Check: answer.Ticket, Reference: ref, KeepOld: keep, Surrendered: surrendered && !keep, Told: told, Language: "en", Operator: "clerk-1",
 		})
 		s.trace.note("terminate", theirs.id, waypost.CodeOf(err))
-		theirs.fate, theirs.out = unsure, true
-		theirs.acts++
+		theirs.fate, theirs.out, theirs.both = unsure, true, true
 	})
 }
 

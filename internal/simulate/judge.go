@@ -38,7 +38,8 @@ func (w *world) judge(s *script) {
 // sameIndex: hub and owner agree on what is in the index, pointer by pointer.
 func (w *world) sameIndex(l *life) {
 	own := w.held(l.db, `SELECT handle FROM pointer WHERE state = 1`)
-	hub := w.held(w.role["hub"].life.db, `SELECT handle FROM pointer WHERE state = 1 AND owner = $1`, l.name)
+	hub := w.held(w.role["hub"].life.db, `SELECT p.handle FROM pointer p WHERE p.state = 1 AND p.owner = $1
+		AND NOT EXISTS (SELECT 1 FROM generation g WHERE g.owner = p.owner AND g.number = p.generation AND g.state = 2)`, l.name) // 2: rolled back
 	if !maps.Equal(own, hub) {
 		w.failf("%s has %d live pointers by its own book and %d by the hub's, and they are not the same", l.name, len(own), len(hub))
 	}

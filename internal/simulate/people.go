@@ -32,6 +32,8 @@ type card struct {
 	who   *person
 	first bool // it did not come from another state's
 	out   bool // somebody has tried to take it out of the index, or to end it
+	both  bool // another state has something to do with it: see oneEach
+	dark  bool // nobody may find it yet
 	fate  fate
 	acts  int // how many things were begun with it
 	open  int // and are not over

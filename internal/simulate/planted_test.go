@@ -11,7 +11,10 @@ import (
 
 // bugs are all that are planted in the program, see docs/simulation.md.
 var bugs = []string{
-	"ack-before-commit", "message-not-held", "message-id-not-remembered", "outbox-not-swept",
+	"swap-before-history", "cancel-after-swap", "moved-not-checked", "forward-lost", "moved-not-told",
+	"ack-before-commit", "message-not-held", "message-id-not-remembered", "outbox-not-swept", "owed-check-forgotten",
+	"question-not-remembered", "reply-before-commit", "second-leg-without-continue", "generation-visible-early", "superseded-stays-live",
+	"replay-recounted", "receipt-without-entry",
 }
 
 // TestPlanted: each bug is found within the default number of worlds.

@@ -14,9 +14,11 @@ import (
 // them.
 type script struct {
 	*world
-	cases    int
-	journeys []*journey
-	items    []*item
+	cases int
+	// generation is the number of the last that somebody was loaded into.
+	generation uint32
+	journeys   []*journey
+	items      []*item
 }
 
 // play does a number of things, one after the other or at the same time.
@@ -56,6 +58,8 @@ var happenings = []struct {
 	{2, func(s *script) { s.terminate(s.someState(), s.someCard().who) }},
 	{1, func(s *script) { s.object(s.someState()) }},
 	{5, func(s *script) { s.convict(s.someState(), s.someCard()) }},
+	{1, func(s *script) { s.load(s.someState()) }},
+	{1, func(s *script) { s.lie() }},
 	{2, func(s *script) { s.crashSomebody() }},
 	{2, func(s *script) { s.partSomebody() }},
 }
@@ -80,23 +84,6 @@ func (s *script) someone() *person                { return s.people[s.rng.IntN(l
 func (s *script) someCard() *card                 { return s.cards[s.rng.IntN(len(s.cards))] }
 func (s *script) someRole() *role                 { return s.roles[s.rng.IntN(len(s.roles))] }
 
-func (s *script) crashSomebody() {
-	if l := s.someRole().up(); l != nil {
-		l.crash("anywhere")
-	}
-}
-
-// partSomebody keeps two from reaching each other for a while.
-func (s *script) partSomebody() {
-	a, b := s.role["hub"].name, string(s.someState())
-	if s.rng.IntN(3) == 0 {
-		a = s.roles[1+s.rng.IntN(holders)].name
-	}
-	s.trace.note("parted", a, b)
-	s.faults.part(a, b)
-	s.in(s.faults.upTo(s.faults.someTime()), "join", func() { s.faults.join(a, b) })
-}
-
 // check has a clerk check somebody, and go on from there once the answer is
 // complete: at once, or when the clerk looks again.
 func (s *script) check(state waypost.Jurisdiction, who *person, then func(ctx context.Context, l *life, answer waypost.Answer)) {
@@ -109,6 +96,7 @@ func (s *script) check(state waypost.Jurisdiction, who *person, then func(ctx co
 		}
 		answer, err := l.gateway.Check(ctx, gateway.Applicant{Person: who.Person}, why)
 		s.trace.note("answer", state, answer.TicketHex, answer.Best(), answer.Owed, waypost.CodeOf(err))
+		s.tooEarly(who, answer)
 		if err != nil || l.dead || then == nil {
 			return
 		}
@@ -118,6 +106,7 @@ func (s *script) check(state waypost.Jurisdiction, who *person, then func(ctx co
 				continue
 			}
 			if answer, err = l.gateway.Answer(ctx, answer.Ticket); err == nil && answer.Complete {
+				s.tooEarly(who, answer)
 				then(ctx, l, answer)
 				return
 			}

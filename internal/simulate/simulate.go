@@ -39,7 +39,7 @@ func NewStage(dir string) (*Stage, error) {
 		return nil, err
 	}
 	w.pass(10*time.Second, time.Second)
-	w.act("load", w.load)
+	w.act("load", w.loadAll)
 	w.pass(2*time.Minute, 20*time.Second)
 	w.end()
 	s := &Stage{cast: c, dir: dir, keyrings: make(map[string][]byte), at: w.now}
@@ -52,8 +52,8 @@ func NewStage(dir string) (*Stage, error) {
 	return s, nil
 }
 
-// load publishes the first people.
-func (w *world) load(ctx context.Context) {
+// loadAll publishes the first people.
+func (w *world) loadAll(ctx context.Context) {
 	files := w.populate()
 	for _, s := range States {
 		published, rejected, err := w.role[string(s)].life.gateway.File().Load(ctx, "loader", 0, files[s])

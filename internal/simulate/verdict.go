@@ -128,12 +128,13 @@ func (s *script) with(i *item, line []*card) {
 }
 
 // noticed: no card was ended before its holder had the time to object, unless they
-// had surrendered it.
+// had surrendered it, or had it moved.
 func (s *script) noticed() {
 	for _, st := range States {
 		l := s.role[string(st)].life
 		if n := s.number(l.db, `SELECT count(*) FROM ending e WHERE e.state = $1 AND e.surrendered = 0 AND e.objection = '' AND NOT EXISTS
-			(SELECT 1 FROM letter l WHERE l.id = e.letter AND l.mailed IS NOT NULL AND l.mailed + $2 <= e.changed)`,
+			(SELECT 1 FROM letter l WHERE l.id = e.letter AND l.mailed IS NOT NULL AND l.mailed + $2 <= e.changed) AND NOT EXISTS
+			(SELECT 1 FROM moving m WHERE m.record = e.record AND m.state IN (1, 2))`,
 			endingClosed, noticePeriodDays*86400); n != 0 {
 			s.failf("%s has ended %d cards without the notice that is due", st, n)
 		}
