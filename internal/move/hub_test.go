@@ -26,6 +26,7 @@ type fakeHub struct {
 	swaps  int
 	down   bool
 	mute   bool // it does what it is asked, and its answer is lost
+	calls  func(size int)
 }
 
 func (h *fakeHub) forget(m seal.Message) {
@@ -40,6 +41,9 @@ var errAway = waypost.Errorf(waypost.Unavailable, "the hub cannot be reached")
 func (h *fakeHub) Maintain(_ context.Context, req *waypostv1.MaintainRequest) (*waypostv1.MaintainResponse, error) {
 	if h.down || h.lost() {
 		return nil, errAway
+	}
+	if h.calls != nil {
+		h.calls(proto.Size(req))
 	}
 	ticket, receipts, err := waypost.ParseChain(req.Ticket, req.Receipts)
 	if err != nil {

@@ -40,6 +40,7 @@ type world struct {
 	hub    *fakeHub
 	chaos  *mathrand.Rand // nil: nothing goes wrong
 	few    bool           // key holders to be reached
+	listen func(said)     // told of every message that arrives
 }
 
 // state is one of them. It can be lost at any commit, its databases not.
@@ -191,6 +192,9 @@ func (w *world) deliver(m seal.Message, done func()) bool {
 	to := w.state(waypost.Jurisdiction(m.Recipient))
 	if to.down || w.chaos != nil && w.chaos.IntN(3) == 0 {
 		return false
+	}
+	if w.listen != nil {
+		w.listen(said{m.Sender, m.Recipient, m.Type, int(m.MinSize), len(m.Body)})
 	}
 	on := map[string]func(context.Context, seal.Message) error{
 		waypost.MessageRequest: to.engine.OnRequest, waypost.MessageReply: to.engine.OnReply, waypost.MessageMoved: to.moves.OnMoved,
