@@ -26,6 +26,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TMPDIR", env.WorkDir)
+			env.Values[rolesKey{}] = new(scriptRoles)
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -51,6 +52,23 @@ func TestScripts(t *testing.T) {
 				}
 				ts.Setenv(args[0], m[1])
 			},
+			// until PATTERN exec COMMAND... runs a command until it prints what is like
+			// the pattern.
+			"until": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) < 3 || args[1] != "exec" {
+					ts.Fatalf("usage: until PATTERN exec COMMAND...")
+				}
+				like := regexp.MustCompile("(?m)" + args[0])
+				for deadline := time.Now().Add(time.Minute); ; time.Sleep(300 * time.Millisecond) {
+					if err := ts.Exec(args[2], args[3:]...); err == nil && like.MatchString(ts.ReadFile("stdout")) {
+						return
+					}
+					if time.Now().After(deadline) {
+						ts.Fatalf("nothing printed is like %s within a minute", args[0])
+					}
+				}
+			},
+			"roles": roles,
 		},
 	})
 }

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/cluster"
+	"github.com/waypost/waypost/internal/install"
+	"github.com/waypost/waypost/internal/store"
+)
+
+// roles is an exchange whose roles each run in a process of their own, so that a
+// script can have one of them down:
+//
+//	roles open DIR STATES    make it, of states separated by commas, and start all
+//	roles kill NAME          end a role as a power failure would
+//	roles stop NAME          end it in order
+//	roles start NAME
+//	roles age STATE DAYS     what is unfinished at a stopped gateway was begun so
+//	                         many days earlier
+//	roles close              stop all
+func roles(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: roles open|kill|stop|start|age|close ...")
+	}
+	if args[0] == "open" && len(args) == 3 {
+		openRoles(ts, ts.MkAbs(args[1]), strings.Split(args[2], ","))
+		return
+	}
+	running, ok := ts.Value(rolesKey{}).(*scriptRoles)
+	if !ok || running.Processes == nil {
+		ts.Fatalf("no exchange is open")
+	}
+	switch strings.Join(append(args[:1:1], strconv.Itoa(len(args)-1)), " ") {
+	case "kill 1":
+		ts.Check(running.Kill(args[1]))
+	case "stop 1":
+		ts.Check(running.Stop(args[1]))
+	case "start 1":
+		ts.Check(running.Start(context.Background(), args[1]))
+	case "age 2":
+		days, err := strconv.Atoi(args[2])
+		ts.Check(err)
+		ts.Check(running.age(ts, args[1], days))
+	case "close 0":
+		ts.Check(running.Close())
+	default:
+		ts.Fatalf("roles %s: not known", strings.Join(args, " "))
+	}
+}
+
+// rolesKey is where a script keeps its exchange.
+type rolesKey struct{}
+
+type scriptRoles struct {
+	*cluster.Processes
+	dir string
+}
+
+func openRoles(ts *testscript.TestScript, dir string, names []string) {
+	var program string
+	for _, folder := range filepath.SplitList(ts.Getenv("PATH")) {
+		if found, err := exec.LookPath(filepath.Join(folder, "waypost")); err == nil {
+			program = found
+			break
+		}
+	}
+	c := cluster.Config{Dir: dir, Holders: 3, Threshold: 2, Log: slog.New(slog.DiscardHandler)}
+	for _, name := range names {
+		c.States = append(c.States, waypost.Jurisdiction(name))
+	}
+	opened, err := cluster.OpenProcesses(context.Background(), c, func(args ...string) *exec.Cmd { return exec.Command(program, args...) })
+	ts.Check(err)
+	running := ts.Value(rolesKey{}).(*scriptRoles)
+	running.Processes, running.dir = opened, dir
+	ts.Defer(func() { _ = opened.Close() })
+}
+
+// age moves the times from which the gateway counts what is unfinished into the
+// past.
+func (r *scriptRoles) age(ts *testscript.TestScript, state string, days int) error {
+	db, err := store.Open(context.Background(), "sqlite:"+filepath.Join(install.FolderOf(r.dir, state), "gateway.db"), "gateway")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	by := int64(days) * int64(24*time.Hour/time.Second)
+	return db.Write(context.Background(), func(tx *store.Tx) error {
+		for table, columns := range map[string][]string{"move": {"begun"}, "moving": {"begun"}, "termination": {"begun"}, "ending": {"begun", "due"}} {
+			for _, column := range columns {
+				if _, err := tx.Exec(fmt.Sprintf(`UPDATE %s SET %s = %s - $1`, table, column, column), by); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
