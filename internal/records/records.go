@@ -6,9 +6,22 @@
 //	people.go   one in a database of its own
 //	file.go     the file of a state
 //	pointer.go  what it has in the index
+//	slots.go    which tokens a pointer gets, alike for everybody
+//	load.go     many records
+//	issue.go    one, on the check that it was issued on
+//	change.go   other names, dates, SSNs; out of the index
+//	due.go      what is wanted, published when it is due
+//	publish.go  tokens, to the hub
+//	upkeep.go   what else the hub does: withdraw, activate, leave
+//	compare.go  are the hub's pointers and the file's the same
+//	purge.go    whose time is over; generations
+//	weigh.go    does a question agree with a record
 //	asked.go    what was asked about its records, and what it has asked
 //	passed.go   pointers that go to another state, and come
+//	unit.go     questions about protected persons
 //	subject.go  what the ledger says instead of naming a record
+//	door.go     the counter door to it
+//	wire.go     how a record travels there
 package records
 
 import (
