@@ -31,8 +31,6 @@ var endingWords = [...]string{"notice", "objected", "ending", "done", "declined"
 
 func (s endingState) String() string { return endingWords[s] }
 
-func (s endingState) over() bool { return s >= closed }
-
 // ending is a row of that table.
 type ending struct {
 	id             [16]byte

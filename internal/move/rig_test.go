@@ -7,8 +7,10 @@ import (
 	"errors"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,8 +68,11 @@ func newWorld(t testing.TB, names ...waypost.Jurisdiction) *world {
 	w.hub = &fakeHub{world: w, owner: make(map[string]waypost.Handle), passed: make(map[[16]byte][]byte)}
 	for _, name := range names {
 		s := &state{world: w, name: name, system: &system{people: make(map[string]waypost.Record), cards: make(map[string]string)}}
-		var err error
-		s.db, err = store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "gateway.db"), "gateway", store.WithFault(s.fault), store.ForSimulation())
+		path := filepath.Join(t.TempDir(), "gateway.db")
+		raw, err := empty()
+		must(t, err)
+		must(t, os.WriteFile(path, raw, 0o600))
+		s.db, err = store.Open(t.Context(), "sqlite:"+path, "gateway", store.WithFault(s.fault), store.ForSimulation())
 		must(t, err)
 		t.Cleanup(func() { _ = s.db.Close() })
 		s.journal, err = journal.Open(t.Context(), s.db, "waypost.test/"+string(name)+"/1", journaltest.Recipient())
@@ -77,6 +82,25 @@ func newWorld(t testing.TB, names ...waypost.Jurisdiction) *world {
 	}
 	return w
 }
+
+// empty is a gateway's database in which nothing has happened: made once, since
+// making its tables takes longer than most tests.
+var empty = sync.OnceValues(func() (raw []byte, err error) {
+	dir, err := os.MkdirTemp("", "move-test-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "gateway.db")
+	db, err := store.Open(context.Background(), "sqlite:"+path, "gateway")
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -331,58 +355,6 @@ func (p permits) Permit(_ context.Context, w errand.Wish) (errand.Permit, error)
 func (p permits) Settle(tx *store.Tx, ticket waypost.TicketID) error {
 	_, err := tx.Exec(`INSERT INTO planted (id, state, at) VALUES ($1, 'settled', 0)`, ticket.String())
 	return err
-}
-
-// system is a state's own licensing system: durable by itself.
-type system struct {
-	people map[string]waypost.Record
-	cards  map[string]string
-	ended  int // how often a card was set to surrendered
-	broken bool
-}
-
-var errBroken = waypost.Errorf(waypost.Unavailable, "the licensing system is down")
-
-func (s *system) Record(_ context.Context, id string) (waypost.Record, error) {
-	r, ok := s.people[id]
-	if !ok {
-		return r, waypost.Errorf(waypost.NotFound, "no such record")
-	}
-	return r, nil
-}
-
-func (s *system) ByCard(_ context.Context, number string) (string, error) {
-	if id, ok := s.cards[number]; ok {
-		return id, nil
-	}
-	return "", waypost.Errorf(waypost.NotFound, "no such card")
-}
-
-func (s *system) Put(_ context.Context, all []waypost.Record) error {
-	if s.broken {
-		return errBroken
-	}
-	for _, r := range all {
-		s.people[r.ID], s.cards[r.CardNumber] = r, r.ID
-	}
-	return nil
-}
-
-func (s *system) SetStatus(_ context.Context, id string, status waypost.Status, since time.Time) error {
-	if s.broken {
-		return errBroken
-	}
-	r := s.people[id]
-	if status == waypost.Surrendered && r.Status != status {
-		s.ended++
-	}
-	r.Status, r.Since = status, since
-	s.people[id] = r
-	return nil
-}
-
-func (s *system) Portrait(context.Context, string) ([]byte, error) {
-	return nil, waypost.Errorf(waypost.NotFound, "no portrait")
 }
 
 // hold gives a state a record with a pointer in the index, as if it had come from
