@@ -56,7 +56,7 @@ func (e *Engine) OnRequest(ctx context.Context, m seal.Message) error {
 			return err
 		}
 		return e.answer(ctx, from, q.id)
-	case there.digest != digestOf(q.ticket.Kind, q.body):
+	case there.digest != digestOf(q.ticket.Ticket, q.body):
 		return e.reject(ctx, from, q, true, waypost.Errorf(waypost.Misuse, "the id of an errand stands for another one"))
 	}
 	return e.repeat(ctx, *there, q, m.Statement)
@@ -118,7 +118,9 @@ func (e *Engine) usable(q request) error {
 
 // reject refuses what cannot be admitted, without a word that is signed for ledgers:
 // whose ticket it is has not been shown. One that is too old is asked again anyway,
-// and what was admitted before has its reply.
+// and what was admitted before has its reply. Whatever the kind, this letter is
+// small: nothing has been allowed yet, and who sends much that is not must not have
+// more sent back.
 func (e *Engine) reject(ctx context.Context, from waypost.Jurisdiction, q request, known bool, cause error) error {
 	e.Log.Warn("an errand was not admitted", "asking", from, "code", waypost.CodeOf(cause), "cause", cause)
 	body, err := journal.Body(journal.Field{Name: "soi", Value: string(from)}, journal.Field{Name: "code", Value: string(waypost.CodeOf(cause))})
@@ -131,7 +133,7 @@ func (e *Engine) reject(ctx context.Context, from waypost.Jurisdiction, q reques
 		if err != nil {
 			return err
 		}
-		letter, err := e.Post.Seal(ctx, string(from), waypost.MessageReply, q.ticket.ID, e.handlers[q.ticket.Kind].size(), raw)
+		letter, err := e.Post.Seal(ctx, string(from), waypost.MessageReply, q.ticket.ID, seal.Size4K, raw)
 		if err != nil {
 			return err
 		}
@@ -185,7 +187,7 @@ func (e *Engine) accept(ctx context.Context, from waypost.Jurisdiction, q reques
 		now := e.Now().Unix()
 		n, err := tx.Exec(`INSERT INTO question (asking, id, kind, digest, body, ticket, evaluations, statement, replies, failures, due, at, finished)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, $9, $9, NULL) ON CONFLICT (asking, id) DO NOTHING`,
-			from, q.id, q.ticket.Kind, digestOf(q.ticket.Kind, q.body), body, q.ticket.Bytes(), waypost.Places(q.receipts...), statement, now)
+			from, q.id, q.ticket.Kind, digestOf(q.ticket.Ticket, q.body), body, q.ticket.Bytes(), waypost.Places(q.receipts...), statement, now)
 		if err != nil || n == 0 {
 			return errOr(err, errChanged)
 		}

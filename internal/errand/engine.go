@@ -89,9 +89,10 @@ func (e *Engine) Step(ctx context.Context) error {
 	return errors.Join(e.purge(ctx), e.carryOut(ctx), e.answerDue(ctx))
 }
 
-// backoff is how long to wait after so many failures: half a minute, doubled each
-// time up to an hour.
-func backoff(failures int) time.Duration { return min(time.Hour, 30*time.Second<<min(failures, 10)) }
+// backoff is how long to wait after so many failures: two seconds, doubled each
+// time up to an hour. Somebody at the counter does not wait for long because a
+// party was being restarted.
+func backoff(failures int) time.Duration { return min(time.Hour, 2*time.Second<<min(failures, 11)) }
 
 // tryAgain reports whether an error is a fault of our own or of the moment.
 func tryAgain(err error) bool {

@@ -173,3 +173,73 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// What is not admitted is answered in few bytes, however large the replies of its
+// kind are: who sends nothing but garbage cannot use up what another state may send.
+func TestNotAdmittedIsSmall(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	h := answers("valid", true)
+	h.Least = seal.Size256K
+	r.ca.handle(waypost.KindStatus, h)
+	must(t, r.ca.engine.OnRequest(t.Context(), r.request("CA", 1, nil)))
+	if l := r.ca.outbox(); len(l) != 1 || l[0].Message.MinSize != seal.Size4K {
+		t.Errorf("%d letters, of %+v", len(l), l)
+	}
+}
+
+// An id stands for one errand: neither another purpose nor another check can be put
+// under what is still to be decided.
+func TestAnotherPurposeOrCheck(t *testing.T) {
+	t.Parallel()
+	for name, alter := range map[string]func(*errand.Wish){
+		"another purpose": func(w *errand.Wish) { w.Purpose = waypost.IssueLicence },
+		"another check":   func(w *errand.Wish) { w.Cites = waypost.TicketID{9} },
+		"another body":    func(w *errand.Wish) { w.Request = append(bytes.Clone(w.Request[:len(w.Request)-1]), 'i') },
+	} {
+		r := newRig(t)
+		r.ca.handle(waypost.KindStatus, errand.Handler{Words: []string{"valid"}, Answer: func(context.Context, errand.Question) (errand.Response, error) {
+			return errand.Response{}, nil // a person decides
+		}})
+		id := errand.NewID()
+		first, err := r.message(id, "CA", 2, "body")
+		must(t, err)
+		must(t, r.ca.engine.OnRequest(t.Context(), first))
+		r.pass(time.Hour)
+		second, err := r.altered(id, "CA", 2, "body", alter)
+		must(t, err)
+		must(t, r.ca.engine.OnRequest(t.Context(), second))
+		q, err := r.ca.engine.Question(t.Context(), "AZ", id)
+		if err != nil || q.Ticket.ID != first.Ticket || string(q.Body) != "body" {
+			t.Errorf("%s: it stands under %v now, %v", name, q.Ticket.ID, err)
+		}
+		if r.ca.story() != "refuse" || len(r.ca.outbox()) != 0 {
+			t.Errorf("%s: ledger %q, %d letters", name, r.ca.story(), len(r.ca.outbox()))
+		}
+	}
+}
+
+// A reply that is not the last one is small: there can be a thousand.
+func TestOnTheWayIsSmall(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	h := takes()
+	h.Least = seal.Size256K
+	r.az.handle(waypost.KindStatus, h)
+	large := answers("more", false)
+	large.Least = seal.Size256K
+	large.Answer = func(context.Context, errand.Question) (errand.Response, error) {
+		return errand.Response{Word: "more", Body: make([]byte, 4<<10)}, nil
+	}
+	r.ca.handle(waypost.KindStatus, large)
+	id := r.az.begin(status("CA", ""))
+	r.step()
+	if p := r.az.get(id); p.State != errand.Concluded || p.Replies[0].Word != errand.Refused {
+		t.Errorf("CA has sent it: %+v", p)
+	}
+	forged, err := r.ca.engine.EncodeReply(id, waypost.TicketID{1}, errand.Reply{Number: 1, Word: "more", Body: make([]byte, 4<<10)})
+	must(t, err)
+	if _, _, _, ok := errand.ParseReply(forged); ok {
+		t.Error("AZ would take it")
+	}
+}

@@ -96,7 +96,7 @@ func (e *Engine) checkResponse(kind waypost.Kind, r Response) error {
 		wrong = "a word that is not in the list"
 	case r.Word == Refused && (!r.Final || len(r.Body) > 0):
 		wrong = "a refusal with more than the word"
-	case len(r.Body) > h.room():
+	case len(r.Body) > h.room(), !r.Final && len(r.Body) > maxOnTheWay:
 		wrong = "a body that is too large"
 	case r.Handle != nil && len(r.Handle) != len(waypost.Handle{}):
 		wrong = "a handle of another length"

@@ -401,15 +401,22 @@ func random() []byte {
 
 // message is a status request that AZ might send.
 func (r *rig) message(id errand.ID, recipient string, receipts int, body string) (seal.Message, error) {
+	return r.altered(id, recipient, receipts, body, func(*errand.Wish) {})
+}
+
+// altered is one that asks for something else than AZ would.
+func (r *rig) altered(id errand.ID, recipient string, receipts int, body string, alter func(*errand.Wish)) (seal.Message, error) {
 	request, err := proto.Marshal(&waypostv1.Errand{Id: id[:], Body: []byte(body)})
 	if err != nil {
 		return seal.Message{}, err
 	}
-	p, err := r.permit(errand.Wish{Kind: waypost.KindStatus, Purpose: waypost.Renew, Class: waypost.Attended, Recipient: recipient, Request: request}, receipts)
+	w := errand.Wish{Kind: waypost.KindStatus, Purpose: waypost.Renew, Class: waypost.Attended, Recipient: recipient, Request: request}
+	alter(&w)
+	p, err := r.permit(w, receipts)
 	if err != nil {
 		return seal.Message{}, err
 	}
-	letter := &waypostv1.Request{Ticket: p.Ticket.Bytes(), Salt: p.Salt[:], Request: request}
+	letter := &waypostv1.Request{Ticket: p.Ticket.Bytes(), Salt: p.Salt[:], Request: w.Request}
 	for _, receipt := range p.Receipts {
 		letter.Receipts = append(letter.Receipts, receipt.Bytes())
 	}

@@ -24,6 +24,9 @@ const (
 	maxNumber = 1000
 	// maxEarly is how far ahead of what is missing a reply is held.
 	maxEarly = 64
+	// maxOnTheWay is the largest body of a reply that is not the last: a thousand of
+	// them must not fill anybody's disk.
+	maxOnTheWay = 4<<10 - around
 )
 
 // request is an errand as it goes out and comes in.
@@ -70,10 +73,12 @@ func parseRequest(b []byte) (q request, ok bool) {
 	return q, q.id != ID{}
 }
 
-// digestOf is what an id stands for at the state that is asked.
-func digestOf(kind waypost.Kind, body []byte) [32]byte {
+// digestOf is what an id stands for at the state that is asked: under each of its
+// tickets the same is asked, for the same purpose, about the same check.
+func digestOf(t waypost.Ticket, body []byte) [32]byte {
 	h := sha256.New()
-	h.Write([]byte("waypost question v1\n" + string(kind) + "\n"))
+	h.Write([]byte("waypost question v1\n" + string(t.Kind) + "\n" + string(t.Purpose) + "\n"))
+	h.Write(t.Cites[:])
 	h.Write(body)
 	return [32]byte(h.Sum(nil))
 }
@@ -112,6 +117,7 @@ func parseReply(b []byte) (id ID, r Reply, signed *seal.Statement, ok bool) {
 	}
 	digest := sha256.Sum256(letter.Body)
 	ok = len(letter.Errand) == 0 && len(said.Errand) == len(id) && said.Number >= 1 && said.Number <= maxNumber &&
+		(said.Final || len(letter.Body) <= maxOnTheWay) &&
 		string(said.Digest) == string(digest[:]) && (said.Word != Refused || said.Final && len(letter.Body) == 0) &&
 		(said.Word == Refused || letter.Refused == "")
 	copy(id[:], said.Errand)
