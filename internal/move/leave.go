@@ -417,7 +417,7 @@ func (m *Moves) away(tx *store.Tx, record string) (bool, error) {
 // later makes something due again after a while.
 func (m *Moves) later(ctx context.Context, statement string, id [16]byte) error {
 	return m.DB.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(statement, m.Now().Add(backoff(2)).Unix(), id[:])
+		_, err := tx.Exec(statement, m.Now().Add(2*time.Minute).Unix(), id[:])
 		return err
 	})
 }

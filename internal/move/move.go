@@ -236,9 +236,10 @@ func (m *Moves) each(ctx context.Context, due string, do func(context.Context, [
 	return err
 }
 
-// backoff is how long to wait after so many tries in vain.
+// backoff is how long to wait after so many tries in vain: two seconds after the
+// first, so that a restart somewhere costs no more, and an hour at most.
 func backoff(tries int) time.Duration {
-	return min(30*time.Second<<min(tries, 10), time.Hour)
+	return min(time.Second<<min(tries, 12), time.Hour)
 }
 
 // cited reads the reference of the check that a ticket cites.
