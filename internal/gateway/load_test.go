@@ -234,7 +234,7 @@ func TestChecksWithFaults(t *testing.T) {
 		if n["ask"] == 0 || n["published"] > 0 {
 			continue // of another test, or a load
 		}
-		if ends := n["outcome"] + n["abandoned"] + n["owed"] + n["refused"]; n["ask"] != 1 || ends != 1 {
+		if ends := n["outcome"] + n["abandoned"] + n["owed"] + n["refused"] + n["concluded"]; n["ask"] != 1 || ends != 1 {
 			t.Errorf("%v: %v, want one end of one check", id, n)
 		}
 		if n["disclose"] > 1 || n["continue"] > 1 || n["notified"] > 1 || n["disclose"] > n["continue"] || n["continue"] > n["notified"] {
