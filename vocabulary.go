@@ -87,7 +87,7 @@ var kindRules = map[Kind]kindRule{
 	KindPortrait:   errand(ResolvePossibleMatch, DuplicateResolution),
 	KindChangeSOR:  errand(issuePurposes...),
 	KindIssued:     errand(issuePurposes...),
-	KindTerminate:  errand(issuePurposes...),
+	KindTerminate:  errand(append(slices.Clip(issuePurposes), DuplicateResolution)...),
 	KindReport:     errand(DriverHistory),
 	KindCase:       errand(DuplicateResolution),
 

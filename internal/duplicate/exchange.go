@@ -223,6 +223,14 @@ func (c *Cases) closeCleared(tx *store.Tx, mine errand.Errand) error {
 	return nil
 }
 
+// Agreed reports whether both states have found that this candidate of a check is
+// the applicant.
+func (c *Cases) Agreed(tx *store.Tx, check waypost.TicketID, reference []byte) (bool, error) {
+	var n int
+	err := tx.Row(`SELECT count(*) FROM duplicate WHERE ticket = $1 AND reference = $2 AND outcome = $3 AND fraud = 0`, check[:], reference, Same).Scan(&n)
+	return n > 0, err
+}
+
 // cut shortens a text to so many bytes of whole characters.
 func cut(text string, limit int) string {
 	if len(text) <= limit {

@@ -14,9 +14,9 @@ import (
 type Terminator interface {
 	// Terminate asks another state to end the card of a candidate of an own check,
 	// or notes that the resident keeps it.
-	Terminate(ctx context.Context, req *waypostv1.TerminateRequest) (*waypostv1.Termination, error)
-	// EndOwn ends a card of this state.
-	EndOwn(ctx context.Context, record string, consent *waypostv1.Consent) (*waypostv1.Termination, error)
+	Terminate(ctx context.Context, req *waypostv1.TerminateRequest) error
+	// EndOwn ends a card of this state, whose holder keeps one of that state.
+	EndOwn(ctx context.Context, record string, kept waypost.Jurisdiction, consent *waypostv1.Consent) error
 }
 
 // nextMerge says who has to do what once both records are one person's.
@@ -58,8 +58,8 @@ func (d Door) Merge(ctx context.Context, req *waypostv1.MergeCaseRequest) (*wayp
 		return nil, waypost.Errorf(waypost.InvalidArgument, "it is not known which card is the newest: say which is kept")
 	case keep != p.keep && n.text == "":
 		return nil, waypost.Errorf(waypost.InvalidArgument, "say why another card than the newest is kept")
-	case clean(req.Told) == "":
-		return nil, waypost.Errorf(waypost.InvalidArgument, "say what the resident was told, and chose: nothing is ended without that")
+	case clean(req.Told) == "" || len(req.Told) > maxText/2 || len(n.text) > maxText/4:
+		return nil, waypost.Errorf(waypost.InvalidArgument, "say what the resident was told, and chose, in at most %d bytes, and any reason in %d: nothing is ended without that", maxText/2, maxText/4)
 	}
 	what, err := d.end(ctx, p, keep, req)
 	if err != nil && waypost.CodeOf(err) != waypost.AlreadyExists { // under way already: a crash came before the note
@@ -69,9 +69,6 @@ func (d Door) Merge(ctx context.Context, req *waypostv1.MergeCaseRequest) (*wayp
 		n.text += "\n"
 	}
 	n.text += what
-	if len(n.text) > maxText {
-		return nil, waypost.Errorf(waypost.InvalidArgument, "the reason is too long")
-	}
 	n.outcome, n.closes = Same, true
 	if err := d.DB.Write(ctx, func(tx *store.Tx) error { return d.say(tx, p, n) }); err != nil {
 		return nil, err
@@ -84,11 +81,11 @@ func (d Door) end(ctx context.Context, p pair, keep string, req *waypostv1.Merge
 	consent := &waypostv1.Consent{Told: clean(req.Told), Language: req.Language}
 	switch {
 	case p.other == "" && keep == p.record:
-		_, err = d.Terminator.EndOwn(ctx, p.recordToo, consent)
-		return "The card of the other record is ended after notice to the resident.", err
+		err = d.Terminator.EndOwn(ctx, p.recordToo, d.State, consent)
+		return "The card of " + p.recordToo + " is ended after notice to the resident, who was told: " + consent.Told, err
 	case p.other == "" && keep == p.recordToo:
-		_, err = d.Terminator.EndOwn(ctx, p.record, consent)
-		return "The card of the other record is ended after notice to the resident.", err
+		err = d.Terminator.EndOwn(ctx, p.record, d.State, consent)
+		return "The card of " + p.record + " is ended after notice to the resident, who was told: " + consent.Told, err
 	case p.other == "":
 		return "", waypost.Errorf(waypost.InvalidArgument, "the record to be kept is %s or %s", p.record, p.recordToo)
 	case keep == string(d.State):
@@ -96,13 +93,13 @@ func (d Door) end(ctx context.Context, p pair, keep string, req *waypostv1.Merge
 		if err != nil {
 			return "", err
 		}
-		_, err = d.Terminator.Terminate(ctx, &waypostv1.TerminateRequest{Check: check, Reference: reference, Record: p.record, Keep: "new", Consent: consent})
+		err = d.Terminator.Terminate(ctx, &waypostv1.TerminateRequest{Check: check, Reference: reference, Record: p.record, Keep: "new", Consent: consent})
 		return "The card of " + string(d.State) + " is kept. " + string(p.other) + " is asked to end its card, after notice to the resident.", err
 	case keep == string(p.other) && p.record != "":
-		_, err = d.Terminator.EndOwn(ctx, p.record, consent)
-		return "The card of " + string(p.other) + " is kept. " + string(d.State) + " ends its own after notice to the resident.", err
+		err = d.Terminator.EndOwn(ctx, p.record, p.other, consent)
+		return "The card of " + string(p.other) + " is kept. " + string(d.State) + " ends its own after notice to the resident, who was told: " + consent.Told, err
 	case keep == string(p.other):
-		_, err = d.Terminator.Terminate(ctx, &waypostv1.TerminateRequest{Check: hexOf(p.check[:]), Reference: hexOf(p.reference[:]), Keep: "old", Consent: consent})
+		err = d.Terminator.Terminate(ctx, &waypostv1.TerminateRequest{Check: hexOf(p.check[:]), Reference: hexOf(p.reference[:]), Keep: "old", Consent: consent})
 		return "The resident keeps the card of " + string(p.other) + ". " + string(d.State) + " issues none.", err
 	}
 	return "", waypost.Errorf(waypost.InvalidArgument, "the card to be kept is that of %s or of %s", d.State, p.other)

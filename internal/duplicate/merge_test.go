@@ -13,17 +13,17 @@ import (
 // ender notes what it was asked to end.
 type ender struct{ asked []string }
 
-func (e *ender) Terminate(_ context.Context, req *waypostv1.TerminateRequest) (*waypostv1.Termination, error) {
+func (e *ender) Terminate(_ context.Context, req *waypostv1.TerminateRequest) error {
 	e.asked = append(e.asked, "theirs "+req.Keep+" "+req.Reference+" "+req.Consent.Told)
 	if len(e.asked) > 1 {
-		return nil, waypost.Errorf(waypost.AlreadyExists, "under way")
+		return waypost.Errorf(waypost.AlreadyExists, "under way")
 	}
-	return &waypostv1.Termination{Id: "1"}, nil
+	return nil
 }
 
-func (e *ender) EndOwn(_ context.Context, record string, consent *waypostv1.Consent) (*waypostv1.Termination, error) {
-	e.asked = append(e.asked, "own "+record+" "+consent.Told)
-	return &waypostv1.Termination{Id: "2"}, nil
+func (e *ender) EndOwn(_ context.Context, record string, kept waypost.Jurisdiction, consent *waypostv1.Consent) error {
+	e.asked = append(e.asked, "own "+record+" "+string(kept)+" "+consent.Told)
+	return nil
 }
 
 // TestMerge: once both states agree, the state whose card is kept has the other
@@ -112,7 +112,7 @@ func TestMergeOwn(t *testing.T) {
 		t.Errorf("without a choice: %v", err)
 	}
 	done, err := ca.Merge(ctx, &waypostv1.MergeCaseRequest{Id: c.Id, Keep: "CA-2", Told: "told", Text: "the other has an old address"})
-	if err != nil || done.State != "closed" || len(ends.asked) != 1 || ends.asked[0] != "own CA-1 told" {
+	if err != nil || done.State != "closed" || len(ends.asked) != 1 || ends.asked[0] != "own CA-1 CA told" {
 		t.Errorf("%v %v %q", done, err, ends.asked)
 	}
 }

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -140,6 +141,10 @@ func TestClearedIsNotRaised(t *testing.T) {
 		return err == nil
 	})
 	expect(t, later(t, "AZ", check(t, "AZ", two).Ticket), "CA possible") // until California agrees
+	work, err := ca.Worklist(rpc.WithUnit(clerkCA), &waypostv1.WorklistRequest{})
+	if err != nil || !slices.ContainsFunc(work.Items, func(i *waypostv1.WorkItem) bool { return i.Type == "clearing" && i.Id == c.Id }) {
+		t.Errorf("California's worklist: %v %v", work, err)
+	}
 	if _, err := ca.Decide(clerkCA, &waypostv1.DecideCaseRequest{Id: c.Id, Outcome: "different"}); err != nil {
 		t.Fatal(err)
 	}

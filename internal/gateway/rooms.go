@@ -48,11 +48,14 @@ func (s *Server) openRooms() (err error) {
 	if r.moves, err = move.New(move.Deps{
 		Config: s.config.Moves, State: s.config.State, Roster: s.Roster, DB: s.DB, Journal: s.Journal, Identity: s.Identity, Errands: r.errands, Permits: permits{s},
 		Hub: s.Hub, File: s.file, Book: r.desk.Book, Driver: r.desk, Now: s.Now, Log: s.Log, Metrics: s.Metrics,
+		Agreed: func(tx *store.Tx, check waypost.TicketID, reference []byte) (bool, error) {
+			return r.cases.Agreed(tx, check, reference)
+		},
 	}); err != nil {
 		return err
 	}
 	r.cases, err = duplicate.New(duplicate.Config{}, duplicate.Deps{
-		State: s.config.State, DB: s.DB, File: s.file, Errands: r.errands, Portraits: portraits{r.questions}, Searcher: s,
+		State: s.config.State, DB: s.DB, File: s.file, Errands: r.errands, Portraits: portraits{r.questions}, Searcher: s, Terminator: terminator{r.moves}, Sources: s.sources(),
 		UnattendedPerDay: s.unattendedPerDay, Moving: s.goneTo, Secret: s.Secret, Now: s.Now, Log: s.Log, Metrics: s.Metrics,
 	})
 	return err

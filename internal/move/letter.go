@@ -65,8 +65,11 @@ Si usted no lo hizo, avísenos de inmediato: en cualquiera de nuestras oficinas,
 // write writes the one letter about an ending.
 func (m *Moves) write(tx *store.Tx, e ending) error {
 	english, spanish := noticeEnglish, noticeSpanish
-	if e.surrendered {
+	switch {
+	case e.surrendered:
 		english, spanish = doneEnglish, doneSpanish
+	case e.asking == m.State:
+		english, spanish = ownEnglish, ownSpanish
 	}
 	days := int((m.notice + 24*time.Hour - 1) / (24 * time.Hour))
 	fill := strings.NewReplacer("{state}", nameOf(m.State), "{other}", nameOf(e.asking), "{days}", strconv.Itoa(days), "{number}", numberOf(e.id))

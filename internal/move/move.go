@@ -120,9 +120,12 @@ type Deps struct {
 	File     *records.File
 	Book     driver.Book
 	Driver   Forwarder
-	Now      func() time.Time
-	Log      *slog.Logger
-	Metrics  *metrics.Set // may be nil
+	// Agreed reports whether both states have found in a case that this candidate of
+	// a check is the applicant. May be nil.
+	Agreed  func(tx *store.Tx, check waypost.TicketID, reference []byte) (bool, error)
+	Now     func() time.Time
+	Log     *slog.Logger
+	Metrics *metrics.Set // may be nil
 }
 
 // Moves is the room. It is safe for concurrent use.
@@ -251,7 +254,11 @@ func (m *Moves) cited(tx *store.Tx, from waypost.Jurisdiction, check waypost.Tic
 	if err != nil {
 		return a, err
 	}
-	if a.Asking != from || a.Outcome != waypost.Match {
+	same, err := m.foundSame(tx, a.Outcome, check, reference)
+	if err != nil {
+		return a, err
+	}
+	if a.Asking != from || !same {
 		return a, waypost.Errorf(waypost.PermissionDenied, "%s has told %s of no match by that check", m.State, from)
 	}
 	return a, nil

@@ -113,7 +113,11 @@ func (m *Moves) Terminate(ctx context.Context, c Choice) (id [16]byte, err error
 		if err != nil {
 			return err
 		}
-		if found.Outcome != waypost.Match || !waypost.KindTerminate.Allows(found.Purpose) {
+		same, err := m.foundSame(tx, found.Outcome, c.Check, c.Reference[:])
+		if err != nil {
+			return err
+		}
+		if !same || !waypost.KindTerminate.Allows(found.Purpose) {
 			return waypost.Errorf(waypost.PermissionDenied, "only a card that a check for an issue purpose found to be this person's can be ended")
 		}
 		before, err := terminations(tx, `WHERE ticket = $1 AND reference = $2 AND state IN ($3, $4)`,
