@@ -24,7 +24,8 @@ var errOtherRelease = errors.New("the change of state of record was made with an
 
 // change passes the pointers of a release to the state that asks, all or none.
 // Its former owner is told in the same transaction. A change that was made stays:
-// with the same release, under whatever ticket, there is nothing left to do.
+// with the same release, under whatever ticket, there is nothing left to do but to
+// tell the former owner of that ticket too, so that its ledger has what ours has.
 func (s *Server) change(ctx context.Context, t waypost.SignedTicket, c *waypostv1.ChangeOfRecord, salt []byte) (act, func(), error) {
 	release, err := waypost.ParseRelease(c.Release)
 	if err != nil {
@@ -42,19 +43,10 @@ func (s *Server) change(ctx context.Context, t waypost.SignedTicket, c *waypostv
 	fields := []journal.Field{{Name: "from", Value: string(release.From)}, {Name: "records", Value: decimal(len(release.Passings))}}
 	do := func(tx *store.Tx, now int64) (*waypostv1.Maintained, []journal.Field, error) {
 		known, err := passedBefore(tx, release.Release, hash)
-		if err != nil || known {
-			return nil, fields, err
+		if err == nil && !known {
+			err = s.passAll(tx, t, release, hash, now)
 		}
-		if err := s.mayPass(tx, t, release, now); err != nil {
-			return nil, nil, err
-		}
-		for _, p := range release.Passings {
-			if err := pass(tx, release.Release, p, now); err != nil {
-				return nil, nil, err
-			}
-		}
-		if _, err := tx.Exec(`INSERT INTO passed (owner, change, release, expires) VALUES ($1, $2, $3, $4)`,
-			release.To, release.Change[:], hash[:], now+int64(passedFor/time.Second)); err != nil {
+		if err != nil {
 			return nil, nil, err
 		}
 		if told = !planted.Bug("moved-not-told"); !told {
@@ -68,6 +60,21 @@ func (s *Server) change(ctx context.Context, t waypost.SignedTicket, c *waypostv
 		}
 	}
 	return do, after, nil
+}
+
+// passAll makes a change.
+func (s *Server) passAll(tx *store.Tx, t waypost.SignedTicket, r waypost.SignedRelease, hash [32]byte, now int64) error {
+	if err := s.mayPass(tx, t, r, now); err != nil {
+		return err
+	}
+	for _, p := range r.Passings {
+		if err := pass(tx, r.Release, p, now); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(`INSERT INTO passed (owner, change, release, expires) VALUES ($1, $2, $3, $4)`,
+		r.To, r.Change[:], hash[:], now+int64(passedFor/time.Second))
+	return err
 }
 
 // passedBefore reports whether the change was made.

@@ -22,6 +22,7 @@ type fakeHub struct {
 	*world
 	owner  map[string]waypost.Handle // state and handle of what is live
 	passed map[[16]byte][]byte       // change -> release
+	told   map[waypost.TicketID]bool // of which the former owner has heard
 	box    []seal.Message
 	swaps  int
 	down   bool
@@ -84,7 +85,7 @@ func (h *fakeHub) change(r waypost.SignedRelease, ticket waypost.SignedTicket, s
 		if !bytes.Equal(known, r.Bytes()) {
 			return waypost.Errorf(waypost.Misuse, "another release for this change")
 		}
-		return nil
+		return h.tell(r, ticket, salt)
 	}
 	key, err := h.x.View.StateKey(r.RosterVersion, r.From)
 	if err != nil {
@@ -107,6 +108,15 @@ func (h *fakeHub) change(r waypost.SignedRelease, ticket waypost.SignedTicket, s
 	}
 	h.passed[r.Change] = r.Bytes()
 	h.swaps++
+	return h.tell(r, ticket, salt)
+}
+
+// tell says to the former owner what was done, once under each ticket.
+func (h *fakeHub) tell(r waypost.SignedRelease, ticket waypost.SignedTicket, salt []byte) error {
+	if h.told[ticket.ID] {
+		return nil
+	}
+	h.told[ticket.ID] = true
 	body, err := proto.Marshal(&waypostv1.Moved{Release: r.Bytes(), Ticket: ticket.Bytes(), Salt: salt})
 	h.box = append(h.box, h.message(r.From, body))
 	return err

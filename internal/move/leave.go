@@ -259,7 +259,7 @@ func (m *Moves) OnMoved(ctx context.Context, message seal.Message) error {
 		case len(rows) == 0, !bytes.Equal(rows[0].signed, said.Release):
 			return waypost.Errorf(waypost.PermissionDenied, "the hub names a release that this state has not given")
 		case rows[0].state == gone || rows[0].state == settled:
-			return nil
+			return m.logMoved(tx, rows[0].receiver, release, ticket) // under a further ticket
 		}
 		return m.leave(tx, rows[0], release, ticket)
 	})
@@ -301,11 +301,8 @@ func (m *Moves) leave(tx *store.Tx, row leaving, release waypost.SignedRelease, 
 	if err := m.File.MoveOut(tx, row.record, row.receiver, release.Passings); err != nil {
 		return err
 	}
-	for _, passing := range release.Passings {
-		if err := m.ledger(tx, ticket, "moved", journal.Field{Name: "to", Value: string(row.receiver)},
-			m.File.Subject(passing.Old, ticket.ID)); err != nil {
-			return err
-		}
+	if err := m.logMoved(tx, row.receiver, release, ticket); err != nil {
+		return err
 	}
 	leftover, err := m.rest(tx, row, release)
 	if err != nil {
@@ -324,6 +321,17 @@ func (m *Moves) leave(tx *store.Tx, row leaving, release waypost.SignedRelease, 
 	_, err = tx.Exec(`UPDATE ending SET state = $1, due = $2, changed = $2 WHERE record = $3 AND state IN ($4, $5)`,
 		int(closing), now, row.record, int(noticed), int(objected))
 	return err
+}
+
+// logMoved appends the entries of the pointers that the hub has passed, under the
+// ticket under which it says so.
+func (m *Moves) logMoved(tx *store.Tx, to waypost.Jurisdiction, release waypost.SignedRelease, ticket waypost.SignedTicket) error {
+	for _, passing := range release.Passings {
+		if err := m.ledger(tx, ticket, "moved", journal.Field{Name: "to", Value: string(to)}, m.File.Subject(passing.Old, ticket.ID)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rest has what came to the record after its history was exported sent on, and

@@ -65,7 +65,7 @@ func newWorld(t testing.TB, names ...waypost.Jurisdiction) *world {
 	w := &world{t: t, x: rpctest.New(t, rpctest.Ample, names...)}
 	w.now = w.x.Now().Truncate(time.Second)
 	w.signed = w.now
-	w.hub = &fakeHub{world: w, owner: make(map[string]waypost.Handle), passed: make(map[[16]byte][]byte)}
+	w.hub = &fakeHub{world: w, owner: make(map[string]waypost.Handle), passed: make(map[[16]byte][]byte), told: make(map[waypost.TicketID]bool)}
 	for _, name := range names {
 		s := &state{world: w, name: name, system: &system{people: make(map[string]waypost.Record), cards: make(map[string]string)}}
 		path := filepath.Join(t.TempDir(), "gateway.db")

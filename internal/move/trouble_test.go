@@ -77,6 +77,13 @@ func TestUnknownOutcome(t *testing.T) {
 	if n := az.count(`SELECT count(*) FROM journal WHERE kind IN ('published', 'abandoned')`); n != az.count(`SELECT count(*) FROM planted`)-1 {
 		t.Errorf("%d of the tickets for the hub came to an end", n) // one is the errand's
 	}
+	// Whatever the hub's ledger has of it, under each ticket, California's has too.
+	if told, n := len(w.hub.told), ca.count(`SELECT count(*) FROM journal WHERE kind = 'moved'`); told < 2 || n != told {
+		t.Errorf("the hub has acted under %d tickets, and California has %d entries", told, n)
+	}
+	if ca.system.ended != 1 {
+		t.Errorf("California has ended the card %d times", ca.system.ended)
+	}
 }
 
 // What nobody has used in time is asked for again.
