@@ -287,7 +287,10 @@ func (m *Moves) prepare(ctx context.Context, a arrival) error {
 		if err := m.room(tx, a.record, got.history); err != nil {
 			return m.finish(tx, a, ended, clean(err.Error()))
 		}
-		if err := m.File.Expect(tx, a.record, got.release.Release, got.names, a.check); err != nil {
+		switch err := m.File.Expect(tx, a.record, got.release.Release, got.names, a.check); {
+		case waypost.CodeOf(err) == waypost.AlreadyExists:
+			return m.finish(tx, a, ended, string(a.owner)+" has sent a release that cannot be used: "+clean(err.Error()))
+		case err != nil:
 			return err
 		}
 		a.state = stored

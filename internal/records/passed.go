@@ -1,6 +1,7 @@
 package records
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -63,14 +64,18 @@ func (f *File) MoveOut(tx *store.Tx, recordID string, to waypost.Jurisdiction, p
 // hub passes them: a question that comes at once after that finds its record. They
 // are weighed by the name tokens that came with them, and in the SSN slots by the
 // tokens of this state's own check, if it still has them. Again it changes nothing.
+// AlreadyExists where a handle is known here by another change, or otherwise: the
+// former state has drawn it, and must not hang its pointer on another record.
 func (f *File) Expect(tx *store.Tx, recordID string, r waypost.Release, names []PassedName, check waypost.TicketID) error {
 	return f.takeIn(tx, recordID, r, names, check, Coming)
 }
 
-// Unexpect forgets pointers that the hub has not passed and never will.
+// Unexpect forgets pointers that the hub has not passed and never will, as far as
+// they are those of this change.
 func (f *File) Unexpect(tx *store.Tx, r waypost.Release) error {
 	for _, passing := range r.Passings {
-		if _, err := tx.Exec(`DELETE FROM pointer WHERE handle = $1 AND state = $2`, passing.New[:], int(Coming)); err != nil {
+		if _, err := tx.Exec(`DELETE FROM pointer WHERE handle = $1 AND state = $2 AND receipt = $3`,
+			passing.New[:], int(Coming), passedReceipt(r.Change)); err != nil {
 			return err
 		}
 	}
@@ -106,6 +111,8 @@ func (f *File) takeIn(tx *store.Tx, recordID string, r waypost.Release, names []
 			p.receipt = passedReceipt(r.Change)
 		case err != nil:
 			return err
+		case p.Record != recordID || !p.passed || !bytes.Equal(p.receipt, passedReceipt(r.Change)):
+			return waypost.Errorf(waypost.AlreadyExists, "a handle of the release is that of another pointer of this state")
 		case p.State != Coming || state == Coming:
 			continue
 		}
