@@ -124,8 +124,37 @@ func ticketCases(t testing.TB) (list []question) {
 		change(&ticket)
 		list = append(list, question{Name: name, Check: "ticket", Data: signTicket(t, ticket).Bytes(), With: az, OK: strings.HasSuffix(name, "(accepted)")})
 	}
+	list = append(list, bareCases(t)...)
 	slices.SortFunc(list, func(a, b question) int { return strings.Compare(a.Name, b.Name) })
 	return append(list, rewritten(t)...)
+}
+
+// bareCases are tickets of the kinds without elements, under each purpose and
+// with an element.
+func bareCases(t testing.TB) (list []question) {
+	add := func(name string, x waypost.Ticket) {
+		signed := signTicket(t, x)
+		list = append(list, question{Name: name, Check: "ticket", Data: signed.Bytes(), With: with{Key: hex.EncodeToString(public("AZ identity"))},
+			OK: signed.Verify(public("AZ identity")) == nil})
+	}
+	for _, kind := range []waypost.Kind{waypost.KindVerifyCard, waypost.KindStatus, waypost.KindHistory, waypost.KindPortrait, waypost.KindChangeSOR,
+		waypost.KindIssued, waypost.KindTerminate, waypost.KindReport, waypost.KindCase, waypost.KindWithdraw, waypost.KindActivate, waypost.KindCompare, waypost.KindLeave} {
+		x := aTicket()
+		x.Kind, x.Elements, x.Probes = kind, 0, waypost.CommitRequest("CA", [32]byte{1}, []byte("a request"))
+		if kind.Upkeep() {
+			x.Class = waypost.Loader
+		}
+		for _, purpose := range []waypost.Purpose{waypost.IssueRealID, waypost.ChangeSOR, waypost.AcceptAsID, waypost.DriverHistory, waypost.DuplicateResolution, waypost.MaintainPointer} {
+			x.Purpose = purpose
+			add("ticket: "+string(kind)+" for "+string(purpose), x)
+			if kind.Allows(purpose) {
+				x.Elements = 1
+				add("ticket: "+string(kind)+" with an element", x)
+				x.Elements = 0
+			}
+		}
+	}
+	return list
 }
 
 func toPublish(x *waypost.Ticket) {

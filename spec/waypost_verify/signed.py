@@ -12,13 +12,21 @@ from .note import LAST_SECOND
 from .refused import require
 
 MAX_SIGNED = 1024
-PURPOSES = {
-    "check": {"issue_licence", "issue_permit", "issue_id", "issue_real_id", "renew", "duplicate_resolution",
-              "post_conviction"},
-    "publish": {"maintain_pointer"},
+ISSUE = {"issue_licence", "issue_permit", "issue_id", "issue_real_id", "renew"}
+ERRANDS = {
+    "verify_card": {"accept_as_identification"}, "status": ISSUE, "history": {"change_state_of_record", "issue_licence"},
+    "portrait": {"resolve_possible_match", "duplicate_resolution"}, "change_state_of_record": ISSUE,
+    "notice_of_issuance": ISSUE, "request_to_terminate": ISSUE, "report": {"driver_history"},
+    "case": {"duplicate_resolution"},
 }
-CLASSES = {"check": {"attended", "unattended"}, "publish": {"publish"}}
-ROLES = {"evaluate": "keyholder", "search_first": "hub", "search_second": "hub", "publish": "hub"}
+UPKEEP = {"withdraw", "activate", "compare", "leave"}
+POINTERS = UPKEEP | {"publish", "change"}
+PURPOSES = {"check": ISSUE | {"duplicate_resolution", "post_conviction"}, **ERRANDS,
+            **{kind: {"maintain_pointer"} for kind in POINTERS}}
+CLASSES = {"check": {"attended", "unattended"}, **{kind: {"attended", "unattended"} for kind in ERRANDS},
+           **{kind: {"publish"} for kind in POINTERS}}
+ROLES = {"evaluate": "keyholder", "search_first": "hub", "search_second": "hub", "publish": "hub",
+         "change_state_of_record": "hub", **{kind: "hub" for kind in UPKEEP}}
 MEMBER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,31}\Z", re.ASCII)
 INSTANCE = re.compile(r"[1-9][0-9]{0,2}\Z", re.ASCII)
 
@@ -78,7 +86,12 @@ def verify_ticket(ticket, key):
     require(f["purpose"] in PURPOSES.get(f["kind"], ()), "the ticket's purpose does not allow its kind")
     require(f["class"] in CLASSES[f["kind"]], "the ticket's operator class does not allow its kind")
     n = f["elements"]
-    good = n == 32 if f["kind"] == "check" else 10 <= n <= 1000 and n % 10 == 0
+    if f["kind"] == "check":
+        good = n == 32
+    elif f["kind"] in ERRANDS or f["kind"] in UPKEEP:
+        good = n == 0
+    else:
+        good = 10 <= n <= 1000 and n % 10 == 0
     require(good, f"a ticket of this kind cannot carry {n} elements")
 
 
