@@ -32,6 +32,11 @@ func (d *Desk) answer(ctx context.Context, q errand.Question) (errand.Response, 
 	if err != nil {
 		return errand.Response{}, err
 	}
+	// The check is in the ticket too: what is said to a report that names another one,
+	// or none, would stand in the ledgers as said without a search.
+	if q.Ticket.Cites != rep.check {
+		return errand.Response{}, waypost.Errorf(waypost.PermissionDenied, "the report is not about the check that its ticket cites")
+	}
 	if rep.Reporter != q.From {
 		if rep.hops == 0 {
 			return errand.Response{}, waypost.Errorf(waypost.PermissionDenied, "the item is not one that %s reports", q.From)
@@ -116,8 +121,11 @@ func (d *Desk) byCard(ctx context.Context, rep report) (string, error) {
 func (d *Desk) byReference(tx *store.Tx, q errand.Question, rep report) (records.Pointer, error) {
 	if rep.hops > 0 {
 		p, err := d.File.ByHandle(tx, rep.handle)
-		if waypost.CodeOf(err) == waypost.NotFound && d.Now().Before(q.At.Add(promised)) {
+		switch {
+		case waypost.CodeOf(err) == waypost.NotFound && d.Now().Before(q.At.Add(promised)):
 			err = waypost.Errorf(waypost.Unavailable, "the record has not arrived here yet")
+		case err == nil && p.PassedBy != q.From:
+			err = errNone // the hub knows handles too, and whom it tells
 		}
 		return p, err
 	}
@@ -126,7 +134,7 @@ func (d *Desk) byReference(tx *store.Tx, q errand.Question, rep report) (records
 		return records.Pointer{}, err
 	}
 	told := a.Outcome == waypost.Match || a.Outcome == waypost.Possible
-	if a.Asking != q.From || !told || a.Ticket.Purpose != waypost.PostConviction || q.Ticket.Cites != rep.check {
+	if a.Asking != q.From || !told || a.Ticket.Purpose != waypost.PostConviction {
 		return records.Pointer{}, errNone
 	}
 	return d.File.ByHandle(tx, a.Handle)

@@ -107,6 +107,7 @@ func TestAnswerRefuses(t *testing.T) {
 	ca := r.states["CA"]
 	rec := jane(t, "CA-1", "D111")
 	handle := ca.add(rec)
+	ca.pointers[0].PassedBy = "AZ"
 	i := item(t, Conviction, "C-1")
 	bad := i
 	bad.Speed = 60
@@ -115,6 +116,7 @@ func TestAnswerRefuses(t *testing.T) {
 		Class: waypost.Attended, To: "CA", Body: must(honest.encode())}}).Statement
 	forged := i
 	forged.Speed = 120
+	never := report{Item: i, check: waypost.TicketID{1}, reference: make([]byte, 16)}
 	for _, c := range []struct {
 		name string
 		from waypost.Jurisdiction
@@ -132,10 +134,16 @@ func TestAnswerRefuses(t *testing.T) {
 		{"a handle that may come yet", "AZ", must(report{Item: i, handle: waypost.Handle{7}, hops: 1, statement: original}.encode()), string(waypost.Unavailable)},
 		{"too many hops", "AZ", must(report{Item: i, handle: handle, hops: maxHops + 1, statement: original}.encode()), string(waypost.InvalidArgument)},
 		{"nothing", "NV", nil, string(waypost.InvalidArgument)},
-		{"a check that never was", "NV", must(report{Item: i, check: waypost.TicketID{1}, reference: make([]byte, 16)}.encode()), DriverNotFound},
+		{"passed on by who has not passed the record", "NV", must(report{Item: i, handle: handle, hops: 1}.encode()), DriverNotFound},
+		{"a check that never was", "NV", must(never.encode()), DriverNotFound},
+		{"a check, with a card", "NV", must(honest.encode()), string(waypost.PermissionDenied)},
+		{"a check that the ticket does not cite", "NV", must(never.encode()), string(waypost.PermissionDenied)},
 	} {
-		q := r.questionOf(&post{from: c.from, mine: errand.Errand{ID: errand.NewID(), Kind: waypost.KindReport, Purpose: waypost.DriverHistory,
-			Class: waypost.Attended, To: "CA", Body: c.body}})
+		mine := errand.Errand{ID: errand.NewID(), Kind: waypost.KindReport, Purpose: waypost.DriverHistory, Class: waypost.Attended, To: "CA", Body: c.body}
+		if c.name == "a check that never was" || c.name == "a check, with a card" {
+			mine.Cites = never.check
+		}
+		q := r.questionOf(&post{from: c.from, mine: mine})
 		res, err := ca.desk.answer(context.Background(), q)
 		got := res.Word
 		if err != nil {

@@ -368,6 +368,7 @@ func (r *rig) leave(from, to waypost.Jurisdiction, record, newRecord string) (fi
 	rec.ID, rec.CardNumber = newRecord, "card of "+newRecord
 	return func() {
 		handle := n.add(rec)
+		n.pointers[len(n.pointers)-1].PassedBy = from
 		i := slices.IndexFunc(o.pointers, func(p records.Pointer) bool { return p.Record == record && p.State == records.Live })
 		o.pointers[i].State, o.pointers[i].MovedTo, o.pointers[i].NewHandle = records.Moved, to, handle
 		for range 2 { // again changes nothing

@@ -85,7 +85,7 @@ func (f *File) changePointers(tx *store.Tx, operator string, before, after waypo
 	switch {
 	case main.State == Wanted && main.todo == 0:
 		return waypost.Errorf(waypost.Unavailable, "the record is on its way into the index: change it once it is there")
-	case main.passed && sameSSN:
+	case main.PassedBy != "" && sameSSN:
 		main.Alias = true
 		if err := main.put(tx, f.Now()); err != nil {
 			return err

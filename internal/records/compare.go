@@ -267,8 +267,8 @@ func (f *File) again(tx *store.Tx, old pointer, operator string) error {
 	p.tokens = slices.Clone(old.tokens)
 	p.supersedes, p.operator, p.ticket = old.Handle, operator, waypost.TicketID{}
 	randomise(p.Handle[:])
-	if p.passed {
-		p.passed = false
+	if p.PassedBy != "" {
+		p.PassedBy = ""
 		p.fill(ssnSlots)
 	}
 	return f.wantAll(tx, old.Generation, []pointer{p})

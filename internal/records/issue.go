@@ -77,7 +77,7 @@ func (f *File) Issue(ctx context.Context, operator string, i Issuing) (published
 		if err != nil {
 			return err
 		}
-		movedIn := slices.ContainsFunc(all, func(p pointer) bool { return p.passed && p.State == Live })
+		movedIn := slices.ContainsFunc(all, func(p pointer) bool { return p.PassedBy != "" && p.State == Live })
 		if err := check.allows(); err != nil && !movedIn && strings.TrimSpace(i.Override) == "" {
 			return err
 		}

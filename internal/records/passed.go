@@ -105,13 +105,13 @@ func (f *File) takeIn(tx *store.Tx, recordID string, r waypost.Release, names []
 		p, err := byHandle(tx, passing.New)
 		switch {
 		case waypost.CodeOf(err) == waypost.NotFound:
-			if p, err = passedIn(recordID, n, own); err != nil {
+			if p, err = passedIn(recordID, r.From, n, own); err != nil {
 				return err
 			}
 			p.receipt = passedReceipt(r.Change)
 		case err != nil:
 			return err
-		case p.Record != recordID || !p.passed || !bytes.Equal(p.receipt, passedReceipt(r.Change)):
+		case p.Record != recordID || p.PassedBy != r.From || !bytes.Equal(p.receipt, passedReceipt(r.Change)):
 			return waypost.Errorf(waypost.AlreadyExists, "a handle of the release is that of another pointer of this state")
 		case p.State != Coming || state == Coming:
 			continue
@@ -126,10 +126,10 @@ func (f *File) takeIn(tx *store.Tx, recordID string, r waypost.Release, names []
 
 // passedIn is the pointer that a passed one becomes here. own are the tokens of
 // this state's own check, or nil.
-func passedIn(recordID string, n PassedName, own []waypost.Token) (pointer, error) {
+func passedIn(recordID string, by waypost.Jurisdiction, n PassedName, own []waypost.Token) (pointer, error) {
 	p := pointer{
-		Pointer: Pointer{Handle: n.Handle, Record: recordID, Alias: n.Alias, Version: n.Version + 1},
-		person:  n.Name, tokens: make([]waypost.Token, matchkey.Slots), passed: true,
+		Pointer: Pointer{Handle: n.Handle, Record: recordID, Alias: n.Alias, Version: n.Version + 1, PassedBy: by},
+		person:  n.Name, tokens: make([]waypost.Token, matchkey.Slots),
 	}
 	for i, t := range n.Tokens {
 		if len(t) != len(waypost.Token{}) {

@@ -44,6 +44,9 @@ type Pointer struct {
 	Version    uint32 // at the hub, from 1
 	MovedTo    waypost.Jurisdiction
 	NewHandle  waypost.Handle // by which that state knows it; zero unless moved
+	// PassedBy is the state that had the pointer before, or empty where this one has
+	// published it: only that state, and the hub, know it by its handle.
+	PassedBy waypost.Jurisdiction
 }
 
 // pointer is a row of that table.
@@ -51,10 +54,9 @@ type pointer struct {
 	Pointer
 	person     waypost.Person // without the SSN
 	tokens     []waypost.Token
-	todo       uint32 // bits of the slots whose token is not made yet
-	decoys     uint32 // bits of those filled with something random, which say nothing
-	era        int    // how often the record's SSN had changed
-	passed     bool
+	todo       uint32           // bits of the slots whose token is not made yet
+	decoys     uint32           // bits of those filled with something random, which say nothing
+	era        int              // how often the record's SSN had changed
 	receipt    []byte           // 16 bytes, see spec/pointer.md; empty before it was published
 	ticket     waypost.TicketID // of the check, or zero
 	supersedes waypost.Handle   // or zero
@@ -63,12 +65,12 @@ type pointer struct {
 	due        *int64
 }
 
-const columns = `p.handle, p.record, p.alias, p.state, p.person, p.tokens, p.todo, p.decoys, p.era, p.passed, p.generation, p.version, p.receipt,
+const columns = `p.handle, p.record, p.alias, p.state, p.person, p.tokens, p.todo, p.decoys, p.era, p.passed_by, p.generation, p.version, p.receipt,
 	p.moved_to, p.new_handle, p.ticket, p.supersedes, p.operator, p.tries, p.due`
 
 func scanPointer(scan func(dest ...any) error) (p pointer, err error) {
 	var person, tokens, newHandle, ticket, supersedes []byte
-	if err := scan(&p.Handle, &p.Record, &p.Alias, &p.State, &person, &tokens, &p.todo, &p.decoys, &p.era, &p.passed, &p.Generation, &p.Version,
+	if err := scan(&p.Handle, &p.Record, &p.Alias, &p.State, &person, &tokens, &p.todo, &p.decoys, &p.era, &p.PassedBy, &p.Generation, &p.Version,
 		&p.receipt, &p.MovedTo, &newHandle, &ticket, &supersedes, &p.operator, &p.tries, &p.due); err != nil {
 		return p, err
 	}
@@ -98,15 +100,15 @@ func (p pointer) put(tx *store.Tx, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(`INSERT INTO pointer (handle, record, alias, state, person, tokens, todo, decoys, era, passed, generation, version, receipt,
+	_, err = tx.Exec(`INSERT INTO pointer (handle, record, alias, state, person, tokens, todo, decoys, era, passed_by, generation, version, receipt,
 			moved_to, new_handle, ticket, supersedes, operator, tries, due, changed)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
 		ON CONFLICT (handle) DO UPDATE SET record = excluded.record, alias = excluded.alias, state = excluded.state, person = excluded.person,
-		tokens = excluded.tokens, todo = excluded.todo, decoys = excluded.decoys, era = excluded.era, passed = excluded.passed, generation = excluded.generation,
+		tokens = excluded.tokens, todo = excluded.todo, decoys = excluded.decoys, era = excluded.era, passed_by = excluded.passed_by, generation = excluded.generation,
 		version = excluded.version, receipt = excluded.receipt, moved_to = excluded.moved_to, new_handle = excluded.new_handle,
 		ticket = excluded.ticket, supersedes = excluded.supersedes, operator = excluded.operator, tries = excluded.tries, due = excluded.due,
 		changed = excluded.changed`,
-		p.Handle[:], p.Record, p.Alias, int(p.State), person, JoinTokens(p.tokens), p.todo, p.decoys, p.era, p.passed, p.Generation, p.Version,
+		p.Handle[:], p.Record, p.Alias, int(p.State), person, JoinTokens(p.tokens), p.todo, p.decoys, p.era, string(p.PassedBy), p.Generation, p.Version,
 		orEmpty(p.receipt), string(p.MovedTo), unlessZero(p.NewHandle[:]), unlessZero(p.ticket[:]), unlessZero(p.supersedes[:]),
 		p.operator, p.tries, p.due, now.Unix())
 	if err != nil {

@@ -54,7 +54,7 @@ func (f *File) main(recordID string, name waypost.Person, era int, history []poi
 	p := f.newPointer(recordID, name, operator)
 	p.era = era
 	for _, old := range history {
-		if old.era != era || old.passed {
+		if old.era != era || old.PassedBy != "" {
 			continue
 		}
 		known := f.same(old.person, name) & ssnSlots & p.todo &^ (old.todo | old.decoys)
@@ -97,7 +97,7 @@ func (f *File) avoid(p *pointer, others []pointer) {
 	var taken uint32
 	for _, o := range others {
 		has := uint32(allSlots) &^ o.decoys
-		if o.passed {
+		if o.PassedBy != "" {
 			has = allSlots // whatever is in them
 		}
 		taken |= f.same(p.person, o.person) & has

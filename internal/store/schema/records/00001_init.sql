@@ -5,8 +5,8 @@
 -- order. Of the bits of the slots, todo has those whose token is not made yet,
 -- decoys those that were filled with something random. era counts the changes of
 -- the record's SSN. receipt is what spec/pointer.md says.
--- passed: it came from another state, and what stands in its SSN slots at the hub
--- is not known here. ticket is the check under whose ticket it is to be published,
+-- passed_by is the state that it came from, if any: what stands in its SSN slots at
+-- the hub is then not known here. ticket is the check under whose ticket it is to be published,
 -- supersedes the pointer whose place it takes; both may be empty. due is when
 -- something is to be done about it.
 CREATE TABLE pointer (
@@ -19,7 +19,7 @@ CREATE TABLE pointer (
     todo       INTEGER NOT NULL,
     decoys     INTEGER NOT NULL,
     era        INTEGER NOT NULL,
-    passed     INTEGER NOT NULL,
+    passed_by  TEXT    NOT NULL,
     generation INTEGER NOT NULL,
     version    INTEGER NOT NULL,
     receipt    BYTEA   NOT NULL,
