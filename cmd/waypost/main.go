@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -95,7 +96,9 @@ func explain(err error) string {
 	text := err.Error()
 	var e *waypost.Error
 	if errors.As(err, &e) && e.Unwrap() != nil && e.Code != waypost.Internal {
-		text += " (" + e.Unwrap().Error() + ")"
+		if cause := e.Unwrap().Error(); !strings.HasSuffix(cause, e.Error()) { // a gateway's own words, as they came over the wire
+			text += " (" + cause + ")"
+		}
 	}
 	return text
 }
