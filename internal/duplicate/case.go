@@ -101,8 +101,7 @@ func byName(tx *store.Tx, name string) (pair, error) {
 	if len(name) < least || len(name) > most || strings.Trim(name, "0123456789abcdef") != "" {
 		return pair{}, waypost.Errorf(waypost.InvalidArgument, "a case is named by the first %d to %d hex digits of its id", least, most)
 	}
-	from, _ := parseID(name + strings.Repeat("0", most-len(name))) // as many hex digits as needed
-	to, _ := parseID(name + strings.Repeat("f", most-len(name)))
+	from, to := parseID(name+strings.Repeat("0", most-len(name))), parseID(name+strings.Repeat("f", most-len(name)))
 	all, err := selectPairs(tx, `WHERE id >= $1 AND id <= $2 ORDER BY id LIMIT 2`, from[:], to[:])
 	switch {
 	case err != nil:
@@ -222,9 +221,10 @@ func (c *Cases) send(tx *store.Tx, p pair, n note) error {
 	})
 }
 
-// parseID reads 32 hex digits.
-func parseID(text string) (id ID, ok bool) {
-	raw, err := hex.DecodeString(text)
-	ok = err == nil && fill(id[:], raw)
-	return id, ok
+// parseID reads 32 hex digits; what are none gives the zero id.
+func parseID(text string) (id ID) {
+	if raw, err := hex.DecodeString(text); err == nil {
+		fill(id[:], raw)
+	}
+	return id
 }

@@ -205,7 +205,7 @@ func TestStrangers(t *testing.T) {
 		t.Errorf("another reference: %q", code)
 	}
 	id := w.opened(smith, "CA-1")
-	theirs, _ := parseID(id)
+	theirs := parseID(id)
 	if code := ask("NV", body(func(m *message) { m.id = theirs })); code != waypost.PermissionDenied {
 		t.Errorf("a case of others: %q", code)
 	}

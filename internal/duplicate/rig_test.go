@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"slices"
 	"testing"
@@ -70,7 +69,7 @@ func (w *world) newSide(t testing.TB, state waypost.Jurisdiction, config Config)
 		}
 	})
 	s.deps = Deps{State: state, DB: db, File: s, Errands: s, Secret: [32]byte{1, state[0]}, Now: func() time.Time { return w.now },
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+		Log: slog.New(slog.DiscardHandler)}
 	s.restart()
 	return s
 }
