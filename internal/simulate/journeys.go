@@ -74,8 +74,11 @@ func (s *script) move(state waypost.Jurisdiction, who *person) {
 		}
 		j := &journey{theirs, mine, id}
 		s.journeys = append(s.journeys, j)
-		if s.rng.IntN(4) == 0 {
+		switch s.rng.IntN(5) {
+		case 0:
 			s.in(time.Duration(s.rng.Int64N(int64(time.Minute))), "cancel", func() { s.cancel(state, j) })
+		case 1, 2:
+			s.in(0, "cancel late", func() { s.cancelLate(state, j) })
 		}
 	})
 }
@@ -85,6 +88,23 @@ func (s *script) cancel(state waypost.Jurisdiction, j *journey) {
 	if l := s.role[string(state)].up(); l != nil {
 		err := l.gateway.Moves().Cancel(context.Background(), j.id)
 		s.trace.note("cancel", j.to.id, waypost.CodeOf(err))
+	}
+}
+
+// cancelLate does so at the worst moment: when the hub is being asked.
+func (s *script) cancelLate(state waypost.Jurisdiction, j *journey) {
+	for i := range 200 {
+		s.sleep(time.Duration(1+i*i) * time.Millisecond)
+		l := s.role[string(state)].up()
+		if l == nil {
+			continue
+		}
+		if at := s.number(l.db, `SELECT coalesce((SELECT state FROM move WHERE id = $1), 6)`, j.id[:]); at >= movePassing {
+			if at < moveDone {
+				s.cancel(state, j)
+			}
+			return
+		}
 	}
 }
 

@@ -2,13 +2,10 @@ package simulate
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"maps"
 	"slices"
 
 	"github.com/waypost/waypost"
-	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -89,26 +86,12 @@ var onlyOnce = []string{"evaluate", "search_first", "search_second", "publish", 
 // once: nothing that is done once for a ticket stands in a ledger twice.
 func (w *world) once(r *role) {
 	seen := make(map[act]bool)
-	for _, e := range w.entries(r) {
-		a := act{e.Kind, e.Ticket}
-		if seen[a] && slices.Contains(onlyOnce, e.Kind) {
-			w.failf("%s has two entries %s about the ticket %s", r.name, e.Kind, a.ticket)
+	r.ledger.committed(func(n noted) {
+		if seen[n.act] && slices.Contains(onlyOnce, n.kind) {
+			w.failf("%s has two entries %s about the ticket %s", r.name, n.kind, n.ticket)
 		}
-		seen[a] = true
-	}
-}
-
-// entries are all entries of a ledger, opened.
-func (w *world) entries(r *role) (all []journal.Stored) {
-	for {
-		page, err := w.opener.Read(context.Background(), r.life.journal, uint64(len(all)), 1000)
-		if err != nil {
-			w.failf("the journal of %s: %v", r.name, err)
-		}
-		if all = append(all, page...); err != nil || len(page) == 0 {
-			return all
-		}
-	}
+		seen[n.act] = true
+	})
 }
 
 // nothingOpen: what was begun has come to an end.
@@ -161,37 +144,16 @@ func (w *world) counted() {
 		if r.up() == nil {
 			continue
 		}
-		entries := w.entries(r)
 		day := w.now.Unix() / 86400 * 86400
 		var admitted int64
-		for _, e := range entries {
-			if e.At.Unix() >= day && draws(e) {
+		r.ledger.committed(func(n noted) {
+			if n.at >= day && n.counted {
 				admitted++
 			}
-		}
+		})
 		used := w.number(r.life.db, `SELECT coalesce(sum(used), 0) FROM quota WHERE class IN ('tickets', 'follow_ups', 'upkeep') AND starts = $1`, day)
 		if used != admitted {
 			w.failf("%s has counted %d tickets today, and admitted %d", r.name, used, admitted)
 		}
 	}
-}
-
-// draws reports whether the entry stands for a ticket that is counted as one.
-func draws(e journal.Stored) bool {
-	switch e.Kind {
-	case "search_first", "withdraw", "activate", "compare", "leave", "change_state_of_record":
-		return true
-	case "evaluate":
-		var body struct{ Ticket string }
-		if json.Unmarshal(e.Body, &body) != nil {
-			return false
-		}
-		raw, err := base64.StdEncoding.DecodeString(body.Ticket)
-		if err != nil {
-			return false
-		}
-		t, err := waypost.ParseTicket(raw)
-		return err == nil && t.Kind != waypost.KindPublish && t.Kind != waypost.KindChange
-	}
-	return false
 }

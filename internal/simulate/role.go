@@ -199,7 +199,7 @@ func (l *life) close() {
 		return
 	}
 	if l.db != nil {
-		l.ledger.left = l.ledger.size()
+		l.ledger.left = l.ledger.kinds()
 	}
 	l.closed = true
 	for _, db := range []*store.DB{l.db, l.people} {

@@ -19,6 +19,7 @@ type script struct {
 	generation uint32
 	journeys   []*journey
 	items      []*item
+	result     Result // as far as it is known
 }
 
 // play does a number of things, one after the other or at the same time.
@@ -169,8 +170,8 @@ func (s *script) settle() {
 		s.in(0, "start "+r.name, r.revive)
 	}
 	for _, p := range []struct{ d, every time.Duration }{
-		{10 * time.Second, 2 * time.Second}, {3 * time.Minute, 30 * time.Second}, {3 * time.Hour, 30 * time.Minute}, {3 * 24 * time.Hour, 24 * time.Hour},
-		{30 * 24 * time.Hour, 3 * 24 * time.Hour}, {3 * time.Hour, 30 * time.Minute},
+		{10 * time.Second, 3 * time.Second}, {3 * time.Minute, time.Minute}, {3 * time.Hour, time.Hour},
+		{16 * 24 * time.Hour, 4 * 24 * time.Hour}, {17 * 24 * time.Hour, 8 * 24 * time.Hour}, {2 * time.Hour, time.Hour},
 	} {
 		s.pass(p.d, p.every)
 		s.counted()
@@ -179,8 +180,9 @@ func (s *script) settle() {
 		}
 	}
 	s.answered(since)
-	for range 3 {
+	for range 2 {
 		s.lookUp(s.cards[s.rng.IntN(len(s.cards))])
 	}
-	s.pass(20*time.Hour*24, 4*24*time.Hour) // until a question that is never answered is over
+	s.pass(20*24*time.Hour, 10*24*time.Hour)
+	s.pass(2*time.Minute, time.Minute) // until a question that is never answered is over
 }

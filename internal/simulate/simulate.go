@@ -65,12 +65,23 @@ func (w *world) loadAll(ctx context.Context) {
 
 // Result is what one world came to.
 type Result struct {
-	Seed    uint64
 	Wrong   []string // what must not be and was; empty where all is well
 	Trace   string   // hash of everything that happened
 	Crashes int
-	Checks  int
-	Days    int // of its own time
+	Checks  int // asked for by clerks
+	Moves   int // changes of state of record that were made
+	Items   int // of driver history that were accepted
+	Ended   int // cards that were ended on request
+}
+
+// Add adds the numbers of another world.
+func (r *Result) Add(o Result) {
+	r.Crashes, r.Checks, r.Moves, r.Items, r.Ended = r.Crashes+o.Crashes, r.Checks+o.Checks, r.Moves+o.Moves, r.Items+o.Items, r.Ended+o.Ended
+}
+
+// String says how much has happened.
+func (r Result) String() string {
+	return fmt.Sprintf("%d checks, %d moves, %d items of driver history, %d cards ended, %d crashes", r.Checks, r.Moves, r.Items, r.Ended, r.Crashes)
 }
 
 // Run plays one world to its end. Randomness must be seeded by now with the same
@@ -106,5 +117,7 @@ func (s *Stage) Run(seed uint64, print io.Writer) (res Result, err error) {
 	if err := w.reconcile(dir); err != nil {
 		return res, err
 	}
-	return Result{Seed: seed, Wrong: w.wrong, Trace: w.trace.hash(), Crashes: w.crashes, Checks: script.cases, Days: int(w.now.Sub(s.at).Hours() / 24)}, nil
+	res = script.result
+	res.Wrong, res.Trace, res.Crashes, res.Checks = w.wrong, w.trace.hash(), w.crashes, script.cases
+	return res, nil
 }

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"strings"
 	"testing"
 	"testing/cryptotest"
 
@@ -13,10 +16,15 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 20, "how many worlds TestSeeds plays")
+	seeds = flag.Int("seeds", defaultSeeds, "how many worlds TestSeeds plays")
 	first = flag.Uint64("seed", 1, "the first of them")
 	show  = flag.Bool("show", false, "print what happens in them")
 )
+
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // a world is small, and most of it short-lived
+	os.Exit(m.Run())
+}
 
 // folder is where databases of simulations lie: in memory, where the system
 // offers that.
@@ -56,12 +64,13 @@ func play(t *testing.T, s *simulate.Stage, seed uint64) simulate.Result {
 	return res
 }
 
+// TestSeeds: nothing that must not be is in any world.
 func TestSeeds(t *testing.T) {
 	s := stage(t)
-	var crashes, checks int
+	var sum simulate.Result
 	for seed := *first; seed < *first+uint64(*seeds); seed++ {
 		res := play(t, s, seed)
-		crashes, checks = crashes+res.Crashes, checks+res.Checks
+		sum.Add(res)
 		for _, wrong := range res.Wrong {
 			t.Errorf("seed %d: %s", seed, wrong)
 		}
@@ -69,15 +78,35 @@ func TestSeeds(t *testing.T) {
 			t.Errorf("to see it again: go test ./internal/simulate -run 'TestSeeds$' -seeds 1 -seed %d -show", seed)
 		}
 	}
-	fmt.Printf("%d seeds: %d checks, %d crashes\n", *seeds, checks, crashes)
+	t.Logf("%d worlds: %s", *seeds, sum)
+	if *seeds >= 100 && (sum.Crashes == 0 || sum.Checks == 0 || sum.Moves == 0 || sum.Items == 0 || sum.Ended == 0) {
+		t.Errorf("in so many worlds something of everything happens: %s", sum)
+	}
 }
 
-// TestReplay: a seed plays the same world again, to the last byte.
+// tracing has this test be the other process of TestReplay.
+const tracing = "WAYPOST_SIMULATE_TRACE"
+
+// TestReplay: a seed plays the same world again to the last byte, in this process
+// and in another.
 func TestReplay(t *testing.T) {
 	s := stage(t)
-	for seed := uint64(1); seed <= 3; seed++ {
-		if a, b := play(t, s, seed), play(t, s, seed); a.Trace != b.Trace {
-			t.Errorf("seed %d: traces %s and %s", seed, a.Trace, b.Trace)
-		}
+	const seed = 3
+	a := play(t, s, seed).Trace
+	if os.Getenv(tracing) != "" {
+		fmt.Println("trace", a)
+		return
+	}
+	if b := play(t, s, seed).Trace; a != b {
+		t.Errorf("again: the traces are %s and %s", a, b)
+	}
+	if c := play(t, s, seed+1).Trace; a == c {
+		t.Error("two seeds have the same trace")
+	}
+	other := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestReplay$")
+	other.Env = append(os.Environ(), tracing+"=1")
+	out, err := other.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "trace "+a) {
+		t.Errorf("another process: %v, and not the trace %s:\n%s", err, a, out)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // How journeys, reports and endings stand in the tables of the rooms.
 const (
-	moveDone, moveOver             = 5, 5 // and above
+	movePassing, moveDone          = 3, 5 // above: given up
 	reportDeciding, reportSent     = 2, 4
 	reportDone                     = 5
 	endingClosed, noticePeriodDays = 3, 15
@@ -71,8 +71,11 @@ func names(line []*card) (ids []string) {
 func (s *script) arrived() {
 	for _, j := range s.journeys {
 		state := s.number(s.role[string(j.to.state)].life.db, `SELECT coalesce((SELECT state FROM move WHERE id = $1), 6)`, j.id[:])
-		if state < moveOver {
+		switch {
+		case state < moveDone:
 			s.failf("the move of %s to %s has not come to its end: %d", j.from.id, j.to.id, state)
+		case state == moveDone:
+			s.result.Moves++
 		}
 	}
 }
@@ -85,6 +88,7 @@ func (s *script) kept() {
 		if !i.own && !s.accepted(i) {
 			continue
 		}
+		s.result.Items++
 		for _, line := range lines {
 			for _, c := range line {
 				if c == i.card {
@@ -138,5 +142,6 @@ func (s *script) noticed() {
 			endingClosed, noticePeriodDays*86400); n != 0 {
 			s.failf("%s has ended %d cards without the notice that is due", st, n)
 		}
+		s.result.Ended += int(s.number(l.db, `SELECT count(*) FROM ending WHERE state = $1`, endingClosed))
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/roster"
 )
 
@@ -31,7 +30,6 @@ type world struct {
 	wrong   []string // what must not be and is
 	people  []*person
 	cards   []*card
-	opener  *journal.Opener // of all ledgers
 }
 
 // Now is the clock of everybody.
@@ -42,7 +40,7 @@ func (w *world) Now() time.Time { return w.now }
 func newWorld(c *cast, dir string, seed uint64, start time.Time, print io.Writer) (*world, error) {
 	w := &world{
 		loop: &loop{now: start}, cast: c, role: make(map[string]*role),
-		faults: newFaults(seed), rng: rand.New(rand.NewPCG(seed, 1)), logs: slog.DiscardHandler, opener: journal.NewOpener(c.reader),
+		faults: newFaults(seed), rng: rand.New(rand.NewPCG(seed, 1)), logs: slog.DiscardHandler,
 	}
 	w.loop.passed, w.loop.stepped = w.clockMoved, w.sliceOver
 	w.trace, w.watch = newTrace(w.Now, print), newWatch(w)
@@ -59,11 +57,8 @@ func newWorld(c *cast, dir string, seed uint64, start time.Time, print io.Writer
 	if err != nil {
 		return nil, err
 	}
-	if w.roster, err = roster.NewView(first.Governance, func() time.Time { return begin }, signed); err != nil {
-		return nil, err
-	}
 	w.rosters = []*roster.Roster{&first}
-	if w.roster, err = roster.NewView(first.Governance, w.viewNow, signed); err != nil {
+	if w.roster, err = roster.NewView(first.Governance, w.Now, signed); err != nil {
 		return nil, err
 	}
 	for _, m := range first.Members {
@@ -73,14 +68,6 @@ func newWorld(c *cast, dir string, seed uint64, start time.Time, print io.Writer
 	}
 	w.clockMoved()
 	return w, nil
-}
-
-// viewNow is the clock of the roster, which begins with the first version.
-func (w *world) viewNow() time.Time {
-	if len(w.rosters) == 1 && w.now.After(w.rosters[0].NotAfter) {
-		return begin
-	}
-	return w.now
 }
 
 // clockMoved signs the roster again before it runs out.
