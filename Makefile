@@ -38,6 +38,24 @@ test: build checkgenerate $(PEERS) ## Build, vet and test everything, with the r
 	$(call need,python3,python3)
 	$(GO) vet ./...
 	CGO_ENABLED=1 $(GO) test -race ./...
+	$(MAKE) simulate
+	$(GO) test -tags planted -timeout 30m ./internal/simulate -run 'TestPlanted$$'
+
+# Each process plays its share of the seeds: randomness is that of a process. The
+# race detector is above, with few seeds.
+SEEDS ?= 300
+CORES := $(shell nproc 2>/dev/null || echo 1)
+
+.PHONY: simulate
+simulate: ## Play SEEDS (300) simulated exchanges; 10000 for a night
+	@mkdir -p $(BIN)
+	$(GO) test -c -o $(BIN)/simulate.test ./internal/simulate
+	@share=$$((($(SEEDS) + $(CORES) - 1) / $(CORES))); players=; \
+	for n in $$(seq 1 $(CORES)); do \
+		$(BIN)/simulate.test -test.timeout 0 -test.v -test.run 'TestSeeds$$' -seed $$((($$n - 1) * share + 1)) -seeds $$share & \
+		players="$$players $$!"; \
+	done; \
+	bad=0; for player in $$players; do wait $$player || bad=1; done; exit $$bad
 
 # Programs of others that our ledgers are held against.
 $(BIN)/fsck-$(TESSERA_VERSION):
