@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/driver"
 	"github.com/waypost/waypost/internal/errand"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/roster"
@@ -102,7 +103,7 @@ type fields struct {
 
 	answers  uint64
 	cites    [32]byte // the check that an answered errand follows
-	refused  bool     // the errand was
+	refused  bool     // the errand was, or nobody was found by what it names
 	minute   int64    // of the ticket, Unix seconds; 0 where the entry does not say
 	class    waypost.OperatorClass
 	operator [16]byte
@@ -137,7 +138,7 @@ func (f *fields) take(name, value []byte) {
 			f.bad = true
 		}
 	case "word":
-		f.refused = string(value) == errand.Refused
+		f.refused = string(value) == errand.Refused || string(value) == driver.DriverNotFound
 	case "final":
 		r.signed = string(value) == "yes"
 	case "number":

@@ -65,6 +65,31 @@ var errands = map[string]struct {
 		p.replied("NV", "refused", "yes") // it never heard of the check
 		p.concluded("NV", "refused")
 	}},
+	"a report about a check that found nobody there": {play: func(s *sim, c *script) {
+		p := s.follow(waypost.KindReport, "AZ", c.ID)
+		p.began()
+		p.replied("NV", "driver_not_found", "yes")
+		p.concluded("NV", "driver_not_found")
+	}},
+	"a report that was taken without a search": {play: func(s *sim, c *script) {
+		p := s.follow(waypost.KindReport, "AZ", c.ID)
+		p.began()
+		p.replied("NV", "accepted", "yes")
+		p.concluded("NV", "accepted")
+	}, found: []string{DisclosureWithoutSearch + " NV or"}},
+	"an errand about a protected person": {play: func(s *sim, c *script) {
+		p := s.follow(waypost.KindChangeSOR, "AZ", c.ID)
+		p.began()
+		p.enter("CA", "withheld")
+		p.replied("CA", "released", "yes")
+		p.concluded("CA", "released")
+	}},
+	"a second leg of an errand, which has none": {play: func(s *sim, c *script) {
+		p := s.follow(waypost.KindHistory, "AZ", c.ID)
+		p.began()
+		p.enter("CA", "disclose", "leg", "2", "outcome", "match")
+		p.concluded("CA", "released")
+	}, found: []string{DisclosureWithoutSearch + " CA", UnloggedDisclosure + " CA"}},
 	"an errand of the other side of a case": {play: func(s *sim, c *script) {
 		p := s.follow(waypost.KindCase, "CA", c.ID)
 		p.began()

@@ -45,16 +45,18 @@ func (d *Desk) answer(ctx context.Context, q errand.Question) (errand.Response, 
 			return errand.Response{}, err
 		}
 	}
-	// A former state of record has found the item in order, or has had it for long.
-	if problems := Validate(rep.Item, d.Now()); len(problems) > 0 && rep.hops == 0 {
-		return d.reject(rep, problems, nil)
-	}
 	f, err := d.find(ctx, q, rep)
-	switch {
-	case waypost.CodeOf(err) == waypost.NotFound:
+	if waypost.CodeOf(err) == waypost.NotFound {
 		return errand.Response{Word: DriverNotFound, Final: true}, nil
-	case err != nil:
+	}
+	if err != nil {
 		return errand.Response{}, err
+	}
+	// A former state of record has found the item in order, or has had it for long.
+	problems := Validate(rep.Item, d.Now())
+	switch {
+	case len(problems) > 0 && rep.hops == 0:
+		return d.reject(rep, problems, f.here)
 	case f.gone != nil:
 		return d.forward(q, rep, f)
 	}

@@ -191,12 +191,16 @@ func TestStrangers(t *testing.T) {
 		}
 		return raw
 	}
-	ask := func(from waypost.Jurisdiction, raw []byte) waypost.Code {
-		_, err := w.ca.answer(t.Context(), errand.Question{From: from, Body: raw, At: w.now})
+	under := func(cites waypost.TicketID, from waypost.Jurisdiction, raw []byte) waypost.Code {
+		_, err := w.ca.answer(t.Context(), errand.Question{From: from, Ticket: citing(cites), Body: raw, At: w.now})
 		return waypost.CodeOf(err)
 	}
+	ask := func(from waypost.Jurisdiction, raw []byte) waypost.Code { return under(check, from, raw) }
 	if code := ask("AZ", body(func(*message) {})); code != "" {
 		t.Errorf("the state that asked: %s", code)
+	}
+	if code := under(waypost.TicketID{1}, "AZ", body(func(*message) {})); code != waypost.PermissionDenied {
+		t.Errorf("under a ticket that cites another check: %q", code)
 	}
 	if code := ask("NV", body(func(*message) {})); code != waypost.PermissionDenied {
 		t.Errorf("another state: %q", code)
@@ -213,7 +217,7 @@ func TestStrangers(t *testing.T) {
 		t.Errorf("a case with another check: %q", code)
 	}
 	no, ref := w.found(smith, "CA-1", waypost.NoMatch)
-	if code := ask("AZ", body(func(m *message) { m.check, m.reference = no, ref })); code != waypost.PermissionDenied {
+	if code := under(no, "AZ", body(func(m *message) { m.check, m.reference = no, ref })); code != waypost.PermissionDenied {
 		t.Errorf("after no_match: %q", code)
 	}
 	az, ctx := w.az.door()

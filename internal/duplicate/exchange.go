@@ -66,6 +66,10 @@ func (c *Cases) answer(ctx context.Context, q errand.Question) (errand.Response,
 // who has asked about a record, and was told that it may be the applicant's, can
 // have a case about it.
 func (c *Cases) admit(tx *store.Tx, a *arrival, q errand.Question) error {
+	// The check is in the ticket too, so that the ledgers have it.
+	if q.Ticket.Cites != a.check {
+		return waypost.Errorf(waypost.PermissionDenied, "the note is not about the check that its ticket cites")
+	}
 	known, err := byID(tx, a.id)
 	if err == nil {
 		a.pair = known

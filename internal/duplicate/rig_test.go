@@ -209,7 +209,7 @@ func (s *side) ask(e errand.Errand) (errand.Reply, error) {
 	if known {
 		return r, nil
 	}
-	res, err := to.handler.Answer(ctx, errand.Question{ID: e.ID, From: s.state, Body: e.Body, At: s.w.now})
+	res, err := to.handler.Answer(ctx, errand.Question{ID: e.ID, From: s.state, Ticket: citing(e.Cites), Body: e.Body, At: s.w.now})
 	if code := waypost.CodeOf(err); code == waypost.Internal || code == waypost.Unavailable {
 		return r, err
 	} else if err != nil {
@@ -356,4 +356,9 @@ func (w *world) cleared(from waypost.Jurisdiction, who waypost.Person, card, rec
 		return err
 	})
 	return yes
+}
+
+// citing is a ticket that cites a check.
+func citing(check waypost.TicketID) waypost.SignedTicket {
+	return waypost.SignedTicket{Ticket: waypost.Ticket{Cites: check}}
 }

@@ -79,6 +79,9 @@ func (m *Moves) answerFor(ctx context.Context, q errand.Question, unit bool) (er
 	}); err != nil {
 		return errand.Response{}, err
 	}
+	if !waypost.KindChangeSOR.Allows(about.Ticket.Purpose) {
+		return errand.Response{}, waypost.Errorf(waypost.PermissionDenied, "a record moves after a check for a card, and that check was for %s", about.Ticket.Purpose)
+	}
 	record, err := m.File.Record(ctx, about.Record)
 	if err != nil {
 		return errand.Response{}, err

@@ -378,9 +378,14 @@ func (s *state) hold(r waypost.Record) waypost.Handle {
 // check has a state find a record of another: what both keep of such a check.
 func (s *state) check(of *state, record string, h waypost.Handle) (waypost.TicketID, waypost.Reference) {
 	s.t.Helper()
+	return s.checkFor(waypost.IssueLicence, of, record, h)
+}
+
+func (s *state) checkFor(purpose waypost.Purpose, of *state, record string, h waypost.Handle) (waypost.TicketID, waypost.Reference) {
+	s.t.Helper()
 	ticket, err := waypost.Ticket{
 		Kind: waypost.KindCheck, RosterVersion: s.x.View.Current().Version, Epoch: 1, Environment: waypost.Test, SOI: s.name, Operator: [32]byte{1},
-		Class: waypost.Attended, Purpose: waypost.IssueLicence, IssuedAt: s.now, Nonce: [16]byte(random()), Elements: waypost.CheckElements,
+		Class: waypost.Attended, Purpose: purpose, IssuedAt: s.now, Nonce: [16]byte(random()), Elements: waypost.CheckElements,
 		Tau: [32]byte(append(random(), random()...)),
 	}.Sign(s.x.Party(string(s.name)).Identity)
 	must(s.t, err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/errand"
 	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/store"
 )
@@ -315,6 +316,20 @@ func TestWithoutMatch(t *testing.T) {
 	w.settle()
 	if got := az.get(m); got.State != "ended" || !strings.Contains(got.Words, "no match by that check") || w.hub.swaps > 0 {
 		t.Errorf("the move is %v", got)
+	}
+	// Nor does a record move after a check that was for no card, whatever the ticket
+	// for the move says.
+	found, other := az.checkFor(waypost.PostConviction, ca, "CA-1", h)
+	id := errand.NewID()
+	raw, err := proto.Marshal(&waypostv1.ChangeRequest{Reference: other[:]})
+	must(t, err)
+	az.write(func(tx *store.Tx) error {
+		return az.engine.Begin(tx, errand.Errand{ID: id, Kind: waypost.KindChangeSOR, Purpose: waypost.IssueLicence, To: "CA", Cites: found,
+			Operator: "ana", Class: waypost.Attended, Case: "7", Body: raw})
+	})
+	w.settle()
+	if p, err := az.engine.Get(t.Context(), id); err != nil || p.State != errand.Concluded || p.Replies[0].Word != errand.Refused {
+		t.Errorf("after a check for a conviction: %+v, %v", p, err)
 	}
 	az.write(func(tx *store.Tx) error {
 		_, err := tx.Exec(`UPDATE ask SET outcome = 'possible'`)

@@ -31,6 +31,9 @@ func (q *Questions) verify(ctx context.Context, asked errand.Question) (answer, 
 	if err != nil {
 		return answer{}, err
 	}
+	if !asked.Ticket.Cites.IsZero() { // in the ledgers it would stand as answered without a search
+		return answer{}, waypost.Errorf(waypost.PermissionDenied, "a card that is shown follows no check")
+	}
 	record, err := q.byCard(ctx, number)
 	if err != nil {
 		return answer{}, err

@@ -64,6 +64,9 @@ func TestVerifyCard(t *testing.T) {
 			t.Errorf("a card that is %s: %s, want %s", status, got, want)
 		}
 	}
+	if got := r.word("AZ", waypost.KindVerifyCard, waypost.AcceptAsID, waypost.TicketID{1}, shown(good, nil)); got != "permission_denied" {
+		t.Errorf("a card shown after some check: %s", got)
+	}
 	a, err := r.answer("AZ", waypost.KindVerifyCard, waypost.AcceptAsID, waypost.TicketID{}, shown(good, nil))
 	if h := handleOf("1"); err != nil || len(a.Body) != 0 || string(a.Handle) != string(h[:]) {
 		t.Errorf("%+v, %v", a, err)
@@ -141,11 +144,11 @@ func TestProtected(t *testing.T) {
 	check := r.found("1", waypost.Match)
 	ask := func() {
 		for kind, purpose := range map[waypost.Kind]waypost.Purpose{waypost.KindVerifyCard: waypost.AcceptAsID, waypost.KindStatus: waypost.Renew} {
-			body := proto.Message(ref)
+			body, cites := proto.Message(ref), check
 			if kind == waypost.KindVerifyCard {
-				body = shown(p, nil)
+				body, cites = shown(p, nil), waypost.TicketID{}
 			}
-			a, err := r.answer("AZ", kind, purpose, check, body)
+			a, err := r.answer("AZ", kind, purpose, cites, body)
 			if err != nil || a.Word != "" || a.Final || len(a.Body) > 0 || !a.Withheld || len(a.Handle) != 16 {
 				t.Errorf("%s: %+v, %v", kind, a, err)
 			}
@@ -302,7 +305,10 @@ func FuzzQuestion(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for kind, purpose := range map[waypost.Kind]waypost.Purpose{waypost.KindVerifyCard: waypost.AcceptAsID, waypost.KindStatus: waypost.Renew} {
-			q := errand.Question{From: "AZ", Body: b, Ticket: waypost.SignedTicket{Ticket: waypost.Ticket{Purpose: purpose, Cites: check}}}
+			q := errand.Question{From: "AZ", Body: b, Ticket: waypost.SignedTicket{Ticket: waypost.Ticket{Purpose: purpose}}}
+			if kind != waypost.KindVerifyCard {
+				q.Ticket.Cites = check
+			}
 			a, err := r.handlers[kind].Answer(t.Context(), q)
 			if err == nil && a.Word == "" || err != nil && waypost.CodeOf(err) == waypost.Internal {
 				t.Fatalf("%s: %+v, %v", kind, a, err)
