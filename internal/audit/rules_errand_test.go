@@ -89,7 +89,7 @@ var errands = map[string]struct {
 		p.began()
 		p.enter("CA", "disclose", "leg", "2", "outcome", "match")
 		p.concluded("CA", "released")
-	}, found: []string{DisclosureWithoutSearch + " CA", UnloggedDisclosure + " CA"}},
+	}, found: []string{DisclosureWithoutSearch + " CA or", UnloggedDisclosure + " CA or"}},
 	"an errand of the other side of a case": {play: func(s *sim, c *script) {
 		p := s.follow(waypost.KindCase, "CA", c.ID)
 		p.began()

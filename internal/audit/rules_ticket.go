@@ -302,6 +302,9 @@ func (d *dossier) owners() map[uint16]*legs {
 			n.notified++
 			n.lastNotified = max(n.lastNotified, r.at)
 		case kindContinue, kindDecline, kindDisclose, kindWithheld, kindOwnerMisuse:
+			if r.kind == kindWithheld && r.bare {
+				continue // an errand waits for the special unit: it has no legs
+			}
 			get(d.memberAt(r.log)).leg(r)
 		}
 	}
