@@ -8,6 +8,7 @@ import (
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/errand"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/planted"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -83,6 +84,9 @@ func (p permits) Settle(tx *store.Tx, ticket waypost.TicketID) error {
 
 // abandonCutOff ends the tickets for which nobody has come to answer.
 func (p permits) abandonCutOff(ctx context.Context) error {
+	if planted.Bug("permit-forgotten") {
+		return nil
+	}
 	var due [][]byte
 	err := p.DB.Read(ctx, func(tx *store.Tx) error {
 		due = nil
