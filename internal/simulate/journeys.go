@@ -74,38 +74,42 @@ func (s *script) move(state waypost.Jurisdiction, who *person) {
 		}
 		j := &journey{theirs, mine, id}
 		s.journeys = append(s.journeys, j)
-		switch s.rng.IntN(5) {
+		switch s.rng.IntN(6) {
 		case 0:
-			s.in(time.Duration(s.rng.Int64N(int64(time.Minute))), "cancel", func() { s.cancel(state, j) })
-		case 1, 2:
-			s.in(0, "cancel late", func() { s.cancelLate(state, j) })
+			s.in(time.Duration(s.rng.Int64N(int64(time.Minute))), "cancel", func() { s.cancel(j) })
+		case 1, 2: // at the worst moment: when the hub is being asked
+			s.during(j, movePassing, func() { s.cancel(j) })
+		case 3, 4: // when the history has been sent, and the record has not gone
+			s.during(j, moveArrived, func() { s.convict(theirs.state, theirs) })
 		}
 	})
 }
 
 // cancel has the person change their mind.
-func (s *script) cancel(state waypost.Jurisdiction, j *journey) {
-	if l := s.role[string(state)].up(); l != nil {
+func (s *script) cancel(j *journey) {
+	if l := s.role[string(j.to.state)].up(); l != nil {
 		err := l.gateway.Moves().Cancel(context.Background(), j.id)
 		s.trace.note("cancel", j.to.id, waypost.CodeOf(err))
 	}
 }
 
-// cancelLate does so at the worst moment: when the hub is being asked.
-func (s *script) cancelLate(state waypost.Jurisdiction, j *journey) {
-	for i := range 200 {
-		s.sleep(time.Duration(1+i*i) * time.Millisecond)
-		l := s.role[string(state)].up()
-		if l == nil {
-			continue
-		}
-		if at := s.number(l.db, `SELECT coalesce((SELECT state FROM move WHERE id = $1), 6)`, j.id[:]); at >= movePassing {
-			if at < moveDone {
-				s.cancel(state, j)
+// during does something as soon as a move has come so far, and is not over.
+func (s *script) during(j *journey, from int64, do func()) {
+	s.in(0, "during", func() {
+		for i := range 200 {
+			s.sleep(time.Duration(1+i*i) * time.Millisecond)
+			l := s.role[string(j.to.state)].up()
+			if l == nil {
+				continue
 			}
-			return
+			if at := s.number(l.db, `SELECT coalesce((SELECT state FROM move WHERE id = $1), 6)`, j.id[:]); at >= from {
+				if at < moveDone {
+					do()
+				}
+				return
+			}
 		}
-	}
+	})
 }
 
 // terminate has a state ask another to end somebody's card.
@@ -120,49 +124,59 @@ func (s *script) terminate(state waypost.Jurisdiction, who *person) {
 	})
 }
 
-// mail has a state mail the letters that it has written.
-func (s *script) mail(state waypost.Jurisdiction) {
-	l := s.role[string(state)].up()
-	if l == nil {
-		return
-	}
-	ctx, door := context.Background(), l.gateway.Moves().Door()
-	open, err := door.Letters(ctx, &waypostv1.LettersRequest{})
-	if err != nil {
-		return
-	}
-	var ids []string
-	for _, letter := range open.Letters {
-		ids = append(ids, letter.Id)
-	}
-	if len(ids) > 0 {
-		_, err = door.Letters(ctx, &waypostv1.LettersRequest{Mailed: ids})
-		s.trace.note("mailed", state, len(ids), waypost.CodeOf(err))
-	}
+// counter has somebody do something at a state's counter, if it is up.
+func (s *script) counter(name string, state waypost.Jurisdiction, do func(ctx context.Context, l *life)) {
+	s.act(name+" "+string(state), func(ctx context.Context) {
+		if l := s.role[string(state)].up(); l != nil {
+			do(rpc.WithOperator(ctx, "clerk-1"), l)
+		}
+	})
 }
 
-// object has residents object to the ending of their cards.
+// mail has a state mail the letters that it has written.
+func (s *script) mail(state waypost.Jurisdiction) {
+	s.counter("mail", state, func(ctx context.Context, l *life) {
+		door := l.gateway.Moves().Door()
+		open, err := door.Letters(ctx, &waypostv1.LettersRequest{})
+		if err != nil {
+			return
+		}
+		var ids []string
+		for _, letter := range open.Letters {
+			ids = append(ids, letter.Id)
+		}
+		if len(ids) > 0 {
+			_, err = door.Letters(ctx, &waypostv1.LettersRequest{Mailed: ids})
+			s.trace.note("mailed", state, len(ids), waypost.CodeOf(err))
+		}
+	})
+}
+
+// object has residents object to the ending of their cards, and a person decide.
 func (s *script) object(state waypost.Jurisdiction) {
-	l := s.role[string(state)].up()
-	if l == nil {
-		return
-	}
-	ctx, door := context.Background(), l.gateway.Moves().Door()
-	all, err := door.Terminations(ctx, &waypostv1.TerminationsRequest{})
-	if err != nil {
-		return
-	}
-	for _, t := range all.Terminations {
-		if !t.Ours || l.dead {
-			continue
+	s.counter("object", state, func(ctx context.Context, l *life) {
+		door := l.gateway.Moves().Door()
+		all, err := door.Terminations(ctx, &waypostv1.TerminationsRequest{})
+		if err != nil {
+			return
 		}
-		_, err := door.Object(ctx, &waypostv1.ObjectRequest{Id: t.Id, Words: "I want to keep it."})
-		s.trace.note("object", state, waypost.CodeOf(err))
-		if decision := []string{"end", "keep", "decline"}[s.rng.IntN(3)]; err == nil && !l.dead {
-			_, err = door.Decide(ctx, &waypostv1.DecideTerminationRequest{Id: t.Id, Decision: decision, Reason: "objection"})
-			s.trace.note("decide", state, decision, waypost.CodeOf(err))
+		for _, t := range all.Terminations {
+			if !t.Ours || l.dead {
+				continue
+			}
+			_, err := door.Object(ctx, &waypostv1.ObjectRequest{Id: t.Id, Words: "I want to keep it."})
+			s.trace.note("object", state, waypost.CodeOf(err))
+			if err != nil || l.dead {
+				continue
+			}
+			decision := &waypostv1.DecideTerminationRequest{Id: t.Id, Decision: []string{"end", "keep", "decline"}[s.rng.IntN(3)]}
+			if decision.Decision == "decline" {
+				decision.Reason = "objection"
+			}
+			_, err = door.Decide(ctx, decision)
+			s.trace.note("decide", state, decision.Decision, waypost.CodeOf(err))
 		}
-	}
+	})
 }
 
 // convict has a state report a conviction of the holder of a card: to the state
@@ -173,17 +187,15 @@ func (s *script) convict(state waypost.Jurisdiction, c *card) {
 	reference := fmt.Sprintf("DOCKET-%d", s.cases)
 	day := s.now.Add(-10 * 24 * time.Hour).Format(time.DateOnly)
 	conviction := &waypostv1.Item{Type: string(driver.Conviction), Reference: reference, Code: "S92", Occurred: "2026-01-05", Convicted: day, Speed: 88, Limit: 65}
-	s.act("convict "+c.id, func(ctx context.Context) {
-		l := s.role[string(state)].up()
+	s.counter("convict "+c.id+" in", state, func(ctx context.Context, l *life) {
 		owner := s.role[string(c.state)].up()
-		if l == nil || owner == nil {
+		if owner == nil {
 			return
 		}
 		r, err := owner.gateway.File().Record(ctx, c.id)
 		if err != nil {
 			return
 		}
-		ctx = rpc.WithOperator(ctx, "clerk-1")
 		door := driver.Door{Desk: l.gateway.Desk()}
 		i := &item{id: driver.IDOf(driver.Conviction, state, reference), reporter: state, card: c}
 		if c.state == state {

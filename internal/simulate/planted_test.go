@@ -3,36 +3,75 @@
 package simulate_test
 
 import (
+	"flag"
+	"slices"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/waypost/waypost/internal/planted"
 )
 
-// bugs are all that are planted in the program, see docs/simulation.md.
-var bugs = []string{
-	"swap-before-history", "cancel-after-swap", "moved-not-checked", "forward-lost", "moved-not-told",
-	"ack-before-commit", "message-not-held", "message-id-not-remembered", "outbox-not-swept", "owed-check-forgotten",
-	"question-not-remembered", "reply-before-commit", "second-leg-without-continue", "generation-visible-early", "superseded-stays-live",
-	"replay-recounted", "receipt-without-entry",
+// bugs are all that are planted in the program, with the seed that has found each
+// first when it was last looked for in order: docs/simulation.md has the table. That
+// seed is tried first. Where the program has changed since, another finds it.
+var bugs = []struct {
+	name string
+	seed uint64
+}{
+	{"swap-before-history", 6},
+	{"cancel-after-swap", 100},
+	{"moved-not-checked", 56},
+	{"moved-not-told", 1},
+	{"forward-lost", 1},
+	{"ack-before-commit", 1},
+	{"message-not-held", 1},
+	{"message-id-not-remembered", 1},
+	{"outbox-not-swept", 1},
+	{"owed-check-forgotten", 1},
+	{"permit-forgotten", 1},
+	{"reply-before-commit", 1},
+	{"second-leg-without-continue", 1},
+	{"generation-visible-early", 1},
+	{"superseded-stays-live", 1},
+	{"replay-recounted", 1},
+	{"receipt-without-entry", 1},
 }
+
+var (
+	only    = flag.String("bugs", "", "look for these bugs only, separated by commas")
+	inOrder = flag.Bool("inorder", false, "look for them from seed 1 on, to see how many worlds that takes")
+)
 
 // TestPlanted: each bug is found within the default number of worlds.
 func TestPlanted(t *testing.T) {
 	s := stage(t)
 	for _, bug := range bugs {
-		planted.Plant(bug)
-		begun := time.Now()
+		if *only != "" && !slices.Contains(strings.Split(*only, ","), bug.name) {
+			continue
+		}
+		planted.Plant(bug.name)
 		found := uint64(0)
-		for seed := uint64(1); seed <= 300 && found == 0; seed++ {
+		for _, seed := range order(bug.seed) {
 			if res := play(t, s, seed); len(res.Wrong) > 0 {
 				found = seed
-				t.Logf("%-28s found by seed %3d in %v: %s", bug, seed, time.Since(begun).Round(time.Second), res.Wrong[0])
+				t.Logf("%-28s found by seed %3d: %s", bug.name, seed, res.Wrong[0])
+				break
 			}
 		}
 		planted.Plant("")
 		if found == 0 {
-			t.Errorf("%s is not found in 300 worlds", bug)
+			t.Errorf("%s is not found in 300 worlds", bug.name)
 		}
 	}
+}
+
+// order is that in which seeds are tried.
+func order(likely uint64) (all []uint64) {
+	if !*inOrder {
+		all = append(all, likely)
+	}
+	for seed := uint64(1); seed <= 300; seed++ {
+		all = append(all, seed)
+	}
+	return all
 }

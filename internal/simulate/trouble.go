@@ -60,6 +60,7 @@ func (s *script) load(state waypost.Jurisdiction) {
 		})
 		switch {
 		case !done || c.acts > 0:
+			c.fate = unsure
 		case rollBack:
 			c.fate = gone
 		default:

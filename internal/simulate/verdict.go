@@ -11,6 +11,7 @@ import (
 
 // How journeys, reports and endings stand in the tables of the rooms.
 const (
+	moveArrived                    = 1
 	movePassing, moveDone          = 3, 5 // above: given up
 	reportDeciding, reportSent     = 2, 4
 	reportDone                     = 5
