@@ -23,7 +23,12 @@ type roleCommand struct {
 
 // Help shows an example.
 func (roleCommand) Help() string {
-	return "Example: waypost demo --dir D makes the folders D/hub, D/keyholder-1, D/gateway-CA, ...;\nwith the demo stopped, each can be run alone: waypost hub D/hub"
+	return `Examples:
+  waypost hub D/hub
+  waypost keyholder D/keyholder-1
+  waypost gateway D/gateway-CA
+  waypost witness D/witness-1
+waypost demo --dir D makes the folders; with the demo stopped, each role can be run alone.`
 }
 
 // Run serves until the process is told to stop.
