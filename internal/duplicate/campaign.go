@@ -24,6 +24,10 @@ type Search struct {
 	Operator string
 	Case     string
 	Cites    waypost.TicketID // a search that was cut off, or zero
+	// NamesOnly leaves the part with the SSN out. The pointer of a record that has come
+	// from another state has that state's tokens in its SSN slots: a hub that watched
+	// would see them searched for where there is an SSN, and not where there is none.
+	NamesOnly bool
 	// Began is called in the transaction that commits the ticket, before it
 	// leaves.
 	Began func(tx *store.Tx, search waypost.TicketID) error
@@ -201,8 +205,15 @@ func (c *Cases) searchNext(ctx context.Context) (more bool, err error) {
 	case err != nil:
 		return false, err
 	}
+	var passedIn bool
+	if err := c.DB.Read(ctx, func(tx *store.Tx) (err error) {
+		passedIn, err = c.File.PassedIn(tx, i.record)
+		return err
+	}); err != nil {
+		return false, err
+	}
 	err = c.Searcher.TagSearch(ctx, record.Person, Search{
-		Operator: k.operator, Case: "duplicate campaign " + i.record, Cites: i.search,
+		Operator: k.operator, Case: "duplicate campaign " + i.record, Cites: i.search, NamesOnly: passedIn,
 		Began: func(tx *store.Tx, search waypost.TicketID) error { return c.began(tx, i, search) },
 	})
 	switch waypost.CodeOf(err) {

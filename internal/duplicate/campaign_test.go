@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ type searcher struct {
 	searches map[waypost.TicketID]*Found
 	of       map[waypost.TicketID]string // record, by search
 	made     map[string]int              // searches by record that asked somebody
+	named    []string                    // records that were searched for by name only
 	hits     map[string][]string         // records of CA that agree
 	fail     func(record string) error   // before anybody is asked
 	last     time.Time
@@ -35,6 +37,9 @@ func (s *searcher) TagSearch(ctx context.Context, who waypost.Person, why Search
 	id[0], id[1] = 7, s.n
 	found := &Found{}
 	s.searches[id], s.of[id] = found, record
+	if why.NamesOnly {
+		s.named = append(s.named, record)
+	}
 	if err := s.az.DB.Write(ctx, func(tx *store.Tx) error { return why.Began(tx, id) }); err != nil {
 		return err
 	}
@@ -107,8 +112,12 @@ func TestCampaign(t *testing.T) {
 	protected := w.az.people["AZ-7"]
 	protected.Protected = true
 	w.az.people["AZ-7"] = protected
+	w.az.passedIn = map[string]bool{"AZ-3": true}
 	w.campaign(&waypostv1.CampaignRequest{Action: "start", PerMinute: 60, AnyHour: true})
 	w.steps(60)
+	if !slices.Equal(s.named, []string{"AZ-3"}) {
+		t.Errorf("searched for by name only: %q", s.named)
+	}
 	status := w.campaign(&waypostv1.CampaignRequest{})
 	if status.State != "done" || status.Asked != 9 || status.Opened != 3 || status.Skipped != 1 || status.Waiting != 0 || status.Records != 10 {
 		t.Fatalf("%v", status)

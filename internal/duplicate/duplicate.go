@@ -124,6 +124,7 @@ type File interface {
 	Inquiries(tx *store.Tx, since time.Time) ([]records.Inquiry, error)
 	Findable(tx *store.Tx, after string, n int) ([]string, error)
 	CountFindable(tx *store.Tx) (int64, error)
+	PassedIn(tx *store.Tx, record string) (bool, error)
 }
 
 // Deps is what the room works with.

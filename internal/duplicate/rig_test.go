@@ -38,6 +38,7 @@ type side struct {
 	handler  errand.Handler
 	fault    func(point string) error
 	people   map[string]waypost.Record
+	passedIn map[string]bool // records that have come from another state
 	portrait map[string][]byte
 	asked    map[waypost.Reference]records.Asked
 	answered map[waypost.Reference]records.Answered
@@ -131,6 +132,8 @@ func (s *side) Asked(_ *store.Tx, _ waypost.TicketID, reference waypost.Referenc
 	}
 	return a, nil
 }
+
+func (s *side) PassedIn(_ *store.Tx, record string) (bool, error) { return s.passedIn[record], nil }
 
 func (s *side) Continued(_ *store.Tx, _ waypost.TicketID, reference []byte) (records.Answered, error) {
 	a, ok := s.answered[waypost.Reference(reference)]

@@ -28,7 +28,11 @@ func (s *Server) TagSearch(ctx context.Context, who waypost.Person, why duplicat
 		return err
 	}
 	q.tokens, q.receipts, err = s.evaluate(ctx, q.ticket, q.blinding)
-	for _, p := range []part{firstPart, secondPart} {
+	parts := []part{firstPart, secondPart}
+	if why.NamesOnly {
+		parts = parts[:1]
+	}
+	for _, p := range parts {
 		if err == nil {
 			err = s.search(ctx, q, p)
 		}

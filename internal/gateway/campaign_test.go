@@ -69,6 +69,39 @@ func TestCampaign(t *testing.T) {
 	}
 }
 
+// TestCampaignByName: a search by name only is one part, with an SSN or without, and
+// comes to its end like any other.
+func TestCampaignByName(t *testing.T) {
+	for _, ssn := range []string{"24680", ""} {
+		p := someone()
+		p.SSN5 = ssn
+		load(t, "CA", p)
+		az := exchange.Gateway("AZ")
+		var id waypost.TicketID
+		if err := az.TagSearch(t.Context(), p, duplicate.Search{Operator: "clerk-7", Case: "campaign", NamesOnly: true, Began: func(_ *store.Tx, search waypost.TicketID) error {
+			id = search
+			return nil
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		var found duplicate.Found
+		eventually(t, "the answer of California", func() (over bool) {
+			var err error
+			found, err = az.Found(t.Context(), id)
+			return err == nil && found.Over
+		})
+		if len(found.Agreeing) != 1 {
+			t.Errorf("found %+v", found)
+		}
+		if got := strings.Join(entries(t, "hub", id), " "); got != "search_first deliver" {
+			t.Errorf("the hub's ledger says %q", got)
+		}
+		if got := strings.Join(entries(t, "AZ", id), " "); got != "ask outcome" {
+			t.Errorf("Arizona's ledger says %q", got)
+		}
+	}
+}
+
 // TestCampaignSecondLeg: a state that names the applicant all the same, under a
 // ticket that allows first legs only, is refused.
 func TestCampaignSecondLeg(t *testing.T) {

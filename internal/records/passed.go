@@ -148,6 +148,14 @@ func passedIn(recordID string, by waypost.Jurisdiction, n PassedName, own []wayp
 	return p, nil
 }
 
+// PassedIn reports whether a record has or had a pointer that another state has
+// passed: what that one's SSN slots are made of is not known here.
+func (f *File) PassedIn(tx *store.Tx, recordID string) (bool, error) {
+	var n int
+	err := tx.Row(`SELECT count(*) FROM pointer WHERE record = $1 AND passed_by <> ''`, recordID).Scan(&n)
+	return n > 0, err
+}
+
 // KeepTokens keeps the ten index tokens of a check of this state, in slot order,
 // so that a record can be published under its ticket.
 func (f *File) KeepTokens(tx *store.Tx, check waypost.TicketID, tokens []waypost.Token) error {

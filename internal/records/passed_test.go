@@ -33,6 +33,19 @@ func TestHandleDrawnTwice(t *testing.T) {
 			return r.file.Expect(tx, id, release(change, handle), named(handle), waypost.TicketID{})
 		})
 	}
+	passedIn := func(id string) (passed bool) {
+		if err := r.db.Read(t.Context(), func(tx *store.Tx) (err error) {
+			passed, err = r.file.PassedIn(tx, id)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return passed
+	}
+	r.load(0, licence("R-1", own))
+	if passedIn("R-1") || !passedIn("R-2") {
+		t.Error("which record has come from another state is not known")
+	}
 	standing := func(handle byte) (p records.Pointer) {
 		if err := r.db.Read(t.Context(), func(tx *store.Tx) (err error) {
 			p, err = r.file.ByHandle(tx, waypost.Handle{handle})
