@@ -35,6 +35,7 @@ type sum struct {
 
 // outcome is what a comparison of all has found.
 type outcome struct {
+	bits      uint32
 	hub       uint64 // pointers that the hub has
 	differing []uint32
 	receipt   []byte
@@ -51,7 +52,8 @@ func (f *File) compareDue(ctx context.Context) error {
 	if now.Before(at) {
 		at = at.Add(-compareEvery)
 	}
-	if at.Unix() <= f.compared.Load() || now.Unix() < f.tried.Load() {
+	// A clock that was ahead has left marks that are still to come.
+	if done := f.compared.Load(); at.Unix() <= done && done <= now.Unix() || before(now, f.tried.Load(), compareAgain) {
 		return nil
 	}
 	last, found, err := f.LastComparison(ctx)
@@ -67,6 +69,13 @@ func (f *File) compareDue(ctx context.Context) error {
 	return err
 }
 
+// before reports whether it is before a time that is at most so far away: one that
+// is further was set by a clock that was ahead.
+func before(now time.Time, at int64, most time.Duration) bool {
+	wait := time.Unix(at, 0).Sub(now)
+	return wait > 0 && wait <= most
+}
+
 const (
 	compareHour  = 3 // UTC: night in all states
 	compareAgain = 10 * time.Minute
@@ -78,7 +87,7 @@ const (
 func (f *File) LastComparison(ctx context.Context) (c Comparison, found bool, err error) {
 	var at int64
 	err = f.DB.Read(ctx, func(tx *store.Tx) error {
-		return tx.Row(`SELECT at, pointers, missing, withdrawn FROM comparison ORDER BY at DESC LIMIT 1`).
+		return tx.Row(`SELECT at, pointers, missing, withdrawn FROM comparison WHERE at <= $1 ORDER BY at DESC LIMIT 1`, f.Now().Unix()).
 			Scan(&at, &c.Pointers, &c.Missing, &c.Withdrawn)
 	})
 	if errors.Is(err, store.ErrNoRows) {
@@ -99,12 +108,8 @@ func (f *File) Compare(ctx context.Context, operator string) (Comparison, error)
 	if err != nil {
 		return result, err
 	}
-	bits, err := f.bits(ctx)
-	if err != nil {
-		return result, err
-	}
 	for _, bucket := range found.differing {
-		mended, err := f.mend(ctx, operator, bits, bucket)
+		mended, err := f.mend(ctx, operator, found.bits, bucket)
 		if err != nil {
 			return result, err
 		}
@@ -133,13 +138,22 @@ func (f *File) bits(ctx context.Context) (bits uint32, err error) {
 	return bits, err
 }
 
-// compareAll compares the sums of all buckets.
+// compareAll compares the sums of all buckets: by many where this state has many
+// pointers, or where the hub has, as after a backup was restored here.
 func (f *File) compareAll(ctx context.Context, operator string) (outcome, error) {
-	var all outcome
 	bits, err := f.bits(ctx)
 	if err != nil {
-		return all, err
+		return outcome{}, err
 	}
+	all, err := f.compareBy(ctx, operator, bits)
+	if err == nil && bits == 0 && all.hub > coarse/2 {
+		all, err = f.compareBy(ctx, operator, fineBits)
+	}
+	return all, err
+}
+
+func (f *File) compareBy(ctx context.Context, operator string, bits uint32) (outcome, error) {
+	all := outcome{bits: bits}
 	mine, err := f.sums(ctx, bits)
 	if err != nil {
 		return all, err

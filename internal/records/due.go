@@ -12,6 +12,8 @@ import (
 // publishDue publishes what is wanted now, up to a hundred pointers at once. Those
 // that take the place of others go together with what is beside them.
 func (f *File) publishDue(ctx context.Context) error {
+	f.index.RLock() // and only then look: what is done with all pointers changes what is wanted
+	defer f.index.RUnlock()
 	batch, err := f.due(ctx, Wanted, waypost.MaxPublishBatch)
 	if err != nil {
 		return err
@@ -23,15 +25,15 @@ func (f *File) publishDue(ctx context.Context) error {
 // and reports whether nothing is left to do. The caller keeps everybody else off
 // the record.
 func (f *File) publishRecord(ctx context.Context, id string) bool {
+	f.index.RLock()
+	defer f.index.RUnlock()
 	var batch []pointer
 	err := f.DB.Read(ctx, func(tx *store.Tx) (err error) {
 		batch, err = selectPointers(tx, `WHERE p.record = $1 AND p.state = $2 ORDER BY p.alias, p.handle`, id, int(Wanted))
 		return err
 	})
 	if err == nil {
-		f.index.RLock()
 		err = f.later(ctx, batch, f.publishAll(ctx, batch))
-		f.index.RUnlock()
 	}
 	if err != nil {
 		f.Log.Warn("a record is not in the index yet; it will be", "cause", err)
@@ -58,8 +60,6 @@ func (f *File) publishNow(ctx context.Context, batch []pointer) error {
 			kept = append(kept, p)
 		}
 	}
-	f.index.RLock()
-	defer f.index.RUnlock()
 	return f.later(ctx, kept, f.publishAll(ctx, kept))
 }
 

@@ -297,7 +297,7 @@ func (f *File) chainOf(ctx context.Context, check waypost.TicketID) (waypost.Sig
 // month where the check found a card and the record may move here on it.
 func (f *File) forget(ctx context.Context) error {
 	now := f.Now()
-	if now.Unix() < f.forgotten.Load() {
+	if before(now, f.forgotten.Load(), forgetEvery) {
 		return nil
 	}
 	f.forgotten.Store(now.Add(forgetEvery).Unix())

@@ -31,6 +31,8 @@ func (f *File) Load(ctx context.Context, operator string, generation uint32, rec
 		return 0, nil, waypost.Errorf(waypost.InvalidArgument, "at most %d records can be loaded at once", waypost.MaxPublishBatch)
 	}
 	good, rejected := sift(records)
+	f.index.RLock()
+	defer f.index.RUnlock()
 	good, busy := f.busy.enter(good)
 	defer f.busy.leave(good)
 	wanted, stale, err := f.unpublished(ctx, good, operator, generation)
@@ -61,8 +63,6 @@ func (f *File) Load(ctx context.Context, operator string, generation uint32, rec
 	if err != nil {
 		return 0, rejected, err
 	}
-	f.index.RLock()
-	defer f.index.RUnlock()
 	if err := f.publish(ctx, waypost.KindPublish, operator, wanted); err != nil {
 		return 0, rejected, err
 	}

@@ -2,6 +2,7 @@ package records
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -100,6 +101,10 @@ func (p pointer) put(tx *store.Tx, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	was, err := byHandle(tx, p.Handle)
+	if err != nil && waypost.CodeOf(err) != waypost.NotFound {
+		return err
+	}
 	_, err = tx.Exec(`INSERT INTO pointer (handle, record, alias, state, person, tokens, todo, decoys, era, passed_by, generation, version, receipt,
 			moved_to, new_handle, ticket, supersedes, operator, tries, due, changed)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
@@ -114,18 +119,39 @@ func (p pointer) put(tx *store.Tx, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`DELETE FROM pointer_token WHERE handle = $1`, p.Handle[:]); err != nil {
-		return err
-	}
+	return p.find(tx, was.searched())
+}
+
+// searched are the tokens by which the state's own search finds the pointer, cut.
+func (p pointer) searched() (tokens [][ownTokenSize]byte) {
 	if p.State == Moved || p.State == Withdrawn || p.State == Coming {
 		return nil
 	}
 	for i, t := range p.tokens {
-		if p.todo&(1<<i) != 0 {
+		if p.todo&(1<<i) == 0 {
+			tokens = append(tokens, [ownTokenSize]byte(t[:ownTokenSize]))
+		}
+	}
+	return tokens
+}
+
+// find makes the pointer found by its tokens, and by those that it had no more.
+// Each is named: the table has them in the order of tokens, and no index of handles.
+func (p pointer) find(tx *store.Tx, had [][ownTokenSize]byte) error {
+	now := p.searched()
+	for _, t := range had {
+		if slices.Contains(now, t) {
 			continue
 		}
-		if _, err := tx.Exec(`INSERT INTO pointer_token (token, handle) VALUES ($1, $2) ON CONFLICT (token, handle) DO NOTHING`,
-			t[:ownTokenSize], p.Handle[:]); err != nil {
+		if _, err := tx.Exec(`DELETE FROM pointer_token WHERE token = $1 AND handle = $2`, t[:], p.Handle[:]); err != nil {
+			return err
+		}
+	}
+	for _, t := range now {
+		if slices.Contains(had, t) {
+			continue
+		}
+		if _, err := tx.Exec(`INSERT INTO pointer_token (token, handle) VALUES ($1, $2) ON CONFLICT (token, handle) DO NOTHING`, t[:], p.Handle[:]); err != nil {
 			return err
 		}
 	}

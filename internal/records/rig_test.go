@@ -33,6 +33,7 @@ type rig struct {
 	hub     *hub
 	entries []string
 	crash   func(point string) error // of the gateway's database
+	plans   sync.Map                 // statement -> how the engine runs it
 }
 
 // One membership serves all tests: only its keys are used.
@@ -57,7 +58,7 @@ func newRig(t *testing.T) *rig {
 		t.Cleanup(func() { _ = db.Close() })
 		return db
 	}
-	r.db = open("gateway", store.WithFault(func(point string) error {
+	r.db = open("gateway", store.WithPlans(func(statement string, plan []string) { r.plans.Store(statement, plan) }), store.WithFault(func(point string) error {
 		if r.crash == nil {
 			return nil
 		}
@@ -240,8 +241,10 @@ type hub struct {
 	*rig
 	pointers map[waypost.Handle]*stands
 	shown    []shown
-	down     error // before it does anything
-	cut      error // after it did it
+	closed   map[uint32]bool // generations that take no pointers any more
+	meantime func()          // called while it does something other than publish
+	down     error           // before it does anything
+	cut      error           // after it did it
 }
 
 func (h *hub) Publish(_ context.Context, req *waypostv1.PublishRequest) (*waypostv1.PublishResponse, error) {
@@ -280,6 +283,9 @@ func (h *hub) Publish(_ context.Context, req *waypostv1.PublishRequest) (*waypos
 			if ticket.Kind == waypost.KindPublish {
 				return nil, waypost.Errorf(waypost.InvalidArgument, "a publication takes nobody's place")
 			}
+		}
+		if h.closed[s.generation] {
+			return nil, waypost.Errorf(waypost.InvalidArgument, "the generation is active")
 		}
 		batch[i] = s
 	}
@@ -321,6 +327,9 @@ func (h *hub) Maintain(_ context.Context, req *waypostv1.MaintainRequest) (*wayp
 	if err := proto.Unmarshal(req.Request, &what); err != nil {
 		return nil, err
 	}
+	if h.meantime != nil {
+		h.meantime()
+	}
 	done := &waypostv1.Maintained{}
 	switch w := what.What.(type) {
 	case *waypostv1.Maintenance_Withdraw:
@@ -335,8 +344,11 @@ func (h *hub) Maintain(_ context.Context, req *waypostv1.MaintainRequest) (*wayp
 		if n := h.live(func(s *stands) bool { return s.generation == w.Activate.Generation }); !w.Activate.RollBack && uint64(n) != w.Activate.Records {
 			return nil, waypost.Errorf(waypost.InvalidArgument, "%d are here", n)
 		}
+		h.closed = map[uint32]bool{w.Activate.Generation: true}
 	case *waypostv1.Maintenance_Compare:
-		h.compare(w.Compare, done)
+		if err := h.compare(w.Compare, done); err != nil {
+			return nil, err
+		}
 	default:
 		return nil, errors.New("the hub was asked for something else")
 	}
@@ -366,30 +378,37 @@ func (h *hub) live(is func(*stands) bool) (n int) {
 	return n
 }
 
-// compare knows one bucket only: few pointers have no more.
-func (h *hub) compare(c *waypostv1.Comparison, done *waypostv1.Maintained) {
-	bucket := &waypostv1.Bucket{}
-	var sum [32]byte
+// compare takes at most 4096 pointers of one bucket one by one.
+func (h *hub) compare(c *waypostv1.Comparison, done *waypostv1.Maintained) error {
+	sums := make([][32]byte, c.Count)
+	for i := range sums {
+		done.Buckets = append(done.Buckets, &waypostv1.Bucket{Digest: sums[i][:]})
+	}
 	digests := make(map[string][]byte)
 	for handle, s := range h.pointers {
-		if s.live {
-			d := waypost.DigestPointer(handle, s.generation, 1, s.receipt)
-			waypost.AddDigest(&sum, d)
-			bucket.Pointers++
-			digests[string(handle[:])] = d[:waypost.DigestSize]
+		i := waypost.BucketOf(handle, c.Bits) - c.From
+		if !s.live || i >= c.Count {
+			continue
 		}
+		d := waypost.DigestPointer(handle, s.generation, 1, s.receipt)
+		waypost.AddDigest(&sums[i], d)
+		done.Buckets[i].Pointers++
+		digests[string(handle[:])] = d[:waypost.DigestSize]
 	}
-	bucket.Digest = sum[:]
-	done.Buckets = []*waypostv1.Bucket{bucket}
+	if !c.None && len(c.Held) == 0 {
+		return nil
+	}
+	if len(digests) > 4096 {
+		return waypost.Errorf(waypost.InvalidArgument, "compare by more bits")
+	}
 	for i, held := range c.Held {
 		if !bytes.Equal(digests[string(held.Handle)], held.Digest) {
 			done.Differing = append(done.Differing, uint32(i))
 		}
 		delete(digests, string(held.Handle))
 	}
-	if c.None || len(c.Held) > 0 {
-		for handle := range digests {
-			h.end(waypost.Handle([]byte(handle)), done)
-		}
+	for handle := range digests {
+		h.end(waypost.Handle([]byte(handle)), done)
 	}
+	return nil
 }

@@ -3,7 +3,6 @@ package records
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -23,9 +22,33 @@ type upkeep struct {
 }
 
 // maintain has the hub do one thing, and commits with what follows from it that it
-// has. The ticket is abandoned in the ledger where it does not come to that.
+// has.
 func (f *File) maintain(ctx context.Context, kind waypost.Kind, operator string, what *waypostv1.Maintenance,
 	then func(tx *store.Tx, done upkeep) (records int, err error)) (upkeep, error) {
+	done, err := f.have(ctx, kind, operator, what)
+	if err != nil {
+		return done, err
+	}
+	return done, f.note(ctx, done, then)
+}
+
+// note commits what follows from something that the hub has done.
+func (f *File) note(ctx context.Context, done upkeep, then func(tx *store.Tx, done upkeep) (records int, err error)) error {
+	return f.DB.Write(ctx, func(tx *store.Tx) error {
+		records, err := then(tx, done)
+		if err != nil {
+			return err
+		}
+		if err := f.Permits.Settle(tx, done.ticket.ID); err != nil {
+			return err
+		}
+		return f.published(tx, done.ticket, records, done.receipts, done.receipt)
+	})
+}
+
+// have has the hub do one thing. The ticket is abandoned in the ledger where that
+// is not noted.
+func (f *File) have(ctx context.Context, kind waypost.Kind, operator string, what *waypostv1.Maintenance) (upkeep, error) {
 	request, err := proto.MarshalOptions{Deterministic: true}.Marshal(what)
 	if err != nil {
 		return upkeep{}, err
@@ -55,16 +78,7 @@ func (f *File) maintain(ctx context.Context, kind waypost.Kind, operator string,
 	if err := proto.Unmarshal(res.Answer, done.answer); err != nil {
 		return done, waypost.Errorf(waypost.PermissionDenied, "what the hub says it has done is not well formed")
 	}
-	return done, f.DB.Write(ctx, func(tx *store.Tx) error {
-		records, err := then(tx, done)
-		if err != nil {
-			return err
-		}
-		if err := f.Permits.Settle(tx, permit.Ticket.ID); err != nil {
-			return err
-		}
-		return f.published(tx, done.ticket, records, done.receipts, done.receipt)
-	})
+	return done, nil
 }
 
 // maxWithdrawn is how many pointers one ticket withdraws.
@@ -72,12 +86,12 @@ const maxWithdrawn = 100
 
 // withdrawDue withdraws what is to be withdrawn now, up to a hundred at once.
 func (f *File) withdrawDue(ctx context.Context) error {
+	f.index.RLock()
+	defer f.index.RUnlock()
 	batch, err := f.due(ctx, Ending, maxWithdrawn)
 	if err != nil || len(batch) == 0 {
 		return err
 	}
-	f.index.RLock()
-	defer f.index.RUnlock()
 	w := &waypostv1.Withdrawal{}
 	for _, p := range batch {
 		w.Handles = append(w.Handles, p.Handle[:])
@@ -110,7 +124,7 @@ func (f *File) end(tx *store.Tx, h waypost.Handle) error {
 func (f *File) due(ctx context.Context, state State, limit int) (batch []pointer, err error) {
 	err = f.DB.Read(ctx, func(tx *store.Tx) error {
 		batch = nil
-		all, err := selectPointers(tx, `WHERE p.due <= $1 AND p.state = $2 ORDER BY p.due, p.handle LIMIT $3`, f.Now().Unix(), int(state), limit)
+		all, err := selectPointers(tx, `WHERE p.state = $1 AND p.due <= $2 ORDER BY p.due, p.handle LIMIT $3`, int(state), f.Now().Unix(), limit)
 		for _, p := range all {
 			if p.operator == all[0].operator {
 				batch = append(batch, p)
@@ -177,27 +191,64 @@ func (f *File) Activate(ctx context.Context, operator string, number uint32, rol
 		return 0, waypost.Errorf(waypost.Unavailable, "%d records of generation %d are still being published: activate it when they are", wanted, number)
 	}
 	what := &waypostv1.Maintenance{What: &waypostv1.Maintenance_Activate{Activate: &waypostv1.Activation{Generation: number, Records: live, RollBack: rollBack}}}
-	_, err = f.maintain(ctx, waypost.KindActivate, operator, what, func(tx *store.Tx, _ upkeep) (int, error) {
+	done, err := f.have(ctx, waypost.KindActivate, operator, what)
+	if err != nil {
+		return live, err
+	}
+	if rollBack {
+		if err := f.endAll(ctx, number); err != nil {
+			return live, err
+		}
+	}
+	return live, f.note(ctx, done, func(tx *store.Tx, _ upkeep) (int, error) {
 		if _, err := tx.Exec(`UPDATE generation SET state = $1, at = $2 WHERE number = $3`, to, f.Now().Unix(), number); err != nil {
 			return 0, err
 		}
-		if rollBack {
-			return int(live), f.endAll(tx, `generation = `+strconv.FormatUint(uint64(number), 10))
+		if rollBack { // with what was wanted in it meanwhile
+			_, err := f.endSome(tx, number, Wanted)
+			return int(live), err
 		}
-		return int(live), nil
+		// What was wanted meanwhile comes after its activation, and is visible at once.
+		_, err := tx.Exec(`UPDATE pointer SET generation = 0 WHERE generation = $1 AND state = $2`, number, int(Wanted))
+		return int(live), err
 	})
-	return live, err
 }
 
-// endAll notes that all pointers of a condition are out of the index.
-func (f *File) endAll(tx *store.Tx, where string) error {
-	if _, err := tx.Exec(`DELETE FROM pointer_token WHERE handle IN (SELECT handle FROM pointer WHERE state NOT IN ($1, $2) AND `+where+`)`,
-		int(Moved), int(Coming)); err != nil {
-		return err
+// endAtOnce bounds one transaction of what ends all pointers: everybody else's
+// commits wait for it.
+const endAtOnce = 256
+
+// endAll notes, in steps, that all pointers of a generation are out of the index,
+// once the hub has them no more and before that is noted: cut off, it is done
+// again.
+func (f *File) endAll(ctx context.Context, generation uint32) error {
+	for _, state := range []State{Live, Ending, Wanted} {
+		for n := endAtOnce; n == endAtOnce; {
+			if err := f.DB.Write(ctx, func(tx *store.Tx) (err error) {
+				n, err = f.endSome(tx, generation, state)
+				return err
+			}); err != nil {
+				return err
+			}
+		}
 	}
-	_, err := tx.Exec(`UPDATE pointer SET state = $1, due = NULL, changed = $2 WHERE state NOT IN ($3, $4) AND `+where,
-		int(Withdrawn), f.Now().Unix(), int(Moved), int(Coming))
-	return err
+	return nil
+}
+
+// endSome takes one step of it.
+func (f *File) endSome(tx *store.Tx, generation uint32, state State) (int, error) {
+	batch, err := selectPointers(tx, `WHERE p.generation = $1 AND p.state = $2 ORDER BY p.handle LIMIT $3`, generation, int(state), endAtOnce)
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range batch {
+		p.State = Withdrawn
+		p.at(time.Time{})
+		if err := p.put(tx, f.Now()); err != nil {
+			return 0, err
+		}
+	}
+	return len(batch), nil
 }
 
 // Leave takes everything out of the index, for good, and shows it: the receipt is
@@ -206,14 +257,29 @@ func (f *File) endAll(tx *store.Tx, where string) error {
 func (f *File) Leave(ctx context.Context, operator string) (withdrawn uint64, receipt []byte, err error) {
 	f.index.Lock()
 	defer f.index.Unlock()
-	done, err := f.maintain(ctx, waypost.KindLeave, operator, &waypostv1.Maintenance{What: &waypostv1.Maintenance_Leave{Leave: &waypostv1.Departure{}}},
-		func(tx *store.Tx, done upkeep) (int, error) {
-			if _, err := tx.Exec(`UPDATE generation SET state = $1, at = $2 WHERE state = $3`, rolledBack, f.Now().Unix(), dark); err != nil {
+	done, err := f.have(ctx, waypost.KindLeave, operator, &waypostv1.Maintenance{What: &waypostv1.Maintenance_Leave{Leave: &waypostv1.Departure{}}})
+	if err != nil {
+		return 0, nil, err
+	}
+	loaded, err := f.Generations(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	loaded = append(loaded, Generation{}) // what is visible at once
+	for _, g := range loaded {
+		if err := f.endAll(ctx, g.Number); err != nil {
+			return 0, nil, err
+		}
+	}
+	if err := f.note(ctx, done, func(tx *store.Tx, done upkeep) (int, error) {
+		for _, g := range loaded { // and what was wanted meanwhile
+			if _, err := f.endSome(tx, g.Number, Wanted); err != nil {
 				return 0, err
 			}
-			return int(done.answer.Withdrawn), f.endAll(tx, `1 = 1`)
-		})
-	if err != nil {
+		}
+		_, err := tx.Exec(`UPDATE generation SET state = $1, at = $2 WHERE state = $3`, rolledBack, f.Now().Unix(), dark)
+		return int(done.answer.Withdrawn), err
+	}); err != nil {
 		return 0, nil, err
 	}
 	after, err := f.compareAll(ctx, operator)

@@ -28,6 +28,7 @@ type conn struct {
 	stmts     map[string]*stmt
 	args      []driver.NamedValue // reused from statement to statement
 	row       []driver.Value      // reused from row to row
+	plans     func(statement string, plan []string)
 }
 
 func newConn(raw driver.Conn, begin string) *conn {
@@ -106,6 +107,11 @@ func (c *conn) prepare(query string, args []any) (*stmt, []driver.NamedValue, er
 		if s.kept {
 			c.stmts[query] = s
 		}
+		if c.plans != nil {
+			if err := c.explain(query, s.params); err != nil {
+				return nil, nil, err
+			}
+		}
 	}
 	values, err := c.bind(args)
 	if err == nil && len(args) != s.params {
@@ -116,6 +122,34 @@ func (c *conn) prepare(query string, args []any) (*stmt, []driver.NamedValue, er
 		return nil, nil, fmt.Errorf("store: %w in %q", err, query)
 	}
 	return s, values, nil
+}
+
+// explain tells how the engine means to run a statement.
+func (c *conn) explain(query string, params int) error {
+	s, err := c.raw.Prepare("EXPLAIN QUERY PLAN " + query)
+	if err != nil {
+		return fmt.Errorf("store: %w in %q", err, query)
+	}
+	defer s.Close()
+	nulls := make([]driver.NamedValue, params)
+	for i := range nulls {
+		nulls[i].Ordinal = i + 1
+	}
+	rows, err := s.(driver.StmtQueryContext).QueryContext(context.Background(), nulls)
+	if err != nil {
+		return fmt.Errorf("store: %w in %q", err, query)
+	}
+	defer rows.Close()
+	var plan []string
+	row := make([]driver.Value, len(rows.Columns()))
+	for err = rows.Next(row); err == nil; err = rows.Next(row) {
+		plan = append(plan, fmt.Sprint(row[len(row)-1]))
+	}
+	if !errors.Is(err, io.EOF) {
+		return fmt.Errorf("store: %w in %q", err, query)
+	}
+	c.plans(query, plan)
+	return nil
 }
 
 var verbs = []string{"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}

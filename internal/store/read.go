@@ -45,7 +45,7 @@ func (db *DB) reader(ctx context.Context) (*conn, error) {
 		if c != nil {
 			return c, nil
 		}
-		c, err := db.engine.connect(ctx, false)
+		c, err := db.connect(ctx, false)
 		if err != nil {
 			db.readers <- nil
 		}

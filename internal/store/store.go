@@ -46,11 +46,19 @@ func WithReaders(n int) Option { return func(db *DB) { db.readers = make(chan *c
 // happens first. A program that keeps anything must not use it.
 func ForSimulation() Option { return func(db *DB) { db.simulated = true } }
 
+// WithPlans calls see with the text of every statement and how the engine means
+// to run it, when a connection prepares it first. Tests use it to find statements
+// that read a whole table. It may be called by several goroutines at once.
+func WithPlans(see func(statement string, plan []string)) Option {
+	return func(db *DB) { db.plans = see }
+}
+
 // DB is the database of one role. It is safe for concurrent use.
 type DB struct {
 	role    string
 	engine  engine
 	fault   Fault
+	plans   func(statement string, plan []string)
 	readers chan *conn // idle readers; a nil one connects when it is taken
 
 	mu     sync.RWMutex // held for reading while a request enters the queue
@@ -113,10 +121,10 @@ func (db *DB) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if db.writer, err = db.engine.connect(ctx, true); err != nil {
+	if db.writer, err = db.connect(ctx, true); err != nil {
 		return err
 	}
-	first, err := db.engine.connect(ctx, false)
+	first, err := db.connect(ctx, false)
 	if err != nil {
 		return errors.Join(err, db.writer.close())
 	}
@@ -126,6 +134,14 @@ func (db *DB) start(ctx context.Context) error {
 	}
 	go db.run()
 	return nil
+}
+
+func (db *DB) connect(ctx context.Context, write bool) (*conn, error) {
+	c, err := db.engine.connect(ctx, write)
+	if err == nil {
+		c.plans = db.plans
+	}
+	return c, err
 }
 
 // Role returns the role the database was opened for.

@@ -203,7 +203,7 @@ func (db *DB) rollback() {
 	}
 	// A close error says nothing more: the connection is being given up.
 	_ = db.writer.close()
-	c, err := db.engine.connect(context.Background(), true)
+	c, err := db.connect(context.Background(), true)
 	if err != nil {
 		db.broken = errors.Join(db.broken, err)
 		return
