@@ -50,7 +50,10 @@ func TestOneCheck(t *testing.T) {
 		t.Fatalf("answer %+v, want one complete candidate", answer)
 	}
 	got := answer.Candidates[0]
-	want := waypost.CandidateAnswer{State: "CA", Disclosure: waypost.Disclosure{
+	if got.Reference == (waypost.Reference{}) {
+		t.Error("California's candidate has no reference, by which a move could name it")
+	}
+	want := waypost.CandidateAnswer{State: "CA", Reference: got.Reference, Disclosure: waypost.Disclosure{
 		Outcome: waypost.Match, Status: waypost.Valid, CardKind: waypost.Licence, TerminationRequired: true}}
 	if got != want {
 		t.Errorf("California answered %+v, want %+v", got, want)

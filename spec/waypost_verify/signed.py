@@ -16,7 +16,7 @@ ISSUE = {"issue_licence", "issue_permit", "issue_id", "issue_real_id", "renew"}
 ERRANDS = {
     "verify_card": {"accept_as_identification"}, "status": ISSUE, "history": {"change_state_of_record", "issue_licence"},
     "portrait": {"resolve_possible_match", "duplicate_resolution"}, "change_state_of_record": ISSUE,
-    "notice_of_issuance": ISSUE, "request_to_terminate": ISSUE, "report": {"driver_history"},
+    "notice_of_issuance": ISSUE, "request_to_terminate": ISSUE | {"duplicate_resolution"}, "report": {"driver_history"},
     "case": {"duplicate_resolution"},
 }
 UPKEEP = {"withdraw", "activate", "compare", "leave"}
