@@ -104,6 +104,7 @@ type fields struct {
 	answers  uint64
 	cites    [32]byte // the check that an answered errand follows
 	refused  bool     // the errand was, or nobody was found by what it names
+	uncited  bool     // the errand is of a kind that follows a check
 	minute   int64    // of the ticket, Unix seconds; 0 where the entry does not say
 	class    waypost.OperatorClass
 	operator [16]byte
@@ -132,6 +133,7 @@ func (f *fields) take(name, value []byte) {
 	case "soi":
 		r.soi = f.l.r.names.memberOf(value)
 	case "kind":
+		f.uncited = follows(waypost.Kind(value))
 		r.take(waypost.Kind(value))
 	case "cites":
 		if n, err := hex.Decode(f.cites[:], value[:min(len(value), 64)]); err != nil || n != len(f.cites) || len(value) != 64 {
@@ -178,6 +180,12 @@ func (f *fields) take(name, value []byte) {
 	}
 }
 
+// follows reports whether errands of the kind are about a record that a check has
+// found, and nothing else.
+func follows(k waypost.Kind) bool {
+	return k.Errand() && k != waypost.KindVerifyCard && k != waypost.KindReport
+}
+
 // isTicketField reports whether the field says what the ticket says.
 func isTicketField(name []byte) bool {
 	switch string(name) {
@@ -218,6 +226,7 @@ func (f *fields) complete() bool {
 		r.count = f.answers
 		return !f.bad && r.count == uint64(len(r.answers))
 	case kindReplied:
+		r.uncited = f.uncited && !f.refused && f.cites == [32]byte{}
 		if f.refused { // it disclosed nothing, whatever the errand cites
 			f.cites = [32]byte{}
 		}

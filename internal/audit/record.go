@@ -91,6 +91,7 @@ type record struct {
 	soi      uint16
 	publish  bool   // the ticket is for publishing pointers, not for a check
 	bare     bool   // the ticket carries no elements: for an errand, or upkeep
+	uncited  bool   // replied: to what has to cite a check, and cites none
 	signed   bool   // concluded: a signed reply stands in it; replied: it is the final one
 	version  uint64 // of the roster that the ticket names
 	elements uint64
@@ -117,7 +118,7 @@ func (r *record) appendTo(b []byte) []byte {
 	b = append(b, 0, 0, 0, 0)
 	b = append(b, r.ticket[:]...)
 	flags := uint8(0)
-	for i, set := range [...]bool{r.publish, r.bare, r.signed} {
+	for i, set := range [...]bool{r.publish, r.bare, r.signed, r.uncited} {
 		if set {
 			flags |= 1 << i
 		}
@@ -158,7 +159,7 @@ func cutRecord(b []byte) (r record, rest []byte, err error) {
 	copy(r.ticket[:], d.bytes(len(r.ticket)))
 	if head := d.bytes(4); head != nil {
 		r.kind, r.leg, r.outcome = kind(head[0]), head[2], head[3]
-		r.publish, r.bare, r.signed = head[1]&1 != 0, head[1]&2 != 0, head[1]&4 != 0
+		r.publish, r.bare, r.signed, r.uncited = head[1]&1 != 0, head[1]&2 != 0, head[1]&4 != 0, head[1]&8 != 0
 	}
 	r.log, r.index, r.at, r.ordinal = uint16(d.number()), int64(d.number()), int64(d.number()), d.number()
 	r.soi, r.version, r.elements, r.count, r.owner = uint16(d.number()), d.number(), d.number(), d.number(), uint16(d.number())

@@ -83,6 +83,11 @@ func (d *dossier) finalReply(c *record) (sender uint16, err error) {
 // so whoever replies was notified by the hub then, or has made the check itself.
 // Otherwise it has told of its own record without a search.
 func (d *dossier) followed() {
+	for _, r := range d.of(kindReplied) {
+		if r.uncited {
+			d.findingf(DisclosureWithoutSearch, d.memberAt(r.log), []*record{r}, "it replied to an errand that has to follow a check, and follows none")
+		}
+	}
 	for _, f := range d.follows {
 		owner := d.memberAt(f.log)
 		n := d.owners()[owner]

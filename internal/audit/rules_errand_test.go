@@ -65,6 +65,30 @@ var errands = map[string]struct {
 		p.replied("NV", "refused", "yes") // it never heard of the check
 		p.concluded("NV", "refused")
 	}},
+	"a disclosure after no check": {play: func(s *sim, c *script) {
+		p := s.follow(waypost.KindHistory, "AZ", waypost.TicketID{})
+		p.began()
+		p.replied("CA", "told", "yes")
+		p.concluded("CA", "told")
+	}, found: []string{DisclosureWithoutSearch + " CA or"}},
+	"a refusal after no check": {play: func(s *sim, c *script) {
+		p := s.follow(waypost.KindPortrait, "AZ", waypost.TicketID{})
+		p.began()
+		p.replied("CA", "refused", "yes")
+		p.concluded("CA", "refused")
+	}},
+	"a card that is shown": {play: func(s *sim, c *script) {
+		p := s.follow(waypost.KindVerifyCard, "AZ", waypost.TicketID{})
+		p.began()
+		p.replied("CA", "match", "yes")
+		p.concluded("CA", "match")
+	}},
+	"a report about a card": {play: func(s *sim, c *script) {
+		p := s.follow(waypost.KindReport, "AZ", waypost.TicketID{})
+		p.began()
+		p.replied("CA", "accepted", "yes")
+		p.concluded("CA", "accepted")
+	}},
 	"a report about a check that found nobody there": {play: func(s *sim, c *script) {
 		p := s.follow(waypost.KindReport, "AZ", c.ID)
 		p.began()
