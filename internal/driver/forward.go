@@ -12,7 +12,8 @@ import (
 	"github.com/waypost/waypost/internal/store"
 )
 
-// How far an item that is passed on has come.
+// How far an item that is passed on has come. What is not over has an index of its
+// own, which serves statements that say "state < 2" in so many words.
 const (
 	forwardSent = iota // nothing has come back
 	forwardBack        // a word is to be passed on to who asked
@@ -159,7 +160,7 @@ const lookAfter = time.Hour
 func (d *Desk) lookAtForwards(ctx context.Context) error {
 	var ids []errand.ID
 	if err := d.DB.Read(ctx, func(tx *store.Tx) error {
-		return tx.Query(`SELECT errand FROM driver_forward WHERE state = $1 AND due <= $2 ORDER BY due, errand LIMIT $3`,
+		return tx.Query(`SELECT errand FROM driver_forward WHERE state < 2 AND state = $1 AND due <= $2 ORDER BY due, errand LIMIT $3`,
 			[]any{forwardSent, d.Now().Unix(), stepBatch}, func(scan func(...any) error) error {
 				var id errand.ID
 				err := scan(&id)
@@ -211,7 +212,7 @@ type back struct {
 func (d *Desk) passBack(ctx context.Context) error {
 	var waiting []back
 	if err := d.DB.Read(ctx, func(tx *store.Tx) error {
-		return tx.Query(`SELECT errand, question, asker, word, final, reply FROM driver_forward WHERE state = $1 ORDER BY changed, errand LIMIT $2`,
+		return tx.Query(`SELECT errand, question, asker, word, final, reply FROM driver_forward WHERE state < 2 AND state = $1 ORDER BY changed, errand LIMIT $2`,
 			[]any{forwardBack, stepBatch}, func(scan func(...any) error) error {
 				var b back
 				err := scan(&b.errand, &b.question, &b.asker, &b.word, &b.final, &b.reply)

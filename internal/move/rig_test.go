@@ -58,6 +58,7 @@ type state struct {
 	moves   *move.Moves
 	down    bool
 	config  move.Config
+	plans   sync.Map // statement -> how the engine runs it
 }
 
 func newWorld(t testing.TB, names ...waypost.Jurisdiction) *world {
@@ -72,7 +73,8 @@ func newWorld(t testing.TB, names ...waypost.Jurisdiction) *world {
 		raw, err := empty()
 		must(t, err)
 		must(t, os.WriteFile(path, raw, 0o600))
-		s.db, err = store.Open(t.Context(), "sqlite:"+path, "gateway", store.WithFault(s.fault), store.ForSimulation())
+		s.db, err = store.Open(t.Context(), "sqlite:"+path, "gateway", store.WithFault(s.fault), store.ForSimulation(),
+			store.WithPlans(func(statement string, plan []string) { s.plans.Store(statement, plan) }))
 		must(t, err)
 		t.Cleanup(func() { _ = s.db.Close() })
 		s.journal, err = journal.Open(t.Context(), s.db, "waypost.test/"+string(name)+"/1", journaltest.Recipient())

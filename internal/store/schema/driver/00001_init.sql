@@ -44,6 +44,7 @@ CREATE TABLE driver_report (
     changed   BIGINT  NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX driver_report_due ON driver_report (due) WHERE due IS NOT NULL;
+CREATE INDEX driver_report_open ON driver_report (state) WHERE state < 5;
 CREATE INDEX driver_report_errand ON driver_report (errand);
 CREATE INDEX driver_report_reported ON driver_report (reported);
 

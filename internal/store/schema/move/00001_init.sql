@@ -35,6 +35,8 @@ CREATE TABLE move (
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX move_due ON move (due) WHERE due IS NOT NULL;
 CREATE INDEX move_begun ON move (begun);
+CREATE INDEX move_open ON move (begun) WHERE due IS NOT NULL;
+CREATE INDEX move_record ON move (record);
 CREATE INDEX move_ticket ON move (ticket, reference);
 
 -- A record that this state has released to another. exported is the history that
@@ -78,6 +80,7 @@ CREATE TABLE termination (
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX termination_due ON termination (due) WHERE due IS NOT NULL;
 CREATE INDEX termination_begun ON termination (begun);
+CREATE INDEX termination_open ON termination (begun) WHERE due IS NOT NULL;
 CREATE INDEX termination_ticket ON termination (ticket, reference);
 
 -- A card of this state that another state has asked to be ended. letter is the one
@@ -103,6 +106,7 @@ CREATE INDEX ending_record ON ending (record);
 CREATE INDEX ending_letter ON ending (letter);
 CREATE INDEX ending_due ON ending (due) WHERE due IS NOT NULL;
 CREATE INDEX ending_begun ON ending (begun);
+CREATE INDEX ending_open ON ending (begun) WHERE state < 3;
 
 -- A letter to a resident about the ending of a card: one for each.
 CREATE TABLE letter (
