@@ -351,7 +351,8 @@ func (x *HistoryEntry) GetDisputed() string {
 	return ""
 }
 
-// Report is the body of a report errand: an item, and whose it is.
+// Report is the body of a report errand: an item, and whose it is. The ticket cites
+// the check of cited, and nothing with card or handle.
 type Report struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Item  *Item                  `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
@@ -466,7 +467,7 @@ type Report_Cited struct {
 }
 
 type Report_Handle struct {
-	Handle []byte `protobuf:"bytes,4,opt,name=handle,proto3,oneof"` // of the record's pointer, 16 bytes: between states of record
+	Handle []byte `protobuf:"bytes,4,opt,name=handle,proto3,oneof"` // of the record's pointer, 16 bytes: from the state that has passed it, and no other
 }
 
 func (*Report_Card) isReport_Driver() {}
