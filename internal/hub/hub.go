@@ -225,6 +225,9 @@ func (s *Server) Clean(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.repeat(ctx, s.sayAgain); err != nil {
+		return err
+	}
 	if err := s.DB.Write(ctx, func(tx *store.Tx) error { return quota.Expire(tx, s.Now()) }); err != nil {
 		return err
 	}

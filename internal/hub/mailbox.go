@@ -212,6 +212,9 @@ func (s *Server) lastOf(ctx context.Context, recipient string, through uint64) (
 // acknowledge deletes what a member is done with. Whatever is beyond the limit
 // goes with a later acknowledgement.
 func acknowledge(tx *store.Tx, recipient string, through uint64) error {
+	if _, err := tx.Exec(`DELETE FROM unread WHERE recipient = $1 AND id IN (SELECT id FROM mailbox WHERE recipient = $1 AND sequence <= $2)`, recipient, through); err != nil {
+		return err
+	}
 	_, err := deleteMail(tx, `SELECT recipient, sequence FROM mailbox WHERE recipient = $1 AND sequence <= $2 LIMIT $3`, recipient, through, cleanAtOnce)
 	return err
 }

@@ -33,6 +33,9 @@ type word struct {
 // word seals what is to be said, unless the recipient has no valid key.
 func (s *Server) word(ctx context.Context, recipient, kind string, ticket waypost.TicketID, body []byte) (word, error) {
 	w := word{recipient: recipient, kind: kind, ticket: ticket, body: body, expires: s.Now().Add(waypost.MessageLife)}
+	if kind == waypost.MessageMoved {
+		w.expires = s.Now().Add(passedFor)
+	}
 	key, err := s.keyOf(ctx, recipient)
 	switch code := waypost.CodeOf(err); {
 	case code == waypost.Internal:
@@ -47,13 +50,17 @@ func (s *Server) word(ctx context.Context, recipient, kind string, ticket waypos
 }
 
 func (s *Server) sealWord(key *seal.PublicKey, w word) (mail, error) {
+	expiry := w.expires // of the letter: it cannot outlive the key
+	if latest := s.Now().Add(waypost.MessageLife); expiry.After(latest) {
+		expiry = latest
+	}
 	m := seal.Message{
 		Sender: s.config.Name, Recipient: key.Recipient, Type: w.kind, Ticket: w.ticket,
-		RosterVersion: s.Roster.Current().Version, Expiry: w.expires, Body: w.body,
+		RosterVersion: s.Roster.Current().Version, Expiry: expiry, Body: w.body,
 	}
 	_, _ = rand.Read(m.ID[:]) // never fails (Go 1.24)
 	sealed, err := seal.Seal(m, s.Identity, key)
-	return mail{recipient: key.Recipient, id: m.ID, sealed: sealed, expires: w.expires}, err
+	return mail{recipient: key.Recipient, id: m.ID, sealed: sealed, expires: expiry}, err
 }
 
 // notice is the word about one candidate.
@@ -70,8 +77,45 @@ func (s *Server) notice(ctx context.Context, t waypost.SignedTicket, f found, re
 // tell puts it into the box, or notes that it is owed.
 func (s *Server) tell(tx *store.Tx, w word) error {
 	if w.letter != nil {
-		return putMail(tx, *w.letter, noLimit)
+		return putWord(tx, w, *w.letter)
 	}
+	return owe(tx, w)
+}
+
+// putWord puts a sealed word into its recipient's box. That pointers have passed
+// the former owner must hear, however long it is away: that word is kept until it
+// is read.
+func putWord(tx *store.Tx, w word, letter mail) error {
+	if err := putMail(tx, letter, noLimit); err != nil || w.kind != waypost.MessageMoved {
+		return err
+	}
+	_, err := tx.Exec(`INSERT INTO unread (recipient, id, ticket, body, letter, expires) VALUES ($1, $2, $3, $4, $5, $6)`,
+		w.recipient, letter.id[:], w.ticket[:], w.body, letter.expires.Unix(), w.expires.Unix())
+	return err
+}
+
+// sayAgain owes anew what lay unread until its letter expired.
+func (s *Server) sayAgain(tx *store.Tx) (n int64, err error) {
+	var again []word
+	err = tx.Query(`DELETE FROM unread WHERE (recipient, id) IN (SELECT recipient, id FROM unread WHERE letter < $1 LIMIT $2) RETURNING recipient, ticket, body, expires`,
+		[]any{s.Now().Unix(), cleanAtOnce}, func(scan func(dest ...any) error) error {
+			w := word{kind: waypost.MessageMoved}
+			var expires int64
+			err := scan(&w.recipient, &w.ticket, &w.body, &expires)
+			w.expires = time.Unix(expires, 0)
+			again = append(again, w)
+			return err
+		})
+	for _, w := range again {
+		if err == nil && w.expires.After(s.Now()) {
+			err = owe(tx, w)
+		}
+	}
+	return int64(len(again)), err
+}
+
+// owe keeps a word for its recipient's key.
+func owe(tx *store.Tx, w word) error {
 	var last int64
 	if err := tx.Row(`SELECT COALESCE(max(number), 0) FROM owed WHERE owner = $1`, w.recipient).Scan(&last); err != nil {
 		return err
@@ -141,7 +185,7 @@ func settleOne(tx *store.Tx, o owed, letter mail) error {
 	if err != nil || n == 0 {
 		return err
 	}
-	return putMail(tx, letter, noLimit)
+	return putWord(tx, o.word, letter)
 }
 
 func (s *Server) owedTo(ctx context.Context, owner string) ([]owed, error) {

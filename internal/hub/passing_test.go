@@ -264,6 +264,29 @@ func TestPassingCrash(t *testing.T) {
 }
 
 // A former owner without a key is owed the word, after the notices from before.
+// A former owner that is away for longer than a letter lasts, or than its key,
+// hears all the same; what it has read it does not hear again.
+func TestPassingUnread(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.publish("CA", person(1, token(1)), person(2, token(2)))
+	r.maintained(r.releasing("CA", "NV", 1))
+	box := r.mail("CA", 0)
+	r.mail("CA", box[len(box)-1].Sequence)
+	r.becomes(`SELECT count(*) FROM unread`, 0)
+	r.maintained(r.releasing("CA", "NV", 2))
+	for _, step := range []struct {
+		days        int
+		inBox, owed int
+	}{{8, 1, 0}, {8, 0, 1}, {100, 0, 0}} {
+		r.Advance(time.Duration(step.days) * 24 * time.Hour)
+		must(t, hub.Clean(t.Context(), r.deps()))
+		if inBox := r.count(`SELECT count(*) FROM mailbox WHERE recipient = 'CA'`); inBox != step.inBox || r.owed() != step.owed {
+			t.Errorf("%d days later: %d in California's box, %d owed; want %d and %d", step.days, inBox, r.owed(), step.inBox, step.owed)
+		}
+	}
+}
+
 func TestPassingOwed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

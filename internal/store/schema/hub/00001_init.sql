@@ -50,6 +50,19 @@ CREATE TABLE passed (
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX passed_expires ON passed (expires);
 
+-- The word to a former owner that its pointers have passed, as long as it lies
+-- unread: id is that of the letter in its box, which expires before the word does.
+CREATE TABLE unread (
+    recipient TEXT   NOT NULL,
+    id        BYTEA  NOT NULL,
+    ticket    BYTEA  NOT NULL,
+    body      BYTEA  NOT NULL,
+    letter    BIGINT NOT NULL, -- when that expires, Unix seconds
+    expires   BIGINT NOT NULL, -- and the word
+    PRIMARY KEY (recipient, id)
+) /* sqlite: STRICT, WITHOUT ROWID */;
+CREATE INDEX unread_letter ON unread (letter);
+
 -- One part of one ticket's search, kept as long as it may be asked again.
 CREATE TABLE search (
     ticket     BYTEA   NOT NULL,
