@@ -22,6 +22,7 @@
 //	trouble.go   what is done to the exchange
 //	journeys.go  what is done between two states
 //	clerks.go    what is done with records
+//	disputes.go  people who are taken for each other
 //	watch.go     every message, looked into
 //	ledger.go    every entry
 //	judge.go     what must hold in the end

@@ -66,6 +66,7 @@ func (s *script) move(state waypost.Jurisdiction, who *person) {
 		id, err := l.gateway.Moves().Start(ctx, move.Start{
 			Check: answer.Ticket, Reference: ref, Record: mine.id, CardNumber: mine.record().CardNumber, Told: told, Language: "en", Operator: "clerk-1",
 		})
+		l.role.work(step)
 		s.trace.note("move", theirs.id, mine.id, waypost.CodeOf(err))
 		theirs.fate, mine.fate = unsure, unsure
 		theirs.both, mine.both = true, true
@@ -119,6 +120,7 @@ func (s *script) terminate(state waypost.Jurisdiction, who *person) {
 		_, err := l.gateway.Moves().Terminate(ctx, move.Choice{
 			Check: answer.Ticket, Reference: ref, KeepOld: keep, Surrendered: surrendered && !keep, Told: told, Language: "en", Operator: "clerk-1",
 		})
+		l.role.work(step)
 		s.trace.note("terminate", theirs.id, waypost.CodeOf(err))
 		theirs.fate, theirs.out, theirs.both = unsure, true, true
 	})
@@ -129,6 +131,7 @@ func (s *script) counter(name string, state waypost.Jurisdiction, do func(ctx co
 	s.act(name+" "+string(state), func(ctx context.Context) {
 		if l := s.role[string(state)].up(); l != nil {
 			do(rpc.WithOperator(ctx, "clerk-1"), l)
+			l.role.work(step) // what was begun goes on
 		}
 	})
 }

@@ -19,6 +19,7 @@ type script struct {
 	generation uint32
 	journeys   []*journey
 	items      []*item
+	disputes   []*dispute
 	result     Result // as far as it is known
 }
 
@@ -61,6 +62,7 @@ var happenings = []struct {
 	{5, func(s *script) { s.convict(s.someState(), s.someCard()) }},
 	{1, func(s *script) { s.load(s.someState()) }},
 	{1, func(s *script) { s.lie() }},
+	{2, func(s *script) { s.clear(s.someState()) }},
 	{2, func(s *script) { s.crashSomebody() }},
 	{2, func(s *script) { s.partSomebody() }},
 }
@@ -180,6 +182,8 @@ func (s *script) settle() {
 		}
 	}
 	s.answered(since)
+	s.agreed()
+	s.raisedAgain()
 	for range 2 {
 		s.lookUp(s.cards[s.rng.IntN(len(s.cards))])
 	}
