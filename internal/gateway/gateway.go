@@ -88,6 +88,10 @@ type Ledgers interface {
 type Config struct {
 	State waypost.Jurisdiction // its name in the roster, "CA"
 	Moves move.Config          // periods of what moves, ends and waits
+	// Retention is how long a record stays findable in each status; nil for
+	// records.DefaultRetention.
+	Retention records.Retention
+	Cases     duplicate.Config // zero fields for duplicate.Defaults
 }
 
 // Deps is what a gateway works with.

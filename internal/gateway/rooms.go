@@ -54,7 +54,7 @@ func (s *Server) openRooms() (err error) {
 	}); err != nil {
 		return err
 	}
-	r.cases, err = duplicate.New(duplicate.Config{}, duplicate.Deps{
+	r.cases, err = duplicate.New(s.config.Cases, duplicate.Deps{
 		State: s.config.State, DB: s.DB, File: s.file, Errands: r.errands, Portraits: portraits{r.questions}, Searcher: s, Terminator: terminator{r.moves}, Sources: s.sources(),
 		UnattendedPerDay: s.unattendedPerDay, Moving: s.goneTo, Secret: s.Secret, Now: s.Now, Log: s.Log, Metrics: s.Metrics,
 	})

@@ -39,7 +39,9 @@ import (
 	"time"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/duplicate"
 	"github.com/waypost/waypost/internal/move"
+	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/translog"
 )
@@ -63,6 +65,30 @@ type Config struct {
 	Metrics string `json:"metrics,omitempty"`
 	// Moves are a gateway's periods of what moves, ends and waits.
 	Moves *move.Config `json:"moves,omitempty"`
+	// Retention is for how many years a gateway's records stay findable after they
+	// got a status; a status that is not there stays for ever.
+	Retention records.Retention `json:"retention_years,omitempty"`
+	// Cases are a gateway's rules for possible duplicates.
+	Cases Cases `json:"cases,omitzero"`
+}
+
+// Cases says how a gateway treats possible duplicates. What is zero is as
+// duplicate.Defaults has it.
+type Cases struct {
+	// AcceptClearing has the state agree at once when another state says that what
+	// this state called possible is somebody else.
+	AcceptClearing bool `json:"accept_clearing,omitempty"`
+	PerMinute      int  `json:"campaign_per_minute,omitempty"` // records of a campaign
+	PerDay         int  `json:"campaign_per_day,omitempty"`
+	Checks         int  `json:"frequent_checks,omitempty"` // from how many checks of one record on it is told
+	States         int  `json:"frequent_states,omitempty"` // or from how many states
+}
+
+func (c Cases) config() duplicate.Config {
+	return duplicate.Config{
+		AcceptClearing: c.AcceptClearing, Campaign: duplicate.Throttle{PerMinute: c.PerMinute, PerDay: c.PerDay},
+		Frequent: duplicate.Frequency{Checks: c.Checks, States: c.States},
+	}
 }
 
 // Folder is an opened role folder.

@@ -240,7 +240,10 @@ func (r *Role) openGateway(ctx context.Context, listener net.Listener, now func(
 	if r.wrapGateway != nil {
 		r.wrapGateway(&deps)
 	}
-	config := gateway.Config{State: me.Jurisdiction}
+	if err := f.Config.Retention.Validate(); err != nil {
+		return fmt.Errorf("%s: %w", f.path("config.json"), err)
+	}
+	config := gateway.Config{State: me.Jurisdiction, Retention: f.Config.Retention, Cases: f.Config.Cases.config()}
 	if f.Config.Moves != nil {
 		config.Moves = *f.Config.Moves
 	}

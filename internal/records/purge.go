@@ -25,6 +25,16 @@ func DefaultRetention() Retention {
 	return Retention{waypost.Closed: 3, waypost.ExpiredCard: 10, waypost.Surrendered: 10}
 }
 
+// Validate refuses a status that there is none, and a negative number of years.
+func (r Retention) Validate() error {
+	for status, years := range r {
+		if !slices.Contains(Statuses, status) || years < 0 {
+			return waypost.Errorf(waypost.InvalidArgument, "the retention of records names statuses, like closed or expired, and whole years")
+		}
+	}
+	return nil
+}
+
 // PurgeCount is how many records have a status since so many whole years.
 type PurgeCount struct {
 	Status  waypost.Status
