@@ -34,6 +34,7 @@ import (
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/duplicate"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/metrics"
 	"github.com/waypost/waypost/internal/move"
