@@ -179,15 +179,15 @@ func TestOpenSays(t *testing.T) {
 		"no share":          {"keyholder-1", func(d string) error { return os.Remove(filepath.Join(d, "share.key")) }, "share.key"},
 		"no operators":      {"gateway-AZ", func(d string) error { return os.RemoveAll(filepath.Join(d, "operators")) }, "operator"},
 		"a bad operator":    {"gateway-AZ", func(d string) error { return os.WriteFile(filepath.Join(d, "operators", "x.crt"), []byte("x"), 0o600) }, "not a certificate"},
-		"an operator twice": {"gateway-AZ", func(d string) error { return duplicate(d, "operators/clerk-1.crt", d, "operators/clerk-2.crt") }, "of their own"},
+		"an operator twice": {"gateway-AZ", func(d string) error { return copyAs(d, "operators/clerk-1.crt", d, "operators/clerk-2.crt") }, "of their own"},
 		"a damaged key":     {"gateway-AZ", func(d string) error { return os.WriteFile(filepath.Join(d, "secret.key"), []byte("6f6f7xyz\n"), 0o600) }, "not in hex"},
 		"a short key":       {"gateway-AZ", func(d string) error { return os.WriteFile(filepath.Join(d, "identity.key"), []byte("6f6f\n"), 0o600) }, "64 hex digits"},
-		"another's key":     {"gateway-AZ", func(d string) error { return duplicate(whole, "gateway-CA/identity.key", d, "identity.key") }, "not the key that the roster names"},
+		"another's key":     {"gateway-AZ", func(d string) error { return copyAs(whole, "gateway-CA/identity.key", d, "identity.key") }, "not the key that the roster names"},
 		"another's cert": {"gateway-AZ", func(d string) error {
-			return errors.Join(duplicate(whole, "gateway-CA/tls.key", d, "tls.key"), duplicate(whole, "gateway-CA/tls.crt", d, "tls.crt"))
+			return errors.Join(copyAs(whole, "gateway-CA/tls.key", d, "tls.key"), duplicate(whole, "gateway-CA/tls.crt", d, "tls.crt"))
 		}, "not the certificate"},
-		"another's share":  {"keyholder-1", func(d string) error { return duplicate(whole, "keyholder-2/share.key", d, "share.key") }, "not the one that the roster commits to"},
-		"another's config": {"gateway-AZ", func(d string) error { return duplicate(whole, "hub/config.json", d, "config.json") }, "not the key that the roster names for hub"},
+		"another's share":  {"keyholder-1", func(d string) error { return copyAs(whole, "keyholder-2/share.key", d, "share.key") }, "not the one that the roster commits to"},
+		"another's config": {"gateway-AZ", func(d string) error { return copyAs(whole, "hub/config.json", d, "config.json") }, "not the key that the roster names for hub"},
 		"a misspelt setting": {"hub", func(d string) error {
 			return os.WriteFile(filepath.Join(d, "config.json"), []byte(`{"listne": "127.0.0.1:1"}`), 0o600)
 		}, "listne"},
@@ -225,7 +225,7 @@ func TestOpenSays(t *testing.T) {
 	}
 }
 
-func duplicate(from, name, to, as string) error {
+func copyAs(from, name, to, as string) error {
 	raw, err := os.ReadFile(filepath.Join(from, filepath.FromSlash(name)))
 	if err != nil {
 		return err
