@@ -56,8 +56,14 @@ var happenings = []struct {
 	{3, func(s *script) { s.rename(s.someCard()) }},
 	{1, func(s *script) { s.withdraw(s.someCard()) }},
 	{1, func(s *script) { s.compareIndex(s.someState()) }},
-	{7, func(s *script) { s.move(s.someState(), s.someCard().who) }},
-	{2, func(s *script) { s.terminate(s.someState(), s.someCard().who) }},
+	{12, func(s *script) {
+		c := s.someCard()
+		s.move(s.otherState(c.state), c.who)
+	}},
+	{2, func(s *script) {
+		c := s.someCard()
+		s.terminate(s.otherState(c.state), c.who)
+	}},
 	{1, func(s *script) { s.object(s.someState()) }},
 	{5, func(s *script) { s.convict(s.someState(), s.someCard()) }},
 	{1, func(s *script) { s.load(s.someState()) }},
@@ -83,9 +89,13 @@ func (s *script) pause() {
 }
 
 func (s *script) someState() waypost.Jurisdiction { return States[s.rng.IntN(len(States))] }
-func (s *script) someone() *person                { return s.people[s.rng.IntN(len(s.people))] }
-func (s *script) someCard() *card                 { return s.cards[s.rng.IntN(len(s.cards))] }
-func (s *script) someRole() *role                 { return s.roles[s.rng.IntN(len(s.roles))] }
+func (s *script) otherState(than waypost.Jurisdiction) waypost.Jurisdiction {
+	at := slices.Index(States, than)
+	return States[(at+1+s.rng.IntN(len(States)-1))%len(States)]
+}
+func (s *script) someone() *person { return s.people[s.rng.IntN(len(s.people))] }
+func (s *script) someCard() *card  { return s.cards[s.rng.IntN(len(s.cards))] }
+func (s *script) someRole() *role  { return s.roles[s.rng.IntN(len(s.roles))] }
 
 // check has a clerk check somebody, and go on from there once the answer is
 // complete: at once, or when the clerk looks again.
