@@ -344,12 +344,8 @@ func (m *Moves) settleHere(ctx context.Context, a arrival) error {
 	if err != nil {
 		return err
 	}
-	have, err := m.File.Record(ctx, a.record)
-	if err != nil && waypost.CodeOf(err) != waypost.NotFound {
-		return err
-	}
-	record.Protected, record.Since = have.Protected, m.Now().UTC()
-	if err := m.File.System().Put(ctx, []waypost.Record{record}); err != nil {
+	record.Since = m.Now().UTC().Truncate(24 * time.Hour) // a day
+	if err := m.File.TakeOver(ctx, record); err != nil {
 		return err
 	}
 	return m.move(ctx, a, func(tx *store.Tx, a arrival) error {

@@ -99,7 +99,7 @@ func TestMove(t *testing.T) {
 		t.Errorf("the move came to %v", got)
 	}
 	want := person()
-	want.ID, want.CardNumber, want.Since = "AZ-7", "A1", w.now.UTC()
+	want.ID, want.CardNumber, want.Since = "AZ-7", "A1", w.now.UTC().Truncate(24*time.Hour)
 	if d := cmp.Diff(want, az.system.people["AZ-7"]); d != "" {
 		t.Error(d)
 	}

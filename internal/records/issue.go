@@ -117,6 +117,8 @@ func (f *File) want(tx *store.Tx, operator string, i Issuing, check inquiry, all
 		if before == nil || !f.sameKeys(before.Person, i.Record.Person) {
 			return waypost.Errorf(waypost.InvalidArgument, "the record is in the index under another name, date of birth or SSN: change it first")
 		}
+	case slices.ContainsFunc(all, func(p pointer) bool { return p.State == Coming }):
+		return waypost.Errorf(waypost.Unavailable, "the record is on its way here from another state: issue the card once it is here, or cancel the move")
 	case waypost.CodeOf(err) == waypost.NotFound:
 		sameSSN := before != nil && matchkey.SSN5(before.SSN5) == matchkey.SSN5(i.Record.SSN5)
 		main = f.main(i.Record.ID, i.Record.Person, era(all, sameSSN), all, operator)

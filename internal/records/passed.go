@@ -2,7 +2,9 @@ package records
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -117,11 +119,57 @@ func (f *File) takeIn(tx *store.Tx, recordID string, r waypost.Release, names []
 			continue
 		}
 		p.State = state
+		if state == Live && !p.Alias {
+			if p.Alias, err = hasMain(tx, p); err != nil {
+				return err
+			}
+		}
 		if err := p.put(tx, f.Now()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// hasMain reports whether the record of a pointer that has come has a main one
+// already, of this state's own: a record has one. With two it could never leave.
+func hasMain(tx *store.Tx, p pointer) (bool, error) {
+	all, err := pointersOf(tx, p.Record)
+	return slices.ContainsFunc(all, func(o pointer) bool {
+		return o.Handle != p.Handle && !o.Alias && (o.State == Live || o.State == Wanted)
+	}), err
+}
+
+// TakeOver has the state system store the record of somebody whose pointers have
+// come from another state. What this state's own clerks have decided about it stays:
+// that it is protected, and, where its main pointer is this state's own, the name
+// that it was made from. It may be called again.
+func (f *File) TakeOver(ctx context.Context, r waypost.Record) error {
+	done, err := f.alone(r.ID)
+	if err != nil {
+		return err
+	}
+	defer done()
+	have, err := f.known(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	if err := f.DB.Write(ctx, func(tx *store.Tx) error {
+		all, err := historyOf(tx, r.ID)
+		if err != nil {
+			return err
+		}
+		if have != nil {
+			r.Protected = have.Protected
+			if main, _, err := split(all); err == nil && main.PassedBy == "" {
+				r.Person = have.Person
+			}
+		}
+		return f.wantRecord(tx, r)
+	}); err != nil {
+		return err
+	}
+	return f.storeChange(ctx, r.ID)
 }
 
 // passedIn is the pointer that a passed one becomes here. own are the tokens of
