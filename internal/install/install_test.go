@@ -184,7 +184,7 @@ func TestOpenSays(t *testing.T) {
 		"a short key":       {"gateway-AZ", func(d string) error { return os.WriteFile(filepath.Join(d, "identity.key"), []byte("6f6f\n"), 0o600) }, "64 hex digits"},
 		"another's key":     {"gateway-AZ", func(d string) error { return copyAs(whole, "gateway-CA/identity.key", d, "identity.key") }, "not the key that the roster names"},
 		"another's cert": {"gateway-AZ", func(d string) error {
-			return errors.Join(copyAs(whole, "gateway-CA/tls.key", d, "tls.key"), duplicate(whole, "gateway-CA/tls.crt", d, "tls.crt"))
+			return errors.Join(copyAs(whole, "gateway-CA/tls.key", d, "tls.key"), copyAs(whole, "gateway-CA/tls.crt", d, "tls.crt"))
 		}, "not the certificate"},
 		"another's share":  {"keyholder-1", func(d string) error { return copyAs(whole, "keyholder-2/share.key", d, "share.key") }, "not the one that the roster commits to"},
 		"another's config": {"gateway-AZ", func(d string) error { return copyAs(whole, "hub/config.json", d, "config.json") }, "not the key that the roster names for hub"},
