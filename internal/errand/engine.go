@@ -147,7 +147,7 @@ const (
 // purge forgets what nobody can ask for any more.
 func (e *Engine) purge(ctx context.Context) error {
 	now := e.Now()
-	if now.Sub(e.purged) < purgeEvery {
+	if since := now.Sub(e.purged); since >= 0 && since < purgeEvery { // or a clock was ahead
 		return nil
 	}
 	old, ancient := now.Add(-keptFor).Unix(), now.Add(-rememberedFor).Unix()
@@ -159,9 +159,8 @@ func (e *Engine) purge(ctx context.Context) error {
 			{`DELETE FROM errand_reply WHERE errand IN (SELECT id FROM errand WHERE ended < $1)`, []any{old}},
 			{`DELETE FROM errand_ticket WHERE errand IN (SELECT id FROM errand WHERE ended < $1)`, []any{old}},
 			{`DELETE FROM errand WHERE ended < $1`, []any{old}},
-			{`UPDATE question SET body = $1, statement = $1 WHERE finished < $2`, []any{[]byte{}, old}},
-			{`DELETE FROM question_reply WHERE EXISTS (SELECT 1 FROM question q WHERE q.asking = question_reply.asking AND q.id = question_reply.id
-				AND q.finished < $1 AND q.at < $2)`, []any{old, ancient}},
+			{`UPDATE question SET body = $1, statement = $1 WHERE finished < $2 AND (body <> $1 OR statement <> $1)`, []any{[]byte{}, old}},
+			{`DELETE FROM question_reply WHERE (asking, id) IN (SELECT asking, id FROM question WHERE finished < $1 AND at < $2)`, []any{old, ancient}},
 			{`DELETE FROM question WHERE finished < $1 AND at < $2`, []any{old, ancient}},
 			{`DELETE FROM question_ticket WHERE at < $1`, []any{ancient}},
 		} {

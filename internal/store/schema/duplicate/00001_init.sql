@@ -37,6 +37,8 @@ CREATE TABLE duplicate (
 ) /* sqlite: STRICT */;
 CREATE INDEX duplicate_open ON duplicate (state, opened);
 CREATE INDEX duplicate_record ON duplicate (record);
+CREATE INDEX duplicate_too ON duplicate (record_too);
+CREATE INDEX duplicate_ticket ON duplicate (ticket);
 
 -- What was said in a case, once for each id. author is the state that said it;
 -- operator is a user of this state's own, else empty. delivery is what came of
