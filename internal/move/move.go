@@ -200,6 +200,9 @@ func (m *Moves) forget(ctx context.Context) error {
 			statement string
 			args      []any
 		}{
+			// The history that went along is needed until the hub's word cannot come any more.
+			{`UPDATE moving SET exported = $1 WHERE state = $2 AND begun < $3 AND exported <> $1`,
+				[]any{[]byte{}, int(lapsed), now - int64(wordAwaited/time.Second)}},
 			{`DELETE FROM move WHERE changed < $1 AND state >= $2`, []any{before, int(done)}},
 			{`DELETE FROM moving WHERE changed < $1 AND state >= $2`, []any{before, int(settled)}},
 			{`DELETE FROM letter WHERE made < $1 AND NOT EXISTS (SELECT 1 FROM ending e WHERE e.letter = letter.id AND e.state < $2)`, []any{before, int(closed)}},

@@ -40,7 +40,8 @@ CREATE INDEX move_record ON move (record);
 CREATE INDEX move_ticket ON move (ticket, reference);
 
 -- A record that this state has released to another. exported is the history that
--- went along; what came later is forwarded. It is emptied when the move is over.
+-- went along; what came later is forwarded. It is emptied when the move is over, and
+-- where none came of it once the hub's word cannot come any more.
 -- leftover says that the record got other pointers after the release, which are to
 -- be withdrawn. due is when to look at it again.
 CREATE TABLE moving (
