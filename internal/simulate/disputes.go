@@ -30,7 +30,7 @@ var namesakes = [2]int{5, 6}
 func (s *script) clear(asking waypost.Jurisdiction) {
 	n := s.rng.IntN(2)
 	who, other := s.people[namesakes[n]], s.people[namesakes[1-n]]
-	s.check(asking, who, func(ctx context.Context, _ *life, answer waypost.Answer) {
+	s.check(asking, who, func(_ context.Context, _ *life, answer waypost.Answer) {
 		for _, a := range answer.Candidates {
 			theirs := s.cardOf(other, a.State)
 			if a.Outcome != waypost.Possible && a.Outcome != waypost.Match || theirs == nil || s.cardOf(who, a.State) != nil {

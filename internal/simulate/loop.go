@@ -77,7 +77,7 @@ func (l *loop) due(t *task, d time.Duration) {
 }
 
 // sleep lets others go on for a while.
-func (l *loop) sleep(d time.Duration) { l.Wait(context.Background(), nil, d) }
+func (l *loop) sleep(d time.Duration) { _ = l.Wait(context.Background(), nil, d) }
 
 // Wait implements [gateway.Loop].
 func (l *loop) Wait(ctx context.Context, changed <-chan struct{}, d time.Duration) error {

@@ -85,15 +85,15 @@ func (r Result) String() string {
 }
 
 // Run plays one world to its end. Randomness must be seeded by now with the same
-// seed. What happens is printed, if print is not nil. The error is of the
+// seed. What happens is printed, if show is not nil. The error is of the
 // simulation, not of what it simulates.
-func (s *Stage) Run(seed uint64, print io.Writer) (res Result, err error) {
+func (s *Stage) Run(seed uint64, show io.Writer) (res Result, err error) {
 	dir, err := os.MkdirTemp(filepath.Dir(s.dir), "world")
 	if err != nil {
 		return res, err
 	}
 	defer os.RemoveAll(dir)
-	w, err := newWorld(s.cast, dir, seed, s.at, print)
+	w, err := newWorld(s.cast, dir, seed, s.at, show)
 	if err != nil {
 		return res, err
 	}

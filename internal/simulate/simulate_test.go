@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 func folder(t *testing.T) string {
 	t.Helper()
 	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
-		dir, err := os.MkdirTemp("/dev/shm", "waypost-simulate")
+		dir, err := os.MkdirTemp("/dev/shm", "waypost-simulate") //nolint:usetesting // which is on a disk
 		if err == nil {
 			t.Cleanup(func() { os.RemoveAll(dir) })
 			return dir
@@ -53,11 +53,11 @@ func stage(t *testing.T) *simulate.Stage {
 func play(t *testing.T, s *simulate.Stage, seed uint64) simulate.Result {
 	t.Helper()
 	cryptotest.SetGlobalRandom(t, seed)
-	var print io.Writer
+	var out io.Writer
 	if *show {
-		print = os.Stderr
+		out = os.Stderr
 	}
-	res, err := s.Run(seed, print)
+	res, err := s.Run(seed, out)
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}

@@ -45,7 +45,7 @@ func (s *script) load(state waypost.Jurisdiction) {
 	rollBack := s.rng.IntN(3) == 0
 	other := States[s.rng.IntN(len(States))]
 	s.act("load "+c.id, func(ctx context.Context) {
-		s.retry(ctx, state, func(l *life) error {
+		s.retry(state, func(l *life) error {
 			_, _, err := l.gateway.File().Load(ctx, "loader", number, []waypost.Record{c.record()})
 			s.trace.note("loaded", c.id, number, waypost.CodeOf(err))
 			return err
@@ -53,7 +53,7 @@ func (s *script) load(state waypost.Jurisdiction) {
 		s.check(other, p, nil)
 		s.sleep(10 * time.Second)
 		c.dark = false
-		done := s.retry(ctx, state, func(l *life) error {
+		done := s.retry(state, func(l *life) error {
 			_, err := l.gateway.File().Activate(ctx, "loader", number, rollBack)
 			s.trace.note("activated", c.id, number, rollBack, waypost.CodeOf(err))
 			return err
@@ -71,7 +71,7 @@ func (s *script) load(state waypost.Jurisdiction) {
 
 // retry has somebody do something until it is done, for a day, and reports whether
 // it was.
-func (s *script) retry(ctx context.Context, state waypost.Jurisdiction, do func(l *life) error) bool {
+func (s *script) retry(state waypost.Jurisdiction, do func(l *life) error) bool {
 	for _, later := range []time.Duration{0, 10 * time.Second, 2 * time.Minute, time.Hour, 20 * time.Hour} {
 		s.sleep(later)
 		if l := s.role[string(state)].up(); l != nil {

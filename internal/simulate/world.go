@@ -37,15 +37,15 @@ func (w *world) Now() time.Time { return w.now }
 
 // newWorld makes the members; their databases are in folders under dir, which
 // must exist.
-func newWorld(c *cast, dir string, seed uint64, start time.Time, print io.Writer) (*world, error) {
+func newWorld(c *cast, dir string, seed uint64, start time.Time, show io.Writer) (*world, error) {
 	w := &world{
 		loop: &loop{now: start}, cast: c, role: make(map[string]*role),
 		faults: newFaults(seed), rng: rand.New(rand.NewPCG(seed, 1)), logs: slog.DiscardHandler,
 	}
 	w.loop.passed, w.loop.stepped = w.clockMoved, w.sliceOver
-	w.trace, w.watch = newTrace(w.Now, print), newWatch(w)
-	if print != nil {
-		w.logs = slog.NewTextHandler(print, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+	w.trace, w.watch = newTrace(w.Now, show), newWatch(w)
+	if show != nil {
+		w.logs = slog.NewTextHandler(show, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey {
 				return slog.Attr{}
 			}
