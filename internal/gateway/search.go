@@ -147,7 +147,9 @@ func (s *Server) compare(ctx context.Context, asking waypost.Jurisdiction, who A
 	}
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
 		cleared, err := s.rooms.cases.Cleared(tx, asking, who.Person, who.CardNumber, found.Record)
-		if cleared {
+		// Who was cleared is known by name and date, and a namesake has both. Where the
+		// SSN agrees this is the holder of the record, and not who was cleared.
+		if cleared && found.Agreed>>matchkey.A == 0 {
 			best = waypost.NoMatch
 		}
 		return err
