@@ -33,6 +33,10 @@ type Coverage struct {
 	Unanswered []Jurisdiction `json:"unanswered,omitempty"`
 	Loading    []Jurisdiction `json:"loading,omitempty"`
 	NotMembers []Jurisdiction `json:"not_members,omitempty"`
+	// NamesOnly: searched by name and date, not by the SSN. So it is where this
+	// state has the person's record from another state, for people with and without
+	// an SSN.
+	NamesOnly bool `json:"names_only,omitempty"`
 }
 
 // Best returns the strongest outcome among the candidates: match before

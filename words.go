@@ -64,7 +64,11 @@ func (c CandidateAnswer) words() string {
 // Words says in one sentence or two how far a search reached.
 func (c Coverage) Words() string {
 	var parts []string
-	parts = append(parts, fmt.Sprintf("Searched: %s.", count(len(c.Searched), "state")))
+	searched := fmt.Sprintf("Searched: %s", count(len(c.Searched), "state"))
+	if c.NamesOnly {
+		searched += ", by name and date of birth: this state has the record from another one"
+	}
+	parts = append(parts, searched+".")
 	if len(c.Unanswered) > 0 {
 		parts = append(parts, list(c.Unanswered)+" not answered yet.")
 	}

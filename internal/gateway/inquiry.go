@@ -42,6 +42,7 @@ type inquiry struct {
 	hubReceipts [][]byte                // of the parts searched
 	repays      bool                    // an owed check is made again by this one
 	tries       int                     // how often it has been owed before
+	namesOnly   bool                    // searched without the second part
 }
 
 // cutOffAfter is far longer than Check takes: what is open then was cut off.
@@ -192,7 +193,9 @@ func (s *Server) searched(ctx context.Context, q *inquiry) error {
 	if err != nil {
 		return err
 	}
-	coverage, err := json.Marshal(s.coverage())
+	reach := s.coverage()
+	reach.NamesOnly = q.namesOnly
+	coverage, err := json.Marshal(reach)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -51,6 +52,46 @@ func (s *Server) search(ctx context.Context, q *inquiry, p part) error {
 	}
 	q.hubReceipts = append(q.hubReceipts, res.Receipt)
 	return s.askAll(ctx, q, candidates)
+}
+
+// searchRest searches the second part. Not where a record of this state that is
+// the applicant's, by name and date, was passed here: the four SSN slots of its
+// pointer are another state's. This state's tokens meet them where both know the
+// same SSN, and its decoys never do, so the hub, which sees what meets what, could
+// tell movers who have none. The pointers of others are then found by their names
+// only, for everybody.
+func (s *Server) searchRest(ctx context.Context, q *inquiry) error {
+	var err error
+	if q.namesOnly, err = s.isPassed(ctx, q); err != nil || q.namesOnly {
+		return err
+	}
+	return s.search(ctx, q, secondPart)
+}
+
+// isPassed is decided without the SSN.
+func (s *Server) isPassed(ctx context.Context, q *inquiry) (bool, error) {
+	names := q.tokens[:waypost.NameElements]
+	hits, err := s.file.Own(ctx, slices.Concat(names, names[:waypost.SSNElements]))
+	if err != nil {
+		return false, err
+	}
+	for _, hit := range hits {
+		outcome, err := s.compare(ctx, s.config.State, q.who, hit)
+		if err != nil {
+			return false, err
+		}
+		passed := false
+		if outcome != waypost.NoMatch {
+			err = s.DB.Read(ctx, func(tx *store.Tx) error {
+				passed, err = s.file.PassedIn(tx, hit.Record.ID)
+				return err
+			})
+		}
+		if err != nil || passed {
+			return passed, err
+		}
+	}
+	return false, nil
 }
 
 // hubUsable says in words why the hub must not be relied on now: what it did

@@ -13,7 +13,7 @@ func AnswerToProto(a waypost.Answer) *waypostv1.CheckAnswer {
 		Ticket: a.TicketHex, Owed: a.Owed, TooMany: a.TooMany, Complete: a.Complete,
 		Coverage: &waypostv1.Coverage{
 			Searched: texts(a.Coverage.Searched), Unanswered: texts(a.Coverage.Unanswered),
-			Loading: texts(a.Coverage.Loading), NotMembers: texts(a.Coverage.NotMembers),
+			Loading: texts(a.Coverage.Loading), NotMembers: texts(a.Coverage.NotMembers), NamesOnly: a.Coverage.NamesOnly,
 		},
 	}
 	for _, c := range a.Candidates {
@@ -34,7 +34,7 @@ func AnswerFromProto(p *waypostv1.CheckAnswer) waypost.Answer {
 		TicketHex: p.Ticket, Owed: p.Owed, TooMany: p.TooMany, Complete: p.Complete, Candidates: []waypost.CandidateAnswer{},
 		Coverage: waypost.Coverage{
 			Searched: states(p.GetCoverage().GetSearched()), Unanswered: states(p.GetCoverage().GetUnanswered()),
-			Loading: states(p.GetCoverage().GetLoading()), NotMembers: states(p.GetCoverage().GetNotMembers()),
+			Loading: states(p.GetCoverage().GetLoading()), NotMembers: states(p.GetCoverage().GetNotMembers()), NamesOnly: p.GetCoverage().GetNamesOnly(),
 		},
 	}
 	if raw, err := hex.DecodeString(p.Ticket); err == nil {

@@ -388,6 +388,7 @@ type Coverage struct {
 	Unanswered    []string               `protobuf:"bytes,2,rep,name=unanswered,proto3" json:"unanswered,omitempty"`                   // states asked that have not answered yet
 	Loading       []string               `protobuf:"bytes,3,rep,name=loading,proto3" json:"loading,omitempty"`                         // states whose records are still being loaded
 	NotMembers    []string               `protobuf:"bytes,4,rep,name=not_members,json=notMembers,proto3" json:"not_members,omitempty"` // jurisdictions that do not take part
+	NamesOnly     bool                   `protobuf:"varint,5,opt,name=names_only,json=namesOnly,proto3" json:"names_only,omitempty"`   // not by the SSN: this state has the person's record from another state
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -448,6 +449,13 @@ func (x *Coverage) GetNotMembers() []string {
 		return x.NotMembers
 	}
 	return nil
+}
+
+func (x *Coverage) GetNamesOnly() bool {
+	if x != nil {
+		return x.NamesOnly
+	}
+	return false
 }
 
 type LoadRequest struct {
@@ -1325,7 +1333,7 @@ const file_waypost_v1_counter_proto_rawDesc = "" +
 	"\treference\x18\a \x01(\tR\treference\"5\n" +
 	"\tOwnRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
-	"\aoutcome\x18\x02 \x01(\tR\aoutcome\"\x81\x01\n" +
+	"\aoutcome\x18\x02 \x01(\tR\aoutcome\"\xa0\x01\n" +
 	"\bCoverage\x12\x1a\n" +
 	"\bsearched\x18\x01 \x03(\tR\bsearched\x12\x1e\n" +
 	"\n" +
@@ -1333,7 +1341,9 @@ const file_waypost_v1_counter_proto_rawDesc = "" +
 	"unanswered\x12\x18\n" +
 	"\aloading\x18\x03 \x03(\tR\aloading\x12\x1f\n" +
 	"\vnot_members\x18\x04 \x03(\tR\n" +
-	"notMembers\"[\n" +
+	"notMembers\x12\x1d\n" +
+	"\n" +
+	"names_only\x18\x05 \x01(\bR\tnamesOnly\"[\n" +
 	"\vLoadRequest\x12,\n" +
 	"\arecords\x18\x01 \x03(\v2\x12.waypost.v1.RecordR\arecords\x12\x1e\n" +
 	"\n" +
