@@ -98,6 +98,20 @@ func (d *dossier) followed() {
 	}
 }
 
+// unheardOf: a reply to an errand that cites a check of which no ledger has
+// anything. An audit that goes on from an earlier one has forgotten checks that are
+// over, so only an audit of everything can say so.
+func (d *dossier) unheardOf() {
+	if d.State != "" || len(d.follows) == 0 {
+		return
+	}
+	f := d.follows[0]
+	d.issued = f.at - errandTime
+	if owner := d.memberAt(f.log); d.readPast(owner, f.at) {
+		d.findingf(DisclosureWithoutSearch, owner, []*record{f}, "it replied to an errand that follows a check of which nobody has heard")
+	}
+}
+
 // passed: the hub passes pointers to another state with the consent of the state
 // that had them, and tells that state in the same transaction.
 func (d *dossier) passed() {

@@ -52,6 +52,7 @@ var errands = map[string]struct {
 	play  func(s *sim, check *script)
 	days  int
 	found []string
+	whole bool // found by an audit of everything only
 }{
 	"honest errand": {play: func(s *sim, c *script) {
 		p := s.follow(waypost.KindHistory, "AZ", c.ID)
@@ -151,6 +152,12 @@ var errands = map[string]struct {
 		p.replied("NV", "told", "yes")
 		p.concluded("NV", "told")
 	}, found: []string{DisclosureWithoutSearch + " NV or"}},
+	"a check that nobody has heard of": {play: func(s *sim, _ *script) {
+		p := s.follow(waypost.KindHistory, "AZ", waypost.TicketID{7})
+		p.began()
+		p.replied("CA", "told", "yes")
+		p.concluded("CA", "told")
+	}, found: []string{DisclosureWithoutSearch + " CA or"}, whole: true},
 	"an errand without an end": {play: func(s *sim, c *script) {
 		s.follow(waypost.KindPortrait, "AZ", c.ID).began()
 	}, days: 92, found: []string{Unfinished + " AZ or"}},
@@ -224,7 +231,15 @@ func TestErrands(t *testing.T) {
 			check.whole()
 			e.play(s, check)
 			s.pass(max(e.days, 1))
-			findsOnly(t, s, nil, e.found...)
+			if !e.whole {
+				findsOnly(t, s, nil, e.found...)
+				return
+			}
+			rep, err := Reconcile(ctx, s.options(s.now))
+			must(t, err)
+			if len(rep.Findings) != 1 || rep.Findings[0].Kind+" "+rep.Findings[0].Member+" or" != e.found[0] {
+				t.Errorf("found %+v, want %v", rep.Findings, e.found)
+			}
 		})
 	}
 }

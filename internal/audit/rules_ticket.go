@@ -149,6 +149,7 @@ func (r *run) judge(ctx context.Context, records []*record, carry []byte) ([]byt
 		}
 	}
 	if len(d.records) == 0 {
+		d.unheardOf()
 		return carry, nil
 	}
 	d.issued = d.first - ownerTime
