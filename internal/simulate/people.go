@@ -53,6 +53,7 @@ var folk = []struct {
 	{"EISENHAUER", "GRETCHEN", "1955-06-18", "34567", []waypost.Jurisdiction{"CA", "NV"}, false},
 	{"SMITH", "JAMES", "1980-03-14", "45678", []waypost.Jurisdiction{"CA"}, false},
 	{"SMITH", "JAMES", "1980-03-14", "56789", []waypost.Jurisdiction{"AZ"}, false},
+	{"SMITH", "MARY", "1980-03-14", "", []waypost.Jurisdiction{"NV"}, false},
 	{"GUNNARSDOTTIR", "HEKLA", "1999-12-01", "67890", []waypost.Jurisdiction{"NV"}, true},
 	{"HOLLOWAY", "TERRENCE", "1967-08-08", "78901", nil, false},
 	{"IKEDA", "MIYOKO", "1983-02-26", "", nil, false},
