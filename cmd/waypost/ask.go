@@ -102,7 +102,11 @@ func answerWords(a *waypostv1.QuestionAnswer, file string) string {
 	case "declined":
 		return a.State + " declines. Why is not told."
 	case "history":
-		text := fmt.Sprintf("The driver history at %s has %d items.", a.State, len(a.GetHistory().GetEntries()))
+		n, items := len(a.GetHistory().GetEntries()), "items"
+		if n == 1 {
+			items = "item"
+		}
+		text := fmt.Sprintf("The driver history at %s has %d %s.", a.State, n, items)
 		for _, e := range a.GetHistory().GetEntries() {
 			i := e.GetItem()
 			text += fmt.Sprintf("\n  %s %s of %s, reference %s, occurred %s", i.GetType(), i.GetCode(), i.GetReporter(), i.GetReference(), i.GetOccurred())
