@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -106,12 +107,12 @@ func answerWords(a *waypostv1.QuestionAnswer, file string) string {
 		if n == 1 {
 			items = "item"
 		}
-		text := fmt.Sprintf("The driver history at %s has %d %s.", a.State, n, items)
+		lines := []string{fmt.Sprintf("The driver history at %s has %d %s.", a.State, n, items)}
 		for _, e := range a.GetHistory().GetEntries() {
 			i := e.GetItem()
-			text += fmt.Sprintf("\n  %s %s of %s, reference %s, occurred %s", i.GetType(), i.GetCode(), i.GetReporter(), i.GetReference(), i.GetOccurred())
+			lines = append(lines, fmt.Sprintf("  %s %s of %s, reference %s, occurred %s", i.GetType(), i.GetCode(), i.GetReporter(), i.GetReference(), i.GetOccurred()))
 		}
-		return text
+		return strings.Join(lines, "\n")
 	case "portrait":
 		return fmt.Sprintf("The portrait from %s is in %s. Compare it with the person at the counter.", a.State, file)
 	}

@@ -45,13 +45,14 @@ func (c driverAddCommand) Run(s *session) error {
 	for _, r := range res.Rejected {
 		problems = append(problems, viewProblems(r.Problems)...)
 	}
-	if c.JSON {
+	switch {
+	case c.JSON:
 		if err := printJSON(s.out, map[string]any{"record": c.Record, "added": res.Added, "problems": problems, "proposed_status": res.ProposedStatus}); err != nil {
 			return err
 		}
-	} else if len(problems) > 0 {
+	case len(problems) > 0:
 		printProblems(s.out, problems)
-	} else {
+	default:
 		fmt.Fprintf(s.out, "Added to record %s.\n", c.Record)
 		proposed(s.out, res.ProposedStatus)
 	}
