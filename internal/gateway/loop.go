@@ -26,7 +26,7 @@ func (s *Server) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var tasks sync.WaitGroup
-	for _, task := range []func(context.Context){s.keepKeys, s.deliver, s.collect, s.keepHouse, s.keepPromises, s.keepCanaries, s.keepRooms} {
+	for _, task := range []func(context.Context){s.keepKeys, s.deliver, s.collect, s.keepHouse, s.keepPromises, s.keepCanaries, s.keepFile, s.keepRooms} {
 		tasks.Go(func() { task(ctx) })
 	}
 	tasks.Wait()
@@ -35,7 +35,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 // Step does once whatever is due of what Run does from time to time.
 func (s *Server) Step(ctx context.Context) error {
-	return errors.Join(s.careForKeys(ctx), s.sweepStuck(ctx), s.tidy(ctx), s.makeGood(ctx), s.tendCanary(ctx), s.stepRooms(ctx))
+	return errors.Join(s.careForKeys(ctx), s.sweepStuck(ctx), s.tidy(ctx), s.makeGood(ctx), s.tendCanary(ctx), s.file.Step(ctx), s.stepRooms(ctx))
 }
 
 // Deliver sends what was dispatched since the last call. What fails is for Step.

@@ -70,6 +70,16 @@ func (s *Server) register(server *connect.Server) {
 	waypostv1connect.RegisterCasesHandler(server, duplicate.Door{Cases: s.rooms.cases})
 }
 
+// keepFile keeps the state's own pointers, apart from the rooms: a comparison of
+// millions takes its time, and nobody's move waits for it.
+func (s *Server) keepFile(ctx context.Context) {
+	for pause(ctx, houseEvery) {
+		if err := s.file.Step(ctx); err != nil && ctx.Err() == nil {
+			s.Log.Warn("something about this state's own pointers could not be done; it will be tried again", "cause", err)
+		}
+	}
+}
+
 // keepRooms lets the rooms do what is due, again and again.
 func (s *Server) keepRooms(ctx context.Context) {
 	for pause(ctx, houseEvery) {
@@ -81,7 +91,7 @@ func (s *Server) keepRooms(ctx context.Context) {
 
 func (s *Server) stepRooms(ctx context.Context) error {
 	r := &s.rooms
-	return errors.Join(permits{s}.abandonCutOff(ctx), r.errands.Step(ctx), s.file.Step(ctx), r.desk.Step(ctx), r.moves.Step(ctx), r.cases.Step(ctx))
+	return errors.Join(permits{s}.abandonCutOff(ctx), r.errands.Step(ctx), r.desk.Step(ctx), r.moves.Step(ctx), r.cases.Step(ctx))
 }
 
 // checker looks for drivers in all states.

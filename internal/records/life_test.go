@@ -264,6 +264,21 @@ func TestLeave(t *testing.T) {
 	r := newRig(t)
 	r.load(0, licence("CA-1", ludmila))
 	r.load(1, licence("CA-2", renamed("Moretti")))
+	if err := r.db.Write(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE pointer SET state = $1 WHERE record = 'CA-2'`, int(records.Coming))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.file.Leave(t.Context(), "director"); waypost.CodeOf(err) != waypost.InvalidArgument || r.said("leave") != 0 {
+		t.Errorf("while a record is on its way here: %v", err)
+	}
+	if err := r.db.Write(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE pointer SET state = $1 WHERE record = 'CA-2'`, int(records.Live))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
 	n, receipt, err := r.file.Leave(t.Context(), "director")
 	if err != nil || n != 2 || len(r.pointers("CA-1"))+len(r.pointers("CA-2")) != 0 {
 		t.Fatal(n, err)

@@ -251,12 +251,28 @@ func (f *File) endSome(tx *store.Tx, generation uint32, state State) (int, error
 	return len(batch), nil
 }
 
+// noneComing refuses a departure while records are on their way here: one that the
+// hub passes in between would stand in the index after it.
+func (f *File) noneComing(ctx context.Context) error {
+	var coming int
+	err := f.DB.Read(ctx, func(tx *store.Tx) error {
+		return tx.Row(`SELECT count(*) FROM pointer WHERE state = $1`, int(Coming)).Scan(&coming)
+	})
+	if err == nil && coming > 0 {
+		err = waypost.Errorf(waypost.InvalidArgument, "%d records are on their way to this state: let their moves end, or cancel them (waypost move list), and leave then", coming)
+	}
+	return err
+}
+
 // Leave takes everything out of the index, for good, and shows it: the receipt is
 // the hub's for a comparison afterwards that finds nothing. It may be called again
 // until it succeeds.
 func (f *File) Leave(ctx context.Context, operator string) (withdrawn uint64, receipt []byte, err error) {
 	f.index.Lock()
 	defer f.index.Unlock()
+	if err := f.noneComing(ctx); err != nil {
+		return 0, nil, err
+	}
 	done, err := f.have(ctx, waypost.KindLeave, operator, &waypostv1.Maintenance{What: &waypostv1.Maintenance_Leave{Leave: &waypostv1.Departure{}}})
 	if err != nil {
 		return 0, nil, err
