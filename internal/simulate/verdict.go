@@ -119,8 +119,10 @@ func (s *script) accepted(i *item) bool {
 	return word == "accepted"
 }
 
-// with: whoever has the record now has the item.
+// with: whoever has the record now has the item. Where a line began as two cards,
+// one of those who have them.
 func (s *script) with(i *item, line []*card) {
+	var without []*card
 	for _, c := range line {
 		if !s.indexed(c) {
 			continue
@@ -128,7 +130,10 @@ func (s *script) with(i *item, line []*card) {
 		if n := s.number(s.role[string(c.state)].life.db, `SELECT count(*) FROM driver_item WHERE record = $1 AND id = $2`, c.id, i.id[:]); n == 1 {
 			return
 		}
-		s.failf("the item %x, which was accepted for %s, is not with %s, which is the record now", i.id[:4], i.card.id, c.id)
+		without = append(without, c)
+	}
+	if len(without) > 0 {
+		s.failf("the item %x, which was accepted for %s, is not with %v, which is the record now", i.id[:4], i.card.id, names(without))
 	}
 }
 
