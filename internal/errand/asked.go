@@ -10,7 +10,6 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
-	"github.com/waypost/waypost/internal/planted"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
@@ -151,9 +150,6 @@ func (e *Engine) reject(ctx context.Context, from waypost.Jurisdiction, q reques
 // commit runs what in a transaction that puts the letters into the outbox, and
 // sends them.
 func (e *Engine) commit(ctx context.Context, letters []Letter, what func(tx *store.Tx) error) error {
-	if planted.Bug("reply-before-commit") {
-		e.Post.Dispatch(letters...)
-	}
 	err := e.DB.Write(ctx, func(tx *store.Tx) error {
 		if err := what(tx); err != nil {
 			return err

@@ -40,6 +40,9 @@ func (w *world) sameIndex(l *life) {
 	if !maps.Equal(own, hub) {
 		w.failf("%s has %d live pointers by its own book and %d by the hub's, and they are not the same", l.name, len(own), len(hub))
 	}
+	if n := w.number(l.db, `SELECT coalesce(sum(missing + withdrawn), 0) FROM comparison`); n != 0 {
+		w.failf("%s has found %d pointers at the hub that were not as they should be, and mended them", l.name, n)
+	}
 	if n := w.number(l.db, `SELECT count(*) FROM pointer WHERE state NOT IN (1, 2, 3)`); n != 0 {
 		w.failf("%s: %d pointers are neither live nor moved nor withdrawn", l.name, n)
 	}
