@@ -31,7 +31,7 @@ var bugs = []struct {
 	{"second-leg-without-continue", 28},
 	{"generation-visible-early", 7},
 	{"superseded-stays-live", 1},
-	{"replay-recounted", 1},
+	{"replay-recounted", 6},
 	{"receipt-without-entry", 1},
 }
 
