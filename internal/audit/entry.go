@@ -139,16 +139,6 @@ func (f *fields) take(name, value []byte) {
 		if n, err := hex.Decode(f.cites[:], value[:min(len(value), 64)]); err != nil || n != len(f.cites) || len(value) != 64 {
 			f.bad = true
 		}
-	case "word":
-		f.refused = string(value) == errand.Refused || string(value) == driver.DriverNotFound
-	case "final":
-		r.signed = string(value) == "yes"
-	case "number":
-		r.count = f.number(value)
-	case "reply":
-		r.signed = len(value) > 0
-	case "from", "to":
-		r.owner = f.l.r.names.memberOf(value)
 	case "class":
 		f.class = waypost.OperatorClass(value)
 	case "operator":
@@ -157,12 +147,29 @@ func (f *fields) take(name, value []byte) {
 		r.elements = f.number(value)
 	case "roster":
 		r.version = f.number(value)
-	case "candidates", "records":
+	case "ticket":
+		f.ticket(value)
+	default:
+		f.done(name, value)
+	}
+}
+
+// done takes a field that says what was done under the ticket.
+func (f *fields) done(name, value []byte) {
+	r := f.rec
+	switch string(name) {
+	case "word":
+		f.refused = string(value) == errand.Refused || string(value) == driver.DriverNotFound
+	case "final":
+		r.signed = string(value) == "yes"
+	case "reply":
+		r.signed = len(value) > 0
+	case "from", "to", "owner":
+		r.owner = f.l.r.names.memberOf(value)
+	case "number", "candidates", "records":
 		r.count = f.number(value)
 	case "answers":
 		f.answers = f.number(value)
-	case "owner":
-		r.owner = f.l.r.names.memberOf(value)
 	case "leg":
 		r.leg = uint8(f.number(value))
 	case "outcome":
@@ -171,8 +178,6 @@ func (f *fields) take(name, value []byte) {
 		r.evals = f.places(value)
 	case "searches", "publications":
 		r.cited = f.places(value)
-	case "ticket":
-		f.ticket(value)
 	default:
 		if bytes.HasPrefix(name, []byte("answer_")) {
 			f.answer(value)
