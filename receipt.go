@@ -19,7 +19,8 @@ const (
 	ActionSearchSecond Action = "search_second" // the hub looked up the rest
 	ActionPublish      Action = "publish"       // the hub wrote pointers
 
-	// The hub did what a ticket of the kind of the same name asks for.
+	// ActionChangeSOR and those below: the hub did what a ticket of the kind of
+	// the same name asks for.
 	ActionChangeSOR Action = "change_state_of_record"
 	ActionWithdraw  Action = "withdraw"
 	ActionActivate  Action = "activate"

@@ -21,11 +21,6 @@ var auditing = map[string]bool{
 	waypostv1connect.CounterAddCanaryProcedure:   true,
 }
 
-// subject is the field that says which record an entry is about.
-func (s *Server) subject(handle []byte, ticket waypost.TicketID) journal.Field {
-	return s.file.Subject(waypost.Handle(handle), ticket)
-}
-
 // OpenTicket shows for whom and why a ticket was, as far as its name probes can
 // show it, and writes down that it did.
 func (d counterDoor) OpenTicket(ctx context.Context, req *waypostv1.OpenTicketRequest) (*waypostv1.Opening, error) {

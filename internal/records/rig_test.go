@@ -24,16 +24,15 @@ import (
 
 // rig is one state's file, with a hub that remembers what it was shown.
 type rig struct {
-	t       *testing.T
-	x       *rpctest.Exchange
-	now     time.Time
-	db      *store.DB
-	people  *records.People
-	file    *records.File
-	hub     *hub
-	entries []string
-	crash   func(point string) error // of the gateway's database
-	plans   sync.Map                 // statement -> how the engine runs it
+	t      *testing.T
+	x      *rpctest.Exchange
+	now    time.Time
+	db     *store.DB
+	people *records.People
+	file   *records.File
+	hub    *hub
+	crash  func(point string) error // of the gateway's database
+	plans  sync.Map                 // statement -> how the engine runs it
 }
 
 // One membership serves all tests: only its keys are used.
