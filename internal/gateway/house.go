@@ -77,6 +77,11 @@ func (s *Server) resume(ctx context.Context, begun time.Time) error {
 	return errors.Join(s.file.Resume(ctx, begun), s.DB.Write(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(`UPDATE inquiry SET due = $1 WHERE due > $1 AND created < $1 AND state IN ($2, $3)`,
 			begun.Unix(), inquiryOpen, inquiryOwed)
+		if err != nil {
+			return err
+		}
+		// Nobody will come to answer for a permit of the process before.
+		_, err = tx.Exec(`UPDATE permit SET due = $1 WHERE due < $2`, begun.Unix(), begun.Add(permitLife).Unix())
 		return err
 	}))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
@@ -60,6 +61,24 @@ func TestPermit(t *testing.T) {
 	if got := strings.Join(entries(t, "AZ", p.Ticket.ID), " "); got != "ask abandoned" {
 		t.Errorf("the ledger has: %s", got)
 	}
+}
+
+// TestPermitAfterRestart: the process after ends what nobody will answer for at once.
+func TestPermitAfterRestart(t *testing.T) {
+	p, err := exchange.Gateway("AZ").Permits().Permit(t.Context(), wish())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := exchange.Stop("AZ"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second) // what belongs to the process before is known by the second
+	if err := exchange.Start(t.Context(), "AZ"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the end of the permit", func() bool {
+		return strings.Join(entries(t, "AZ", p.Ticket.ID), " ") == "ask abandoned"
+	})
 }
 
 // What key holders refuse is refused in the ledger, and who cannot be reached leaves
