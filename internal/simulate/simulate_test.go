@@ -90,6 +90,9 @@ const tracing = "WAYPOST_SIMULATE_TRACE"
 // TestReplay: a seed plays the same world again to the last byte, in this process
 // and in another.
 func TestReplay(t *testing.T) {
+	if raced {
+		t.Skip("played without the race detector, which makes it last minutes: make simulate")
+	}
 	s := stage(t)
 	const seed = 3
 	a := play(t, s, seed).Trace
