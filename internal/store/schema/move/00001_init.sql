@@ -58,6 +58,7 @@ CREATE TABLE moving (
     changed   BIGINT  NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX moving_record ON moving (record);
+CREATE INDEX moving_state ON moving (state, begun);
 CREATE INDEX moving_due ON moving (due) WHERE due IS NOT NULL;
 
 -- A card of another state that this state has asked to be ended, or that its
