@@ -195,3 +195,31 @@ func TestClearedIsNotRaised(t *testing.T) {
 	}
 	expect(t, check(t, "AZ", one), "CA match") // the person of the record
 }
+
+// TestClearedWhateverTheSSN: a cleared pair is not raised again, and the answer does
+// not depend on whether the SSN agrees.
+func TestClearedWhateverTheSSN(t *testing.T) {
+	p := someone()
+	p.SSN5 = "24683"
+	load(t, "CA", p)
+	first := later(t, "AZ", check(t, "AZ", p).Ticket)
+	expect(t, first, "CA match")
+	az, clerkAZ := cases("AZ")
+	ca, clerkCA := cases("CA")
+	text, _ := first.Candidates[0].Reference.MarshalText()
+	c, err := az.Clear(clerkAZ, &waypostv1.ClearCaseRequest{Check: first.TicketHex, Reference: string(text), Text: "another person: both were here"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "California's agreement", func() bool {
+		_, err := ca.Decide(clerkCA, &waypostv1.DecideCaseRequest{Id: c.Id, Outcome: "different"})
+		return err == nil
+	})
+	for _, ssn := range []string{p.SSN5, "13579", ""} {
+		again := p
+		again.SSN5 = ssn
+		if answer := later(t, "AZ", check(t, "AZ", again).Ticket); len(answer.Candidates) != 1 || answer.Candidates[0].Outcome != waypost.NoMatch {
+			t.Errorf("SSN %q: %+v", ssn, answer.Candidates)
+		}
+	}
+}

@@ -188,9 +188,8 @@ func (s *Server) compare(ctx context.Context, asking waypost.Jurisdiction, who A
 	}
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
 		cleared, err := s.rooms.cases.Cleared(tx, asking, who.Person, who.CardNumber, found.Record)
-		// Who was cleared is known by name and date, and a namesake has both. Where the
-		// SSN agrees this is the holder of the record, and not who was cleared.
-		if cleared && found.Agreed>>matchkey.A == 0 {
+		// Whatever the SSN: otherwise the answer would say whether one is on file.
+		if cleared {
 			best = waypost.NoMatch
 		}
 		return err

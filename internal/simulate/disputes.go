@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -37,6 +38,7 @@ func (s *script) clear(asking waypost.Jurisdiction) {
 				continue
 			}
 			d := &dispute{asking, who.Person, theirs, theirs.acts}
+			s.clearings = append(s.clearings, d)
 			s.counter("clear", asking, func(ctx context.Context, l *life) {
 				res, err := duplicate.Door{Cases: l.gateway.Cases()}.Clear(ctx, &waypostv1.ClearCaseRequest{
 					Check: hex.EncodeToString(answer.Ticket[:]), Reference: hex.EncodeToString(a.Reference[:]), Text: "Another SSN, another photograph."})
@@ -102,6 +104,13 @@ func (s *script) agreed() {
 			s.failf("two states do not see the same in the case %x: %+v", id[:4], seen)
 		}
 	}
+}
+
+// mayHide reports whether a state has asked that somebody like the holder of a card
+// be cleared: they are known apart by nothing that may be told, so the holder is
+// hidden too, unless the card is shown.
+func (s *script) mayHide(asking waypost.Jurisdiction, c *card) bool {
+	return slices.ContainsFunc(s.clearings, func(d *dispute) bool { return d.asking == asking && d.card == c && c.who.like(d.who) })
 }
 
 // raisedAgain: a wrong match that was cleared is not raised again, as long as
