@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/waypost/waypost/internal/store"
 )
@@ -18,15 +19,15 @@ const (
 	endingClosed, noticePeriodDays = 3, 15
 )
 
-// lines are the cards that belong to one record on its way through the states: of
-// all of them one is the state of record's.
-func (s *script) lines() [][]*card {
+// lines are the cards that belong to one record on its way through the states, as
+// far as those journeys took it: of all of them one is the state of record's.
+func (s *script) lines(journeys []*journey) [][]*card {
 	line := make(map[*card]int) // card -> number of its line
 	for n, c := range s.cards {
 		line[c] = n
 	}
-	for range s.journeys { // until nothing changes any more
-		for _, j := range s.journeys {
+	for range journeys { // until nothing changes any more
+		for _, j := range journeys {
 			n := min(line[j.from], line[j.to])
 			line[j.from], line[j.to] = n, n
 		}
@@ -41,7 +42,7 @@ func (s *script) lines() [][]*card {
 // oneEach: of the cards of a line one is in the index, wherever it has gone, unless
 // it was taken out or ended.
 func (s *script) oneEach() {
-	for _, line := range s.lines() {
+	for _, line := range s.lines(s.journeys) {
 		if len(line) < 2 {
 			continue // see fated
 		}
@@ -81,20 +82,32 @@ func (s *script) arrived() {
 	}
 }
 
+// made are the journeys on which a record has gone, by the word of either state. One
+// that was given up joins nothing: it may have been to a card that has another
+// record's history, which stays where it is.
+func (s *script) made() (made []*journey) {
+	for _, j := range s.journeys {
+		from, to := s.role[string(j.from.state)].life.db, s.role[string(j.to.state)].life.db
+		left := s.number(from, `SELECT count(*) FROM moving WHERE record = $1 AND receiver = $2 AND state IN (1, 2)`, j.from.id, j.to.state)
+		if left > 0 || s.number(to, `SELECT count(*) FROM move WHERE id = $1 AND state = $2`, j.id[:], moveDone) > 0 {
+			made = append(made, j)
+		}
+	}
+	return made
+}
+
 // kept: an item that a state of record has accepted is with the state of record
 // now.
 func (s *script) kept() {
-	lines := s.lines()
+	lines := s.lines(s.made())
 	for _, i := range s.items {
 		if !i.own && !s.accepted(i) {
 			continue
 		}
 		s.result.Items++
 		for _, line := range lines {
-			for _, c := range line {
-				if c == i.card {
-					s.with(i, line)
-				}
+			if slices.Contains(line, i.card) {
+				s.with(i, line)
 			}
 		}
 	}
@@ -119,22 +132,40 @@ func (s *script) accepted(i *item) bool {
 	return word == "accepted"
 }
 
-// with: whoever has the record now has the item. Where a line began as two cards,
-// one of those who have them.
+// with: whoever has the record now has the item.
 func (s *script) with(i *item, line []*card) {
-	var without []*card
-	for _, c := range line {
-		if !s.indexed(c) {
-			continue
-		}
-		if n := s.number(s.role[string(c.state)].life.db, `SELECT count(*) FROM driver_item WHERE record = $1 AND id = $2`, c.id, i.id[:]); n == 1 {
+	now := s.current(line)
+	for _, c := range now {
+		if s.number(s.role[string(c.state)].life.db, `SELECT count(*) FROM driver_item WHERE record = $1 AND id = $2`, c.id, i.id[:]) == 1 {
 			return
 		}
-		without = append(without, c)
 	}
-	if len(without) > 0 {
-		s.failf("the item %x, which was accepted for %s, is not with %v, which is the record now", i.id[:4], i.card.id, names(without))
+	if len(now) > 0 {
+		s.failf("the item %x, which was accepted for %s, is not with %v, which is the record now", i.id[:4], i.card.id, names(now))
 	}
+}
+
+// current are the cards of a line that are the record now: the one in the index, or
+// where it was taken out, the one that has not gone elsewhere. Where a line began as
+// two cards, those are two records, and nobody knows whose item it is.
+func (s *script) current(line []*card) []*card {
+	first := 0
+	var indexed, here []*card
+	for _, c := range line {
+		if c.first {
+			first++
+		}
+		if s.indexed(c) {
+			indexed = append(indexed, c)
+		}
+		if n := s.number(s.role[string(c.state)].life.db, `SELECT count(*) FROM pointer WHERE record = $1 AND state = 2`, c.id); n == 0 || s.indexed(c) {
+			here = append(here, c)
+		}
+	}
+	if first == 1 && len(indexed) > 0 {
+		return indexed
+	}
+	return here
 }
 
 // noticed: no card was ended before its holder had the time to object, unless they
