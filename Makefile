@@ -36,6 +36,7 @@ build: ## Build the program into bin/waypost
 test: build checkgenerate $(PEERS) ## Build, vet and test everything, with the race detector
 	$(call need,gcc,gcc libc6-dev)
 	$(call need,python3,python3)
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || .ci/install postgresql
 	$(GO) vet ./...
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
 	$(MAKE) simulate

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/waypost/waypost/internal/store/pgtest"
 )
 
 // An opener opens a fresh database on one engine; a second call of the
@@ -16,7 +18,7 @@ type opener func(t *testing.T) func(opts ...Option) *DB
 
 // TestConformance is what every engine must do alike.
 func TestConformance(t *testing.T) {
-	for engine, open := range map[string]opener{"sqlite": sqliteOpener} {
+	for engine, open := range map[string]opener{"sqlite": sqliteOpener, "postgres": postgresOpener(t)} {
 		t.Run(engine, func(t *testing.T) {
 			for name, test := range map[string]func(*testing.T, func(...Option) *DB){
 				"values":            testValues,
@@ -54,6 +56,14 @@ var ctx = context.Background()
 func sqliteOpener(t *testing.T) func(...Option) *DB {
 	url := "sqlite:" + t.TempDir() + "/test.db"
 	return func(opts ...Option) *DB { return openURL(t, url, opts...) }
+}
+
+func postgresOpener(t *testing.T) opener {
+	cluster := pgtest.Start(t, 1)[0]
+	return func(t *testing.T) func(...Option) *DB {
+		url := cluster.URL()
+		return func(opts ...Option) *DB { return openURL(t, url, opts...) }
+	}
 }
 
 func openURL(t *testing.T, url string, opts ...Option) *DB {

@@ -29,6 +29,7 @@ type conn struct {
 	args      []driver.NamedValue // reused from statement to statement
 	row       []driver.Value      // reused from row to row
 	plans     func(statement string, plan []string)
+	wire      *wire // of a server, else nil
 }
 
 func newConn(raw driver.Conn, begin string) *conn {
@@ -64,18 +65,30 @@ func (c *conn) end(how string) error {
 // run executes a statement that a Tx must not: one that begins or ends a
 // transaction or changes the connection.
 func (c *conn) run(query string) error {
+	if c.wire != nil {
+		if err := c.wire.control(query); err != nil {
+			return inStatement(err, query)
+		}
+		return nil
+	}
 	s, ok := c.control[query]
 	if !ok {
 		var err error
 		if s, err = c.raw.Prepare(query); err != nil {
-			return fmt.Errorf("store: %w in %q", err, query)
+			return inStatement(err, query)
 		}
 		c.control[query] = s
 	}
 	if _, err := s.(driver.StmtExecContext).ExecContext(context.Background(), nil); err != nil {
-		return fmt.Errorf("store: %w in %q", err, query)
+		return inStatement(err, query)
 	}
 	return nil
+}
+
+// inStatement says which statement failed. What a server says of values is left out:
+// they may be personal.
+func inStatement(err error, query string) error {
+	return fmt.Errorf("store: %w in %q", discreet(err), query)
 }
 
 // A stmt is a prepared statement.
@@ -101,7 +114,7 @@ func (c *conn) prepare(query string, args []any) (*stmt, []driver.NamedValue, er
 		}
 		raw, err := c.raw.Prepare(query)
 		if err != nil {
-			return nil, nil, fmt.Errorf("store: %w in %q", err, query)
+			return nil, nil, inStatement(err, query)
 		}
 		s = &stmt{Stmt: raw, params: countParams(query), kept: len(c.stmts) < stmtLimit}
 		if s.kept {
@@ -119,7 +132,7 @@ func (c *conn) prepare(query string, args []any) (*stmt, []driver.NamedValue, er
 	}
 	if err != nil {
 		s.done()
-		return nil, nil, fmt.Errorf("store: %w in %q", err, query)
+		return nil, nil, inStatement(err, query)
 	}
 	return s, values, nil
 }
@@ -128,7 +141,7 @@ func (c *conn) prepare(query string, args []any) (*stmt, []driver.NamedValue, er
 func (c *conn) explain(query string, params int) error {
 	s, err := c.raw.Prepare("EXPLAIN QUERY PLAN " + query)
 	if err != nil {
-		return fmt.Errorf("store: %w in %q", err, query)
+		return inStatement(err, query)
 	}
 	defer s.Close()
 	nulls := make([]driver.NamedValue, params)
@@ -137,7 +150,7 @@ func (c *conn) explain(query string, params int) error {
 	}
 	rows, err := s.(driver.StmtQueryContext).QueryContext(context.Background(), nulls)
 	if err != nil {
-		return fmt.Errorf("store: %w in %q", err, query)
+		return inStatement(err, query)
 	}
 	defer rows.Close()
 	var plan []string
@@ -146,7 +159,7 @@ func (c *conn) explain(query string, params int) error {
 		plan = append(plan, fmt.Sprint(row[len(row)-1]))
 	}
 	if !errors.Is(err, io.EOF) {
-		return fmt.Errorf("store: %w in %q", err, query)
+		return inStatement(err, query)
 	}
 	c.plans(query, plan)
 	return nil
@@ -187,7 +200,7 @@ func (c *conn) exec(query string, args []any) (affected int64, err error) {
 	defer s.done()
 	res, err := s.Stmt.(driver.StmtExecContext).ExecContext(context.Background(), values)
 	if err != nil {
-		return 0, fmt.Errorf("store: %w in %q", err, query)
+		return 0, inStatement(err, query)
 	}
 	return res.RowsAffected()
 }
@@ -201,11 +214,11 @@ func (c *conn) query(query string, args []any, each func(row []driver.Value) (bo
 	defer s.done()
 	rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(context.Background(), values)
 	if err != nil {
-		return fmt.Errorf("store: %w in %q", err, query)
+		return inStatement(err, query)
 	}
 	defer func() {
 		if e := rows.Close(); err == nil && e != nil {
-			err = fmt.Errorf("store: %w in %q", e, query)
+			err = inStatement(e, query)
 		}
 	}()
 	n := len(rows.Columns())
@@ -217,7 +230,7 @@ func (c *conn) query(query string, args []any, each func(row []driver.Value) (bo
 		if err := rows.Next(row); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
-			return fmt.Errorf("store: %w in %q", err, query)
+			return inStatement(err, query)
 		}
 		if more, err = each(row); err != nil {
 			return err

@@ -28,7 +28,9 @@ func TestOpenRefuses(t *testing.T) {
 		must(t, os.WriteFile(path, []byte(text), 0o600))
 		return "sqlite:" + path
 	}
-	refused(t, "postgres://user:secret@host/db", "test", "sqlite:")
+	refused(t, "mysql://user:secret@host/db", "test", "sqlite:")
+	refused(t, "postgres://user:secret@host/db", "test", "verify-full")
+	refused(t, "postgres://user:secret@host/db?sslmode=require", "test", "verify-full")
 	if _, err := Open(ctx, "postgres://user:secret@host/db", "test"); strings.Contains(err.Error(), "secret") {
 		t.Errorf("a password is in %q", err)
 	}

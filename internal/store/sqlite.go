@@ -146,18 +146,18 @@ func (f *sqliteFile) migrate(ctx context.Context, role string) error {
 	return migrate(ctx, "sqlite3", connector, portable{translate: forSQLite}, role)
 }
 
-// fatal: after a failed sync the kernel may have dropped what was written and
+// doubt: after a failed sync the kernel may have dropped what was written and
 // will not say so again.
-func (f *sqliteFile) fatal(err error) bool {
+func (f *sqliteFile) doubt(err error) (unknown, broken bool) {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
-		return true
+		return true, true
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return true
+		return true, true
 	}
-	return false
+	return false, false
 }
 
 // close gives the file free. The lock file stays: removing it would let two

@@ -81,8 +81,9 @@ type engine interface {
 	connect(ctx context.Context, write bool) (*conn, error)
 	// migrate brings the schemas of the role up to date, or refuses.
 	migrate(ctx context.Context, role string) error
-	// fatal reports whether err leaves it in doubt what is on the disk.
-	fatal(err error) bool
+	// doubt reports of an error of COMMIT whether it is unknown what became of the
+	// transaction, and whether nothing may be written after it.
+	doubt(err error) (unknown, broken bool)
 	close() error
 }
 
@@ -93,8 +94,8 @@ type engine interface {
 // belongs to another role or another program, or if a newer version wrote it.
 func Open(ctx context.Context, url, role string, opts ...Option) (*DB, error) {
 	scheme, rest, ok := strings.Cut(url, ":")
-	if !ok || scheme != "sqlite" {
-		return nil, fmt.Errorf("store: a database is named sqlite:/path/file.db, this one begins with %q", scheme)
+	if !ok || scheme != "sqlite" && scheme != "postgres" {
+		return nil, fmt.Errorf("store: a database is named sqlite:/path/file.db or postgres://user@host/name, this one begins with %q", scheme)
 	}
 	db := &DB{
 		role:    role,
@@ -106,7 +107,12 @@ func Open(ctx context.Context, url, role string, opts ...Option) (*DB, error) {
 		o(db)
 	}
 	var err error
-	if db.engine, err = openSQLite(ctx, strings.TrimPrefix(rest, "//"), db.simulated); err != nil {
+	if scheme == "sqlite" {
+		db.engine, err = openSQLite(ctx, strings.TrimPrefix(rest, "//"), db.simulated)
+	} else {
+		db.engine, err = openPostgres(url)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := db.start(ctx); err != nil {

@@ -188,8 +188,14 @@ func (db *DB) attempt(fn func(*Tx) error) (failed, lost error) {
 // writes until it has been reopened.
 func (db *DB) commit() error {
 	err := db.writer.end("COMMIT")
-	if err != nil && db.engine.fatal(err) {
+	if err == nil {
+		return nil
+	}
+	unknown, broken := db.engine.doubt(err)
+	if broken {
 		db.broken = err
+	}
+	if unknown {
 		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 	}
 	return err

@@ -1,0 +1,56 @@
+package store
+
+import (
+	"database/sql/driver"
+)
+
+// Many runs a statement once for each list of arguments, in that order, and calls
+// each, which may be nil, with the number of the list, from 0, and every row that
+// it gave, as [Tx.Query] does. On a server it does not wait for one answer before
+// the next list is sent: use it for many small lookups or inserts. A statement with
+// RETURNING tells by its rows what it changed. An error from each ends the
+// transaction, since what was sent may have run.
+func (tx *Tx) Many(query string, lists [][]any, each func(i int, scan func(dest ...any) error) error) error {
+	if err := tx.ready(); err != nil {
+		return err
+	}
+	tx.busy = true
+	defer func() { tx.busy = false }()
+	err := tx.c.many(query, lists, func(i int, row []driver.Value) (bool, error) {
+		if each == nil {
+			return false, nil
+		}
+		return true, each(i, func(dest ...any) error { return assignAll(query, dest, row) })
+	})
+	if err != nil {
+		return tx.fail(err)
+	}
+	return tx.err
+}
+
+// many is one after the other where there is no round trip to be saved.
+func (c *conn) many(query string, lists [][]any, each func(i int, row []driver.Value) (bool, error)) error {
+	if c.wire == nil {
+		for i, args := range lists {
+			if err := c.query(query, args, func(row []driver.Value) (bool, error) { return each(i, row) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	bound := make([][]driver.Value, len(lists))
+	for i, args := range lists {
+		_, values, err := c.prepare(query, args)
+		if err != nil {
+			return err
+		}
+		bound[i] = make([]driver.Value, len(values))
+		for j, v := range values {
+			bound[i][j] = v.Value
+		}
+	}
+	if err := c.wire.many(query, bound, each); err != nil {
+		return inStatement(err, query)
+	}
+	return nil
+}

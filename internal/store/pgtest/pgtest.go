@@ -1,0 +1,190 @@
+// Package pgtest starts PostgreSQL clusters for a test: real servers from the
+// system's packages (Debian: postgresql), each in a temporary folder, with a port
+// of its own on loopback, stopped and removed when the test is over.
+package pgtest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A Cluster is one PostgreSQL server.
+type Cluster struct {
+	Port int
+
+	t        testing.TB
+	dir      string
+	bin      string
+	account  *syscall.SysProcAttr // whose processes they are: PostgreSQL refuses to be root
+	password string
+}
+
+const superuser = "waypost"
+
+// Start starts n clusters. A test that can run without is skipped where PostgreSQL
+// is not installed, unless CI is set.
+func Start(t testing.TB, n int) []*Cluster {
+	t.Helper()
+	bin, err := programs()
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	clusters := make([]*Cluster, n)
+	for i := range clusters {
+		clusters[i] = start(t, bin)
+	}
+	return clusters
+}
+
+// programs returns the folder of initdb and pg_ctl of the newest version.
+func programs() (string, error) {
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) == 0 {
+		path, err := exec.LookPath("initdb")
+		if err != nil {
+			return "", fmt.Errorf("PostgreSQL is not installed: apt-get install postgresql")
+		}
+		found = []string{path}
+	}
+	return filepath.Dir(found[len(found)-1]), nil
+}
+
+func start(t testing.TB, bin string) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t, bin: bin, password: random()}
+	var err error
+	if c.dir, err = os.MkdirTemp("", "pg"); err != nil { // short: a socket's path has at most 107 bytes
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(c.dir) })
+	if err := c.dropRoot(); err != nil {
+		t.Fatal(err)
+	}
+	secret := filepath.Join(c.dir, "password")
+	if err := os.WriteFile(secret, []byte(c.password), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.own(secret)
+	c.run("initdb", "-D", c.data(), "-U", superuser, "--pwfile", secret, "-A", "scram-sha-256", "-E", "UTF8", "--no-locale", "--no-sync")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Port = l.Addr().(*net.TCPAddr).Port
+	l.Close()
+	c.Begin()
+	t.Cleanup(c.stop)
+	return c
+}
+
+func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
+
+// dropRoot has the programs run as the system's user postgres where the test runs
+// as root.
+func (c *Cluster) dropRoot() error {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return err
+	}
+	uid, _ := strconv.Atoi(u.Uid)
+	gid, _ := strconv.Atoi(u.Gid)
+	c.account = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	c.own(c.dir)
+	return nil
+}
+
+func (c *Cluster) own(path string) {
+	if c.account != nil {
+		if err := os.Chown(path, int(c.account.Credential.Uid), int(c.account.Credential.Gid)); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+func (c *Cluster) run(program string, args ...string) {
+	c.t.Helper()
+	cmd := exec.Command(filepath.Join(c.bin, program), args...)
+	cmd.SysProcAttr, cmd.Dir = c.account, c.dir
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		c.t.Fatalf("%s: %v\n%s", program, err, out.Bytes())
+	}
+}
+
+// Begin starts the server again after [Cluster.Kill].
+func (c *Cluster) Begin() {
+	c.t.Helper()
+	c.run("pg_ctl", "-D", c.data(), "-w", "-t", "60", "-l", filepath.Join(c.dir, "log"), "-o",
+		fmt.Sprintf("-c listen_addresses=127.0.0.1 -c port=%d -c unix_socket_directories=%s -c max_connections=200", c.Port, c.dir), "start")
+}
+
+// Kill ends the server as a crash does: nothing is written any more.
+func (c *Cluster) Kill() {
+	c.t.Helper()
+	c.run("pg_ctl", "-D", c.data(), "-m", "immediate", "-w", "stop")
+}
+
+func (c *Cluster) stop() {
+	cmd := exec.Command(filepath.Join(c.bin, "pg_ctl"), "-D", c.data(), "-m", "immediate", "-w", "stop")
+	cmd.SysProcAttr, cmd.Dir = c.account, c.dir
+	_ = cmd.Run() // it may be down already
+}
+
+// URL makes a fresh database and returns its URL, with the password.
+func (c *Cluster) URL() string {
+	c.t.Helper()
+	name := "t" + random()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	admin, err := pgx.Connect(ctx, c.url("postgres"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer admin.Close(ctx)
+	if _, err := admin.Exec(ctx, "CREATE DATABASE "+name); err != nil {
+		c.t.Fatal(err)
+	}
+	return c.url(name)
+}
+
+func (c *Cluster) url(database string) string {
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(superuser, c.password), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(c.Port)),
+		Path: "/" + database, RawQuery: "sslmode=disable"}
+	return u.String()
+}
+
+// Log returns the last lines that the server wrote.
+func (c *Cluster) Log() string {
+	raw, _ := os.ReadFile(filepath.Join(c.dir, "log"))
+	lines := strings.Split(string(raw), "\n")
+	return strings.Join(lines[max(0, len(lines)-40):], "\n")
+}
+
+func random() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails (Go 1.24)
+	return hex.EncodeToString(b[:])
+}
