@@ -40,6 +40,16 @@ func (w *world) sameIndex(l *life) {
 	if !maps.Equal(own, hub) {
 		w.failf("%s has %d live pointers by its own book and %d by the hub's, and they are not the same", l.name, len(own), len(hub))
 	}
+	// What was noted to be active or rolled back is so at the hub; the hub may be ahead.
+	for _, done := range []string{"1", "2"} {
+		query := `SELECT number FROM generation WHERE number > 0 AND state = ` + done
+		theirs := w.numbers(w.role["hub"].life.db, query+` AND owner = $1 ORDER BY number`, l.name)
+		for _, number := range w.numbers(l.db, query+` ORDER BY number`) {
+			if !slices.Contains(theirs, number) {
+				w.failf("generation %d of %s is in another state at the hub", number, l.name)
+			}
+		}
+	}
 	if n := w.number(l.db, `SELECT coalesce(sum(missing + withdrawn), 0) FROM comparison`); n != 0 {
 		w.failf("%s has found %d pointers at the hub that were not as they should be, and mended them", l.name, n)
 	}
@@ -73,6 +83,20 @@ func (w *world) number(db *store.DB, query string, args ...any) (n int64) {
 		w.failf("%s: %v", query, err)
 	}
 	return n
+}
+
+// numbers runs a query for numbers.
+func (w *world) numbers(db *store.DB, query string, args ...any) (all []int64) {
+	err := db.Read(context.Background(), func(tx *store.Tx) error {
+		return tx.Query(query, args, func(scan func(dest ...any) error) error {
+			all = append(all, 0)
+			return scan(&all[len(all)-1])
+		})
+	})
+	if err != nil {
+		w.failf("%s: %v", query, err)
+	}
+	return all
 }
 
 // dense: a journal has no gap.

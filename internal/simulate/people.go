@@ -111,6 +111,23 @@ func (w *world) indexed(c *card) bool {
 	return w.number(w.role[string(c.state)].life.db, `SELECT count(*) FROM pointer WHERE record = $1 AND alias = 0 AND state = 1`, c.id) > 0
 }
 
+// visibleTo reports whether a check of a state finds the record of a card: it is in
+// the index and, for others than its own state, in no generation that waits to be
+// activated. Whoever loads gives up after a day, and somebody may have renamed the
+// record in the dark by then.
+func (w *world) visibleTo(asking waypost.Jurisdiction, c *card) bool {
+	if asking == c.state {
+		return w.indexed(c)
+	}
+	for h := range w.held(w.role[string(c.state)].life.db, `SELECT handle FROM pointer WHERE record = $1 AND alias = 0 AND state = 1`, c.id) {
+		if w.number(w.role["hub"].life.db, `SELECT count(*) FROM pointer p WHERE p.owner = $1 AND p.handle = $2 AND p.state = 1 AND (p.generation = 0
+			OR EXISTS (SELECT 1 FROM generation g WHERE g.owner = p.owner AND g.number = p.generation AND g.state = 1))`, c.state, h) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // held are the live pointers that an owner has, by the hub's table or its own.
 func (w *world) held(db *store.DB, query string, args ...any) map[waypost.Handle]bool {
 	held := make(map[waypost.Handle]bool)

@@ -163,14 +163,14 @@ func (s *script) compare(state waypost.Jurisdiction, c *card, r waypost.Record, 
 	}
 	got := found[c.state]
 	switch {
-	case !s.indexed(c) || got == waypost.Match || got == waypost.Possible:
+	case !s.visibleTo(state, c) || got == waypost.Match || got == waypost.Possible:
 	case r.Protected && c.state != state && got == waypost.Pending:
 	case s.mayHide(state, c): // the namesake of the one who was cleared
 	default:
 		s.failf("%s asks about the holder of %s, which is in the index, and is told %q", state, c.id, got)
 	}
 	for _, st := range States {
-		if found[st] != "" && !slices.ContainsFunc(s.cards, func(o *card) bool { return o.state == st && o.who.like(r.Person) && s.indexed(o) }) {
+		if found[st] != "" && !slices.ContainsFunc(s.cards, func(o *card) bool { return o.state == st && o.who.like(r.Person) && s.visibleTo(state, o) }) {
 			s.failf("%s asks about the holder of %s: %s says %q, and has no such card in the index", state, c.id, st, found[st])
 		}
 	}
