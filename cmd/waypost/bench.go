@@ -16,7 +16,8 @@ type benchCommand struct {
 	Seconds    float64 `help:"How long checks are offered at the rate; all of it takes some three times that, and the loading." default:"20"`
 	Rate       float64 `help:"Checks offered per second." default:"20"`
 	People     int     `help:"Synthetic people in each of four states. Each is asked about once." default:"2000"`
-	Only       string  `help:"Measure only the group arithmetic (group), or only checks end to end (check)." enum:",group,check" default:""`
+	Only       string  `help:"Measure only the group arithmetic (group), only checks end to end (check), or a state that loads its records (load)." enum:",group,check,load" default:""`
+	Records    int     `help:"With --only load: how many records the state loads." default:"20000"`
 	Dir        string  `help:"Keep the exchange in this folder, on the disk to be measured, and use it again the next time. Default: a temporary folder." type:"path"`
 	CPUProfile string  `name:"cpuprofile" help:"Write a CPU profile of every role to this folder, for go tool pprof." type:"path" placeholder:"DIR"`
 	JSON       bool    `help:"Print the figures as JSON."`
@@ -28,6 +29,7 @@ func (benchCommand) Help() string {
   waypost bench                        everything, in about three minutes
   waypost bench --only group           a key holder's arithmetic beside circl's
   waypost bench --only check --dir D   checks end to end, databases on the disk of D
+  waypost bench --only load            a state loads its records, alone and beside checks
 docs/performance.md says what each figure means. Whatever else the machine does lowers them.`
 }
 
@@ -37,12 +39,16 @@ func (c benchCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	load := 0
+	if c.Only == "load" {
+		load = c.Records
+	}
 	report, err := bench.Run(s.ctx, bench.Config{
-		Group: c.Only != "check", Check: c.Only != "group", Duration: time.Duration(c.Seconds * float64(time.Second)),
+		Group: c.Only == "" || c.Only == "group", Check: c.Only == "" || c.Only == "check", Load: load, Duration: time.Duration(c.Seconds * float64(time.Second)),
 		Rate: c.Rate, People: c.People, Dir: c.Dir, Profiles: c.CPUProfile, Log: s.log, Progress: progress(s),
 		Role: func(folder, profile string) *exec.Cmd { return roleProcess(program, folder, profile) },
 	})
-	if err != nil && report.GroupReport == nil && report.CheckReport == nil {
+	if err != nil && report.GroupReport == nil && report.CheckReport == nil && report.LoadReport == nil {
 		return err
 	}
 	if c.JSON {

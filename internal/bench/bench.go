@@ -9,6 +9,7 @@
 //	exchange.go    an exchange with these people, and its roles as processes
 //	check.go       the phases: at an offered rate, and at saturation
 //	load.go        checks on a schedule, or as fast as they are answered
+//	onboard.go     a state loads its records, alone and beside checks
 //	hardware.go    what it ran on
 //	report.go      the figures for a person to read
 package bench
@@ -29,7 +30,8 @@ import (
 
 // Config says what to measure.
 type Config struct {
-	Group, Check bool          // which halves
+	Group, Check bool          // which parts
+	Load         int           // records that a state loads; 0 leaves that part out
 	Duration     time.Duration // of the phase at the offered rate; the others are shorter
 	Rate         float64       // checks offered per second
 	People       int           // in each of the four states
@@ -44,11 +46,12 @@ type Config struct {
 	Log      *slog.Logger
 }
 
-// Report is what was measured. The halves that were not asked for are nil.
+// Report is what was measured. The parts that were not asked for are nil.
 type Report struct {
 	Hardware Hardware `json:"hardware"`
 	*GroupReport
 	*CheckReport
+	*LoadReport
 }
 
 // Run measures. The report is complete only if there is no error.
@@ -86,7 +89,12 @@ func Run(ctx context.Context, c Config) (Report, error) {
 		}
 	}
 	if c.Check {
-		r.CheckReport, err = measureCheck(ctx, c, dir)
+		if r.CheckReport, err = measureCheck(ctx, c, dir); err != nil {
+			return r, err
+		}
+	}
+	if c.Load > 0 {
+		r.LoadReport, err = measureLoad(ctx, c, dir)
 	}
 	return r, errors.Join(err, ctx.Err())
 }

@@ -138,3 +138,18 @@ func busyTime() (time.Duration, bool) {
 	}
 	return time.Duration(sum) * 10 * time.Millisecond, true
 }
+
+// residentMiB is what a process has in memory, in MiB; 0 where the system does not
+// tell.
+func residentMiB(pid int) float64 {
+	statm, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "statm"))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(statm)) // proc(5): the second is resident pages
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.Atoi(fields[1])
+	return float64(pages*os.Getpagesize()) / (1 << 20)
+}

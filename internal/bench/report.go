@@ -18,7 +18,12 @@ func (r Report) WriteText(out io.Writer) error {
 		}
 	}
 	if r.CheckReport != nil {
-		return r.CheckReport.writeText(out)
+		if err := r.CheckReport.writeText(out); err != nil {
+			return err
+		}
+	}
+	if r.LoadReport != nil {
+		return r.LoadReport.writeText(out)
 	}
 	return nil
 }
