@@ -345,7 +345,7 @@ func (m *Moves) settleHere(ctx context.Context, a arrival) error {
 		return err
 	}
 	record.Since = m.Now().UTC().Truncate(24 * time.Hour) // a day
-	if err := m.File.TakeOver(ctx, record); err != nil {
+	if err := m.File.TakeOver(ctx, a.operator, record); err != nil {
 		return err
 	}
 	return m.move(ctx, a, func(tx *store.Tx, a arrival) error {

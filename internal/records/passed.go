@@ -143,8 +143,9 @@ func hasMain(tx *store.Tx, p pointer) (bool, error) {
 // TakeOver has the state system store the record of somebody whose pointers have
 // come from another state. What this state's own clerks have decided about it stays:
 // that it is protected, and, where its main pointer is this state's own, the name
-// that it was made from. It may be called again.
-func (f *File) TakeOver(ctx context.Context, r waypost.Record) error {
+// that it was made from. Where none of the pointers is for the name on the card, one
+// is published. It may be called again.
+func (f *File) TakeOver(ctx context.Context, operator string, r waypost.Record) error {
 	done, err := f.alone(r.ID)
 	if err != nil {
 		return err
@@ -165,11 +166,36 @@ func (f *File) TakeOver(ctx context.Context, r waypost.Record) error {
 				r.Person = have.Person
 			}
 		}
+		if err := f.wantName(tx, operator, r, all); err != nil {
+			return err
+		}
 		return f.wantRecord(tx, r)
 	}); err != nil {
 		return err
 	}
 	return f.storeChange(ctx, r.ID)
+}
+
+// wantName has a record be found by the name that it comes under. The former state
+// may have changed the name since the check that found it, and a check of the name
+// on the card would find nothing.
+func (f *File) wantName(tx *store.Tx, operator string, r waypost.Record, all []pointer) error {
+	main, others, err := split(all)
+	switch {
+	case waypost.CodeOf(err) == waypost.NotFound: // it has gone on, or was withdrawn
+		return nil
+	case err != nil:
+		return err
+	case slices.ContainsFunc(append(others, main), func(p pointer) bool { return f.same(p.person, r.Person)&nameSlots == nameSlots }):
+		return nil
+	case len(others)+2 > waypost.MaxPointers:
+		f.Log.Warn("a record has come with as many names as it can have, and none is the one on its card: withdraw it and issue it anew")
+		return nil
+	}
+	before := r
+	before.Person = main.person
+	before.SSN5 = r.SSN5
+	return f.changePointers(tx, operator, before, r, true)
 }
 
 // passedIn is the pointer that a passed one becomes here. own are the tokens of

@@ -24,7 +24,7 @@ func TestTakeOver(t *testing.T) {
 		}
 		r.exec(`INSERT INTO record_change (record, wanted, at) VALUES ('CA-1', $1, 0)`, raw)
 		for range 2 {
-			if err := r.file.TakeOver(t.Context(), licence("CA-1", ludmila)); err != nil {
+			if err := r.file.TakeOver(t.Context(), "clerk", licence("CA-1", ludmila)); err != nil {
 				t.Fatal(err)
 			}
 			r.settle()
@@ -39,13 +39,51 @@ func TestTakeOver(t *testing.T) {
 		if _, err := r.file.Change(t.Context(), "clerk", licence("CA-1", renamed("Moretti")), true); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.file.TakeOver(t.Context(), licence("CA-1", ludmila)); err != nil {
+		if err := r.file.TakeOver(t.Context(), "clerk", licence("CA-1", ludmila)); err != nil {
 			t.Fatal(err)
 		}
 		if have, err := r.file.Record(t.Context(), "CA-1"); err != nil || have.Family != "Moretti" || have.Status != waypost.Valid {
 			t.Errorf("the state system has %s, %s, %v", have.Family, have.Status, err)
 		}
 	})
+}
+
+// The former state may have changed the name after the check on which the record
+// moves: it is found by the name on its card all the same, with an SSN and without.
+func TestTakeOverUnderAnotherName(t *testing.T) {
+	for _, ssn5 := range []string{"", "48213"} {
+		r := newRig(t)
+		since := ludmila
+		since.Family = "Moretti"
+		r.takeIn("CA-1", since, ssn5)
+		onCard := ludmila
+		onCard.SSN5 = ssn5
+		for range 2 {
+			if err := r.file.TakeOver(t.Context(), "clerk", licence("CA-1", onCard)); err != nil {
+				t.Fatal(err)
+			}
+			r.settle()
+		}
+		if n := len(r.pointers("CA-1")); n != 2 || r.anyLive() != 2 {
+			t.Fatalf("SSN %q: the record has %d pointers, and %d are live", ssn5, n, r.anyLive())
+		}
+		for _, name := range []string{"Ferrante", "Moretti"} {
+			who := renamed(name)
+			who.SSN5 = ""
+			if _, goesOn := r.weigh(who); !goesOn {
+				t.Errorf("SSN %q: nobody finds the record by the name %s", ssn5, name)
+			}
+		}
+		mains := 0
+		for _, p := range r.pointers("CA-1") {
+			if !p.Alias {
+				mains++
+			}
+		}
+		if mains != 1 {
+			t.Errorf("SSN %q: the record has %d main pointers", ssn5, mains)
+		}
+	}
 }
 
 // A record has one main pointer, whatever comes to it: with two, no state could ever
