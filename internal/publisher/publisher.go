@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -24,8 +25,12 @@ const (
 	refresh = time.Minute
 	// askTime is how long a witness may take.
 	askTime = 2 * time.Second
-	// defaultInterval is how often a publisher looks for new entries.
-	defaultInterval = 2 * time.Second
+	// defaultInterval is how often a publisher looks for new entries. A round costs
+	// some durable writes here and one at every witness, however few entries are
+	// new; a receipt promises its leaf within a minute, and six rounds fit into that.
+	defaultInterval = 10 * time.Second
+	// retryAfter is how soon what has failed is tried again.
+	retryAfter = 2 * time.Second
 )
 
 // Config says which log is published, and where.
@@ -34,7 +39,7 @@ type Config struct {
 	// Dir is the folder of logs that Handler serves: this one lies in
 	// <member>/<instance> in it.
 	Dir      string
-	Interval time.Duration // between two looks; 2 s where zero
+	Interval time.Duration // between two looks; 10 s where zero
 }
 
 // Deps is what a publisher works with.
@@ -159,17 +164,21 @@ func (p *Publisher) Run(ctx context.Context) {
 		copying.Go(func() { c.run(ctx) })
 	}
 	defer p.work.Wait()
-	tick := time.NewTicker(p.config.Interval)
-	defer tick.Stop()
+	// Publishers that started together shall not write and ask together for ever.
+	pause := rand.N(p.config.Interval)
 	for {
 		more, err := p.step(ctx)
 		if more && err == nil {
 			continue // behind: the next batch at once
 		}
+		if err != nil {
+			pause = min(retryAfter, p.config.Interval)
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(pause):
+			pause = p.config.Interval
 		}
 	}
 }

@@ -90,7 +90,8 @@ func (c *copier) failure() error {
 // run copies whenever a checkpoint is shown; after a failure it tries again,
 // less and less often.
 func (c *copier) run(ctx context.Context) {
-	pause := c.p.config.Interval
+	first := min(retryAfter, c.p.config.Interval)
+	pause := first
 	var again <-chan time.Time
 	for {
 		select {
@@ -104,7 +105,7 @@ func (c *copier) run(ctx context.Context) {
 		}
 		again = nil
 		if err := c.copy(ctx); err == nil {
-			pause = c.p.config.Interval
+			pause = first
 		} else {
 			again = time.After(pause)
 			pause = min(2*pause, maxPause)
