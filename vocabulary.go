@@ -31,6 +31,8 @@ const (
 	KindCheck   Kind = "check"   // search, then ask the candidates; 32 elements
 	KindPublish Kind = "publish" // up to 100 records of 10 elements; never a search
 	KindChange  Kind = "change"  // the same, in the place of pointers that are there
+	// KindRepublish is the same of pointers that stay as they are, under the next key.
+	KindRepublish Kind = "republish"
 )
 
 // Errands: what one state asks another about one record. They carry no elements;
@@ -81,6 +83,8 @@ var kindRules = map[Kind]kindRule{
 	KindPublish: {purposes: []Purpose{MaintainPointer}, classes: []OperatorClass{Loader}, elements: batches},
 	KindChange:  {purposes: []Purpose{MaintainPointer}, classes: []OperatorClass{Loader}, elements: batches},
 
+	KindRepublish: {purposes: []Purpose{MaintainPointer}, classes: []OperatorClass{Loader}, elements: batches},
+
 	KindVerifyCard: errand(AcceptAsID),
 	KindStatus:     errand(issuePurposes...),
 	KindHistory:    errand(ChangeSOR, IssueLicence),
@@ -109,6 +113,10 @@ func errand(purposes ...Purpose) kindRule {
 var upkeep = kindRule{purposes: []Purpose{MaintainPointer}, classes: []OperatorClass{Loader}, elements: none}
 
 func none(n int) bool { return n == 0 }
+
+// Publishes reports whether the kind writes records into the index, ten elements
+// for each.
+func (k Kind) Publishes() bool { return k == KindPublish || k == KindChange || k == KindRepublish }
 
 // Allows reports whether the purpose is one that the kind of transaction may
 // be asked for.

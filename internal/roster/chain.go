@@ -97,6 +97,9 @@ func (a *indexed) precedes(b *indexed) error {
 	case b.Epoch == a.Epoch && string(b.GroupKey) != string(a.GroupKey):
 		return invalid("the group key changes only with the epoch")
 	}
+	if err := a.rotates(b); err != nil {
+		return err
+	}
 	for name, m := range a.byName {
 		later, ok := b.byName[name]
 		switch {

@@ -166,6 +166,7 @@ func (c *changes) together(old, next *Roster) {
 	if !bytes.Equal(old.GroupKey, next.GroupKey) {
 		c.addf("", at, "replaces the group key")
 	}
+	c.rotation(old, next)
 	if next.RevokedBefore > old.RevokedBefore {
 		c.addf("", at, "revokes all versions before %d", next.RevokedBefore)
 	}

@@ -56,7 +56,10 @@ func exceeds(a, b *Roster, at time.Time) string {
 			return fmt.Sprintf("grants %s %d more in class %s", g.Member, g.Extra, g.Class)
 		}
 	}
-	if what := a.exceededBy(b.content(), at); what != "" {
+	if what := a.withKey(b.Epoch).exceededBy(b.content(), at); what != "" {
+		return what
+	}
+	if what := a.besideExceeds(b, at); what != "" {
 		return what
 	}
 	if a.WitnessPolicy != (WitnessPolicy{}) && b.WitnessPolicy == (WitnessPolicy{}) {

@@ -120,6 +120,7 @@ func (q *Quota) fields() []limit {
 		{"publish_elements_per_day", &q.PublishElementsPerDay},
 		{"publish_elements_for_a_load", &q.PublishElementsForALoad},
 		{"follow_ups_per_day", &q.FollowUpsPerDay},
+		{"republish_records", &q.RepublishRecords},
 	}
 }
 

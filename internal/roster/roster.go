@@ -28,12 +28,15 @@ type Roster struct {
 	// version below it is refused, stored messages included. It never falls.
 	RevokedBefore uint64 `json:"revoked_before"`
 
-	Profile   int               `json:"profile"`   // match-key profile
-	Epoch     uint32            `json:"epoch"`     // of the OPRF key, from 1
-	Threshold int               `json:"threshold"` // t: key holders that make a token
-	GroupKey  []byte            `json:"group_key"` // OPRF public key, ristretto255, 32 bytes
-	Purposes  []waypost.Purpose `json:"purposes"`
-	Members   []Member          `json:"members"`
+	Profile   int    `json:"profile"`   // match-key profile
+	Epoch     uint32 `json:"epoch"`     // of the OPRF key, from 1
+	Threshold int    `json:"threshold"` // t: key holders that make a token
+	GroupKey  []byte `json:"group_key"` // OPRF public key, ristretto255, 32 bytes
+	// Beside is a second key that is served: before a rotation's switch the next
+	// one, after it the one before.
+	Beside   *Key              `json:"beside,omitempty"`
+	Purposes []waypost.Purpose `json:"purposes"`
+	Members  []Member          `json:"members"`
 	// Witnesses are the ledger witnesses outside the key holders.
 	Witnesses     []Witness     `json:"witnesses,omitempty"`
 	WitnessPolicy WitnessPolicy `json:"witness_policy,omitzero"`
@@ -163,6 +166,10 @@ type Quota struct {
 	// FollowUpsPerDay is what may follow checks: questions to one state, with a
 	// ticket each. 0: as many as checks; see [Quota.FollowUps].
 	FollowUpsPerDay int `json:"follow_ups_per_day,omitempty"`
+	// RepublishRecords is how many records it may publish once more under the
+	// newest key: what the hub has counted and some to spare, for batches that are
+	// cut off and records that come from other states meanwhile.
+	RepublishRecords int `json:"republish_records,omitempty"`
 }
 
 // FollowUps is how many questions to one state may follow checks in a day.
@@ -261,29 +268,7 @@ func (r *Roster) Gateways() []Member {
 // Keys returns the OPRF public keys: the group key and the key holders' public
 // shares, which must lie on one polynomial with it. They include the shares of
 // key holders that are not in force.
-func (r *Roster) Keys() (*toprf.PublicKeys, error) {
-	group, err := toprf.DecodeElement(r.GroupKey)
-	if err != nil {
-		return nil, invalid("the group key is not a group element")
-	}
-	var shares []toprf.Element
-	holders := r.shares
-	if holders == nil {
-		holders = r.Holders()
-	}
-	for _, h := range holders {
-		share, err := toprf.DecodeElement(h.PublicShare)
-		if err != nil {
-			return nil, invalid("the public share of %s is not a group element", h.Name)
-		}
-		shares = append(shares, share)
-	}
-	keys, err := toprf.NewPublicKeys(r.Threshold, group, shares)
-	if err != nil {
-		return nil, invalid("the key holders' public shares do not combine to the group key").WithCause(err)
-	}
-	return keys, nil
-}
+func (r *Roster) Keys() (*toprf.PublicKeys, error) { return r.Key().Public() }
 
 // HolderShare is how much of a quota one key holder grants by itself. A
 // ticket goes to t of n holders and sometimes to one more, so that each sees
@@ -296,7 +281,7 @@ func (r *Roster) HolderShare(quota int) int {
 			n++
 		}
 	}
-	share := (4*quota*(r.Threshold+1) + 3*n - 1) / (3 * n)
+	share := (4*quota*(r.Quorum()+1) + 3*n - 1) / (3 * n)
 	return min(quota, share)
 }
 

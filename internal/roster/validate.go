@@ -36,7 +36,7 @@ var (
 // share indices 1 to n, and that the public shares combine to the group key.
 // The first fault found is returned as an InvalidArgument error in words.
 func (r *Roster) Validate() error {
-	for _, check := range []func() error{r.checkHead, r.checkMembers, r.checkHolders, r.checkWitnesses,
+	for _, check := range []func() error{r.checkHead, r.checkMembers, r.checkHolders, r.checkBeside, r.checkWitnesses,
 		r.checkTimes, r.checkGrants, r.checkAnnounced, r.Governance.check, r.checkUnique} {
 		if err := check(); err != nil {
 			return err

@@ -228,13 +228,14 @@ func (v *View) HolderKey(version uint64, name string) (ed25519.PublicKey, error)
 // Environment is the environment of the rosters; it never changes.
 func (v *View) Environment() waypost.Environment { return v.Current().Environment }
 
-// Threshold is how many key holders had to evaluate under the version named.
+// Threshold is how many key holders had to evaluate under the version named: its
+// quorum.
 func (v *View) Threshold(version uint64) (int, error) {
 	named, err := v.named(version)
 	if err != nil {
 		return 0, err
 	}
-	return named.Threshold, nil
+	return named.Quorum(), nil
 }
 
 func (v *View) identity(version uint64, name string, role Role) (ed25519.PublicKey, error) {
