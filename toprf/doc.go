@@ -27,8 +27,8 @@
 // suite ristretto255-SHA512, mode VOPRF (0x01), so that with t = n = 1 the
 // output is that of any conforming implementation. The threshold form is
 // 2HashTDH of Jarecki, Kiayias, Krawczyk and Xu (TOPPSS, eprint 2017/363).
-// Keys come from a Feldman distributed key generation (Participant): there is
-// no dealer.
+// Shares come from a Feldman distributed key generation, and are changed without
+// changing the key ([Ceremony]): nobody ever has the key.
 //
 // # Secrets and time
 //

@@ -203,11 +203,11 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	secret := share.key().encode()
 	blinding := mustBlind(t, testInputs(1))
 	blind := blinding.blinds()[0].encode()
-	participant, _, err := NewParticipant(Ceremony{Threshold: 1, Holders: 1}, 1)
+	dealer, err := Ceremony{Kind: Keygen, Threshold: 1, Holders: 1}.NewDealer(1, Share{}, NewSeed())
 	if err != nil {
 		t.Fatal(err)
 	}
-	coefficient := participant.coefficients()[0].encode()
+	coefficient := dealer.coefficients()[0].encode()
 
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, nil))
@@ -216,9 +216,9 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		inner Share
 		Blind *Blinding
 		blind *Blinding
-		part  *Participant
+		part  *Dealer
 	}
-	values := []any{k, &k, share, &share, blinding, participant, holder{share, share, blinding, blinding, participant}, []Share{share}, map[string]Scalar{"k": k}}
+	values := []any{k, &k, share, &share, blinding, dealer, holder{share, share, blinding, blinding, dealer}, []Share{share}, map[string]Scalar{"k": k}}
 	for _, v := range values {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d", "%q"} {
 			fmt.Fprintf(&out, verb+"\n", v)

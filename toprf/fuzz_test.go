@@ -143,6 +143,10 @@ func FuzzCeremonyMessages(f *testing.F) {
 func FuzzTranscript(f *testing.F) {
 	transcript := commitAll(f, testCeremony).reveal(f).deal(f).finish(f).outcomes[0].Transcript
 	f.Add(transcript)
+	old := commitAll(f, testCeremony).reveal(f).deal(f).finish(f)
+	for _, c := range []Ceremony{refreshOf(old), reshareOf(old, []int{1, 3}, 2, 2)} {
+		f.Add(commitAll(f, c, old.shares()...).reveal(f).deal(f).finish(f).outcomes[0].Transcript)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, keys, err := VerifyTranscript(b)
 		if err != nil {

@@ -18,11 +18,12 @@ func evalPolynomial(coefficients []Scalar, x int) (y Scalar) {
 }
 
 // evalCommitments returns evalPolynomial * G from the commitments to the
-// coefficients: the sum of x^k * vector[k].
-func evalCommitments(vector []Element, x int) (y point) {
+// coefficients, the first of which is of degree first: the sum of
+// x^(first+k) * vector[k].
+func evalCommitments(vector []Element, first, x int) (y point) {
 	powers := make([]*big.Int, len(vector))
 	points := make([]*point, len(vector))
-	power := big.NewInt(1)
+	power := new(big.Int).Exp(big.NewInt(int64(x)), big.NewInt(int64(first)), nil)
 	for k := range vector {
 		powers[k], points[k] = new(big.Int).Set(power), &vector[k].p
 		power.Mul(power, big.NewInt(int64(x)))
@@ -31,35 +32,35 @@ func evalCommitments(vector []Element, x int) (y point) {
 	return y
 }
 
-// proveKnowledge is a Schnorr proof (challenge || response) of the secret
-// constant term of holder index, bound to the ceremony and the whole vector.
-func proveKnowledge(c Ceremony, index int, vector []Element, secret *Scalar) (proof [ProofSize]byte) {
-	nonce := RandomScalar()
+// proveKnowledge is a Schnorr proof (challenge || response) of the first secret
+// coefficient of the dealer at a position, bound to the ceremony and the whole
+// vector. The nonce is used here and nowhere else.
+func proveKnowledge(c Ceremony, position int, vector []Element, secret, nonce *Scalar) (proof [ProofSize]byte) {
 	var t point
-	t.mulBaseSecret(&nonce)
-	challenge := knowledgeChallenge(c, index, vector, &t)
-	response := respond(&nonce, &challenge, secret)
+	t.mulBaseSecret(nonce)
+	challenge := knowledgeChallenge(c, position, vector, &t)
+	response := respond(nonce, &challenge, secret)
 	cEnc, sEnc := challenge.encode(), response.encode()
 	copy(proof[:ScalarSize], cEnc[:])
 	copy(proof[ScalarSize:], sEnc[:])
 	return proof
 }
 
-func checkKnowledge(c Ceremony, index int, vector []Element, proof *[ProofSize]byte) bool {
+func checkKnowledge(c Ceremony, position int, vector []Element, proof *[ProofSize]byte) bool {
 	var challenge, response publicScalar
 	if !challenge.decode((*[ScalarSize]byte)(proof[:ScalarSize])) || !response.decode((*[ScalarSize]byte)(proof[ScalarSize:])) {
 		return false
 	}
 	var t point
 	t.mulBasePublic(&challenge, &vector[0].p, &response)
-	expected := knowledgeChallenge(c, index, vector, &t)
+	expected := knowledgeChallenge(c, position, vector, &t)
 	return challenge.equal(&expected)
 }
 
-func knowledgeChallenge(c Ceremony, index int, vector []Element, t *point) (challenge publicScalar) {
+func knowledgeChallenge(c Ceremony, position int, vector []Element, t *point) (challenge publicScalar) {
 	digest, tEnc := c.digest(), t.encode()
-	b := append([]byte("waypost toprf dkg v1 proof of knowledge"), digest[:]...)
-	b = append(b, byte(index))
+	b := append([]byte("waypost toprf ceremony v1 proof of knowledge"), digest[:]...)
+	b = append(b, byte(position))
 	b = append(b, EncodeElements(vector)...)
 	b = append(b, tEnc[:]...)
 	wide := sha512.Sum512(b)

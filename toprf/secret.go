@@ -31,4 +31,4 @@ func (s Share) LogValue() slog.Value { return slog.StringValue(redacted) }
 func (b *Blinding) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // Format prints "[redacted]" for every verb.
-func (p *Participant) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+func (d *Dealer) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }

@@ -87,42 +87,9 @@ func newArithmetic() (*arithmetic, error) {
 		a.inputs[i] = make([]byte, 32) // as a match key
 		_, _ = rand.Read(a.inputs[i])  // never fails (Go 1.24)
 	}
-	return a, a.generateKey()
-}
-
-func (a *arithmetic) generateKey() error {
-	c := toprf.Ceremony{Threshold: threshold, Holders: holders}
-	_, _ = rand.Read(c.ID[:]) // never fails (Go 1.24)
 	var err error
-	participants := make([]*toprf.Participant, holders)
-	commits, reveals, deals := make([][]byte, holders), make([][]byte, holders), make([][][]byte, holders)
-	for i := range participants {
-		if participants[i], commits[i], err = toprf.NewParticipant(c, i+1); err != nil {
-			return err
-		}
-	}
-	for i, p := range participants {
-		if reveals[i], err = p.Reveal(commits); err != nil {
-			return err
-		}
-	}
-	for i, p := range participants {
-		if deals[i], err = p.Deal(reveals); err != nil {
-			return err
-		}
-	}
-	for i, p := range participants {
-		mine := make([][]byte, holders)
-		for from := range deals {
-			mine[from] = deals[from][i]
-		}
-		outcome, err := p.Finish(mine)
-		if err != nil {
-			return err
-		}
-		a.keys, a.shares = outcome.Keys, append(a.shares, outcome.Share)
-	}
-	return nil
+	a.keys, a.shares, err = toprf.Generate(threshold, holders)
+	return a, err
 }
 
 // step is a part of the arithmetic, done by so many parties for each check.

@@ -3,7 +3,6 @@ package install
 import (
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"io/fs"
 	"math/big"
@@ -181,41 +180,7 @@ func (b *builder) build() error {
 
 // generateKey runs the Feldman key generation among n holders.
 func generateKey(threshold, n int) ([]*toprf.Outcome, error) {
-	c := toprf.Ceremony{Threshold: threshold, Holders: n}
-	_, _ = rand.Read(c.ID[:]) // never fails (Go 1.24)
-	holders := make([]*toprf.Participant, n)
-	commits, reveals := make([][]byte, n), make([][]byte, n)
-	deals := make([][][]byte, n)
-	var err error
-	for i := range holders {
-		if holders[i], commits[i], err = toprf.NewParticipant(c, i+1); err != nil {
-			return nil, err
-		}
-	}
-	for i, h := range holders {
-		if reveals[i], err = h.Reveal(commits); err != nil {
-			return nil, err
-		}
-	}
-	for i, h := range holders {
-		if deals[i], err = h.Deal(reveals); err != nil {
-			return nil, err
-		}
-	}
-	outcomes := make([]*toprf.Outcome, n)
-	for i, h := range holders {
-		mine := make([][]byte, n)
-		for from := range deals {
-			mine[from] = deals[from][i]
-		}
-		if outcomes[i], err = h.Finish(mine); err != nil {
-			return nil, err
-		}
-		if sha256.Sum256(outcomes[i].Transcript) != sha256.Sum256(outcomes[0].Transcript) {
-			return nil, errors.New("the key holders do not agree on the transcript of the key generation")
-		}
-	}
-	return outcomes, nil
+	return toprf.Ceremony{Kind: toprf.Keygen, ID: toprf.NewSeed(), Threshold: threshold, Holders: n}.Rehearse(nil)
 }
 
 func (b *builder) hub() error {

@@ -47,7 +47,7 @@ func newCast() (*cast, error) {
 		identity: make(map[string]ed25519.PrivateKey), logKey: make(map[string]ed25519.PrivateKey),
 		share: make(map[string]toprf.Share), secret: make(map[string][32]byte),
 	}
-	keys, shares, err := generate()
+	keys, shares, err := toprf.Generate(threshold, holders)
 	if err != nil {
 		return nil, err
 	}
@@ -114,42 +114,4 @@ func (c *cast) member(name string, role roster.Role) roster.Member {
 	m.Identity, c.identity[name], _ = ed25519.GenerateKey(rand.Reader)
 	m.LogKey, c.logKey[name], _ = ed25519.GenerateKey(rand.Reader)
 	return m
-}
-
-// generate runs the key generation among the holders.
-func generate() (*toprf.PublicKeys, []toprf.Share, error) {
-	c := toprf.Ceremony{Threshold: threshold, Holders: holders}
-	_, _ = rand.Read(c.ID[:])
-	var parts [holders]*toprf.Participant
-	commits, reveals, deals := make([][]byte, holders), make([][]byte, holders), make([][][]byte, holders)
-	var err error
-	for i := range parts {
-		if parts[i], commits[i], err = toprf.NewParticipant(c, i+1); err != nil {
-			return nil, nil, err
-		}
-	}
-	for i, p := range parts {
-		if reveals[i], err = p.Reveal(commits); err != nil {
-			return nil, nil, err
-		}
-	}
-	for i, p := range parts {
-		if deals[i], err = p.Deal(reveals); err != nil {
-			return nil, nil, err
-		}
-	}
-	var keys *toprf.PublicKeys
-	shares := make([]toprf.Share, holders)
-	for i, p := range parts {
-		mine := make([][]byte, holders)
-		for from := range deals {
-			mine[from] = deals[from][i]
-		}
-		outcome, err := p.Finish(mine)
-		if err != nil {
-			return nil, nil, err
-		}
-		keys, shares[i] = outcome.Keys, outcome.Share
-	}
-	return keys, shares, nil
 }

@@ -60,7 +60,10 @@ type Exchange struct {
 func New(t testing.TB, quota roster.Quota, states ...waypost.Jurisdiction) *Exchange {
 	t.Helper()
 	x := &Exchange{t: t, party: make(map[string]*Party)}
-	keys, shares := generate(t)
+	keys, shares, err := toprf.Generate(Threshold, Holders)
+	if err != nil {
+		t.Fatal(err)
+	}
 	group := keys.Group()
 	x.Keys = keys
 	members := []roster.Member{x.add(roster.Member{Name: "hub", Role: roster.Hub})}
@@ -204,44 +207,4 @@ func (x *Exchange) must(err error) {
 	if err != nil {
 		x.t.Fatal(err)
 	}
-}
-
-// generate runs the key generation among the holders.
-func generate(t testing.TB) (*toprf.PublicKeys, []toprf.Share) {
-	t.Helper()
-	c := toprf.Ceremony{Threshold: Threshold, Holders: Holders}
-	_, _ = rand.Read(c.ID[:]) // never fails (Go 1.24)
-	var holders [Holders]*toprf.Participant
-	commits, reveals, deals := make([][]byte, Holders), make([][]byte, Holders), make([][][]byte, Holders)
-	var err error
-	must := func() {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i := range holders {
-		holders[i], commits[i], err = toprf.NewParticipant(c, i+1)
-		must()
-	}
-	for i, h := range holders {
-		reveals[i], err = h.Reveal(commits)
-		must()
-	}
-	for i, h := range holders {
-		deals[i], err = h.Deal(reveals)
-		must()
-	}
-	var keys *toprf.PublicKeys
-	shares := make([]toprf.Share, Holders)
-	for i, h := range holders {
-		mine := make([][]byte, Holders)
-		for from := range deals {
-			mine[from] = deals[from][i]
-		}
-		var o *toprf.Outcome
-		o, err = h.Finish(mine)
-		must()
-		keys, shares[i] = o.Keys, o.Share
-	}
-	return keys, shares
 }
