@@ -86,7 +86,7 @@ func (r *Role) noteRosters(ctx context.Context) error {
 	}
 	var noted uint64
 	err := r.DB.Read(ctx, func(tx *store.Tx) error {
-		return tx.Row(`SELECT coalesce(max(version), 0) FROM journal_roster`).Scan(&noted)
+		return tx.Row(`SELECT coalesce(max(version), 0) FROM journal_roster WHERE log = $1`, r.Journal.Log()).Scan(&noted)
 	})
 	for version := noted + 1; err == nil && version <= r.Folder.Roster.Latest().Version; version++ {
 		if r.Folder.Roster.Version(version) != nil { // else it is older than what is kept
@@ -113,7 +113,7 @@ func (r *Role) noteRoster(ctx context.Context, version uint64) error {
 		return err
 	}
 	return r.DB.Write(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`INSERT INTO journal_roster (version) VALUES ($1) ON CONFLICT (version) DO NOTHING`, version)
+		n, err := tx.Exec(`INSERT INTO journal_roster (log, version) VALUES ($1, $2) ON CONFLICT (log, version) DO NOTHING`, r.Journal.Log(), version)
 		if err != nil || n == 0 {
 			return err
 		}

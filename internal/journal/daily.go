@@ -41,17 +41,17 @@ func (j *Journal) Daily(ctx context.Context, now time.Time) error {
 	var done int64
 	err := j.db.Read(ctx, func(tx *store.Tx) error {
 		var from uint64
-		err := tx.Row("SELECT day, next FROM journal_daily ORDER BY day DESC LIMIT 1").Scan(&done, &from)
+		err := tx.Row("SELECT day, next FROM journal_daily WHERE log = $1 ORDER BY day DESC LIMIT 1", j.log).Scan(&done, &from)
 		if errors.Is(err, store.ErrNoRows) {
 			done, err = -1, nil
 		}
 		if err != nil || done >= yesterday {
 			return err
 		}
-		if c, err = count(tx, from); err != nil {
+		if c, err = j.count(tx, from); err != nil {
 			return err
 		}
-		return tx.Row("SELECT coalesce(max(seq), -1) + 1 FROM journal").Scan(&read)
+		return tx.Row("SELECT coalesce(max(seq), -1) + 1 FROM journal WHERE log = $1", j.log).Scan(&read)
 	})
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
@@ -71,10 +71,10 @@ func (j *Journal) Daily(ctx context.Context, now time.Time) error {
 // came after.
 func (j *Journal) countDay(tx *store.Tx, d int64, before counts, from uint64, now time.Time) error {
 	var known int
-	if err := tx.Row("SELECT count(*) FROM journal_daily WHERE day >= $1", d).Scan(&known); err != nil || known > 0 {
+	if err := tx.Row("SELECT count(*) FROM journal_daily WHERE log = $1 AND day >= $2", j.log, d).Scan(&known); err != nil || known > 0 {
 		return err
 	}
-	later, err := count(tx, from)
+	later, err := j.count(tx, from)
 	if err != nil {
 		return err
 	}
@@ -103,13 +103,13 @@ func (j *Journal) countDay(tx *store.Tx, d int64, before counts, from uint64, no
 			}
 		}
 	}
-	_, err = tx.Exec("INSERT INTO journal_daily (day, seq, next, opened) VALUES ($1, $2, $3, $4)", d, seq, next, opened)
+	_, err = tx.Exec("INSERT INTO journal_daily (log, day, seq, next, opened) VALUES ($1, $2, $3, $4, $5)", j.log, d, seq, next, opened)
 	return err
 }
 
-func count(tx *store.Tx, from uint64) (counts, error) {
+func (j *Journal) count(tx *store.Tx, from uint64) (counts, error) {
 	c := counts{make(map[int64]map[string]uint64), make(map[int64]uint64)}
-	err := tx.Query(`SELECT at / 86400, kind, count(*), min(seq) FROM journal WHERE seq >= $1 GROUP BY 1, 2`, []any{from},
+	err := tx.Query(`SELECT at / 86400, kind, count(*), min(seq) FROM journal WHERE log = $1 AND seq >= $2 GROUP BY 1, 2`, []any{j.log, from},
 		func(scan func(...any) error) error {
 			var d int64
 			var kind string
@@ -139,7 +139,7 @@ func (j *Journal) Counters(ctx context.Context, after string, limit int) ([]Coun
 	}
 	var page []Counter
 	err := j.db.Read(ctx, func(tx *store.Tx) error {
-		return tx.Query("SELECT day, opened FROM journal_daily WHERE day > $1 ORDER BY day LIMIT $2", []any{last, min(limit, maxPage)},
+		return tx.Query("SELECT day, opened FROM journal_daily WHERE log = $1 AND day > $2 ORDER BY day LIMIT $3", []any{j.log, last, min(limit, maxPage)},
 			func(scan func(...any) error) error {
 				var d int64
 				var c Counter

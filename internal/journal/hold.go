@@ -33,8 +33,8 @@ type Hold struct {
 	Released time.Time // zero while it is in force
 }
 
-// Hold keeps what is in the scope until [Journal.Release], and returns the
-// number of the hold. It is an entry. Once Hold has returned, no erasure takes
+// Hold keeps what is in the scope, in all logs of the database, until
+// [Journal.Release], and returns the number of the hold. It is an entry of this log. Once Hold has returned, no erasure takes
 // anything in the scope; what was erased before is gone.
 func (j *Journal) Hold(ctx context.Context, s Scope, reason string, now time.Time) (id int64, err error) {
 	begins, ends, err := s.check()
@@ -62,7 +62,7 @@ func (j *Journal) Hold(ctx context.Context, s Scope, reason string, now time.Tim
 // [Journal.Erase]. It is an entry.
 func (j *Journal) Release(ctx context.Context, id int64, now time.Time) error {
 	return j.db.Write(ctx, func(tx *store.Tx) error {
-		holds, err := holdsIn(tx)
+		holds, err := j.holdsIn(tx)
 		if err != nil {
 			return err
 		}
@@ -75,10 +75,9 @@ func (j *Journal) Release(ctx context.Context, id int64, now time.Time) error {
 			return err
 		}
 		// Erasure has passed by what only this hold kept, and must look again.
-		if h.skipped != nil {
-			if _, err := tx.Exec("UPDATE journal_retention SET through = $1 WHERE through > $1", *h.skipped); err != nil {
-				return err
-			}
+		if _, err := tx.Exec(`UPDATE journal_retention SET through = (SELECT seq FROM journal_skipped s WHERE s.hold = $1 AND s.log = journal_retention.log)
+			WHERE through > (SELECT seq FROM journal_skipped s WHERE s.hold = $1 AND s.log = journal_retention.log)`, id); err != nil {
+			return err
 		}
 		return j.noteHold(tx, "release", id, h.Scope, h.Reason, now)
 	})
@@ -87,7 +86,7 @@ func (j *Journal) Release(ctx context.Context, id int64, now time.Time) error {
 // Holds returns all holds, also those that were released, oldest first.
 func (j *Journal) Holds(ctx context.Context) (all []Hold, err error) {
 	err = j.db.Read(ctx, func(tx *store.Tx) error {
-		holds, err := scanHolds(tx, "SELECT id, kinds, begins, ends, reason, made, released, skipped FROM journal_hold ORDER BY id")
+		holds, err := scanHolds(tx, "SELECT id, kinds, begins, ends, reason, made, released, NULL FROM journal_hold ORDER BY id")
 		for _, h := range holds {
 			all = append(all, h.Hold)
 		}
@@ -138,7 +137,8 @@ func (s Scope) words() string {
 	return words
 }
 
-// heldBack is a hold, and the lowest row that it has kept from being erased.
+// heldBack is a hold, and the lowest row of this log that it has kept from being
+// erased.
 type heldBack struct {
 	Hold
 	begins, ends int64
@@ -162,24 +162,26 @@ func held(c candidate, holds []*heldBack) (kept bool) {
 }
 
 // holdsIn returns the holds in force.
-func holdsIn(tx *store.Tx) ([]*heldBack, error) {
-	return scanHolds(tx, "SELECT id, kinds, begins, ends, reason, made, released, skipped FROM journal_hold WHERE released IS NULL ORDER BY id")
+func (j *Journal) holdsIn(tx *store.Tx) ([]*heldBack, error) {
+	return scanHolds(tx, `SELECT id, kinds, begins, ends, reason, made, released, seq FROM journal_hold
+		LEFT JOIN journal_skipped ON hold = id AND log = $1 WHERE released IS NULL ORDER BY id`, j.log)
 }
 
-func saveSkipped(tx *store.Tx, holds []*heldBack) error {
+func (j *Journal) saveSkipped(tx *store.Tx, holds []*heldBack) error {
 	for _, h := range holds {
 		if !h.changed {
 			continue
 		}
-		if _, err := tx.Exec("UPDATE journal_hold SET skipped = $1 WHERE id = $2", *h.skipped, h.ID); err != nil {
+		if _, err := tx.Exec(`INSERT INTO journal_skipped (hold, log, seq) VALUES ($1, $2, $3)
+			ON CONFLICT (hold, log) DO UPDATE SET seq = excluded.seq`, h.ID, j.log, *h.skipped); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func scanHolds(tx *store.Tx, query string) (holds []*heldBack, err error) {
-	err = tx.Query(query, nil, func(scan func(...any) error) error {
+func scanHolds(tx *store.Tx, query string, args ...any) (holds []*heldBack, err error) {
+	err = tx.Query(query, args, func(scan func(...any) error) error {
 		h := &heldBack{}
 		var kinds string
 		var made int64

@@ -1,6 +1,10 @@
 // Package journal keeps a role's ledger: one entry for every act, written in
 // the transaction of the act itself.
 //
+// Where several processes of the role share a database, each keeps a log of its
+// own in it: its number, from 1, ends the log's name and begins the keys of its
+// rows, and receipts name it. Only the process whose log it is appends.
+//
 // An entry gets the next number of a dense sequence that starts at 0. The
 // number is the index of its leaf in the Merkle log that is published from the
 // journal, so a receipt can name the leaf that must appear. A transaction that
@@ -28,6 +32,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -54,11 +60,12 @@ type Entry struct {
 	Body   []byte    // who, purpose, outcome, ...: see Body; at most MaxBody bytes
 }
 
-// A Journal is the ledger in one database. It is safe for concurrent use.
+// A Journal is one log in a database. It is safe for concurrent use.
 type Journal struct {
 	db     *store.DB
 	role   string
 	origin string
+	log    int64 // the number of the process, which ends origin
 	keys   dataKeys
 	page   int // rows that one step of an erasure looks at
 	// lastReceipt is the highest number of a kept receipt, so that no number
@@ -66,42 +73,81 @@ type Journal struct {
 	lastReceipt atomic.Int64
 }
 
-// Open opens the journal in db and binds it to origin, the name of its log
-// (for example "waypost.test/keyholder-1/1"). A journal that was bound to
-// another log is refused: its receipts and leaves carry that name. What is
+// Open opens the log named origin in db (for example "waypost.test/keyholder-1/1",
+// of process 1), which is begun if it is not there. A database that keeps the logs
+// of another member is refused: receipts and leaves carry the name. What is
 // written can be read by the recipients, of whom there must be one at least.
+//
+// The caller sees to it that one process at a time has a log open.
 func Open(ctx context.Context, db *store.DB, origin string, recipients ...age.Recipient) (*Journal, error) {
-	if err := checkOrigin(origin); err != nil {
+	log, err := checkOrigin(origin)
+	if err != nil {
 		return nil, err
 	}
-	j := &Journal{db: db, role: db.Role(), origin: origin, page: eraseStep}
+	j := &Journal{db: db, role: db.Role(), origin: origin, log: log, page: eraseStep}
 	if err := j.SetRecipients(recipients...); err != nil {
 		return nil, err
 	}
-	var bound string
-	err := db.Write(ctx, func(tx *store.Tx) error {
-		if _, err := tx.Exec(`INSERT INTO journal_origin (origin)
-			SELECT $1 WHERE NOT EXISTS (SELECT 1 FROM journal_origin)`, origin); err != nil {
-			return err
-		}
-		var last int64
-		if err := tx.Row("SELECT coalesce(max(id), 0) FROM receipt").Scan(&last); err != nil {
-			return err
-		}
-		j.lastReceipt.Store(last)
-		return tx.Row("SELECT origin FROM journal_origin").Scan(&bound)
-	})
-	if err != nil {
+	if err := db.Write(ctx, j.begin); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
-	}
-	if bound != origin {
-		return nil, fmt.Errorf("journal: this database keeps the log %q and cannot keep %q; give each log a database of its own", bound, origin)
 	}
 	return j, nil
 }
 
+// begin enters the log, if the database keeps the others of its member.
+func (j *Journal) begin(tx *store.Tx) error {
+	if _, err := tx.Exec("INSERT INTO journal_log (log, origin) VALUES ($1, $2) ON CONFLICT (log) DO NOTHING", j.log, j.origin); err != nil {
+		return err
+	}
+	origins, err := originsIn(tx)
+	if err != nil {
+		return err
+	}
+	for log, origin := range origins {
+		if origin != j.OriginOf(log) {
+			return fmt.Errorf("this database keeps the log %q and cannot keep %q; give each member a database of its own", origin, j.origin)
+		}
+	}
+	first := j.log << receiptBits
+	var last int64
+	if err := tx.Row("SELECT coalesce(max(id), $1) FROM receipt WHERE id >= $1 AND id < $2", first, first+1<<receiptBits).Scan(&last); err != nil {
+		return err
+	}
+	j.lastReceipt.Store(last)
+	return nil
+}
+
 // Origin returns the name of the log.
 func (j *Journal) Origin() string { return j.origin }
+
+// Log returns the number of the log, that of its process.
+func (j *Journal) Log() int64 { return j.log }
+
+// OriginOf returns the name of another log of the same member.
+func (j *Journal) OriginOf(log int64) string {
+	return j.origin[:strings.LastIndexByte(j.origin, '/')+1] + strconv.FormatInt(log, 10)
+}
+
+// Origins returns the names of all logs that the database keeps, by their numbers.
+func (j *Journal) Origins(ctx context.Context) (origins map[int64]string, err error) {
+	err = j.db.Read(ctx, func(tx *store.Tx) error {
+		origins, err = originsIn(tx)
+		return err
+	})
+	return origins, err
+}
+
+func originsIn(tx *store.Tx) (map[int64]string, error) {
+	origins := make(map[int64]string)
+	err := tx.Query("SELECT log, origin FROM journal_log", nil, func(scan func(...any) error) error {
+		var log int64
+		var origin string
+		err := scan(&log, &origin)
+		origins[log] = origin
+		return err
+	})
+	return origins, err
+}
 
 // Deadline returns when an entry committed by now must have its leaf in the
 // published log: [MergeDelay] later, rounded up to a whole second, in UTC.
@@ -138,10 +184,10 @@ func (j *Journal) append(tx *store.Tx, e Entry) (seq uint64, full translog.Entry
 	// One writer at a time, and the primary key besides: no number is given twice.
 	var known int
 	if err := tx.Row(`SELECT
-			coalesce((SELECT max(seq) FROM journal), -1) + 1,
+			coalesce((SELECT max(seq) FROM journal WHERE log = $3), -1) + 1,
 			coalesce((SELECT max(ordinal) FROM journal WHERE family = $1), -1) + 1,
 			(SELECT count(*) FROM journal_key WHERE id = $2)`,
-		family, key.ID[:]).Scan(&seq, &full.Ordinal, &known); err != nil {
+		family, key.ID[:], j.log).Scan(&seq, &full.Ordinal, &known); err != nil {
 		return 0, full, fmt.Errorf("journal: %w", err)
 	}
 	// The key rests in the transaction of the first entry under it. One that
@@ -156,9 +202,9 @@ func (j *Journal) append(tx *store.Tx, e Entry) (seq uint64, full translog.Entry
 	if err != nil {
 		return 0, full, fmt.Errorf("journal: %w", err)
 	}
-	if _, err := tx.Exec(`INSERT INTO journal (seq, leaf, kind, ordinal, at, family, sealed)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		seq, leaf, full.Kind, full.Ordinal, full.At.Unix(), family, sealed); err != nil {
+	if _, err := tx.Exec(`INSERT INTO journal (log, seq, leaf, kind, ordinal, at, family, sealed)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		j.log, seq, leaf, full.Kind, full.Ordinal, full.At.Unix(), family, sealed); err != nil {
 		return 0, full, fmt.Errorf("journal: %w", err)
 	}
 	return seq, full, nil
@@ -208,15 +254,22 @@ func (j *Journal) noteIn(tx *store.Tx, kind string, now time.Time, fields ...Fie
 	return j.append(tx, Entry{Kind: kind, At: now, Body: body})
 }
 
+// maxLog is the highest number of a process.
+const maxLog = 999
+
 // checkOrigin accepts what can be the first line of a C2SP checkpoint and the
-// name of the key that signs it.
-func checkOrigin(origin string) error {
+// name of the key that signs it, and returns the number that ends it.
+func checkOrigin(origin string) (log int64, err error) {
 	ok := len(origin) >= 1 && len(origin) <= 255
 	for i := 0; ok && i < len(origin); i++ {
 		ok = origin[i] > ' ' && origin[i] < 0x7f && origin[i] != '+'
 	}
 	if !ok {
-		return errors.New("journal: the origin of a log is 1 to 255 printable ASCII characters without space or plus")
+		return 0, errors.New("journal: the origin of a log is 1 to 255 printable ASCII characters without space or plus")
 	}
-	return nil
+	number := origin[strings.LastIndexByte(origin, '/')+1:]
+	if log, err = strconv.ParseInt(number, 10, 64); err != nil || log < 1 || log > maxLog || number != strconv.FormatInt(log, 10) {
+		return 0, fmt.Errorf("journal: the origin of a log ends with a slash and the number of its process, 1 to %d", maxLog)
+	}
+	return log, nil
 }

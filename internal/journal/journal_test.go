@@ -285,7 +285,7 @@ func TestForeignOrigin(t *testing.T) {
 	must(t, err)
 	must(t, db.Close())
 	db = openDB(t, dir)
-	if _, err := Open(ctx, db, "waypost.test/test/2", reader.Recipient()); err == nil || !strings.Contains(err.Error(), origin) {
+	if _, err := Open(ctx, db, "waypost.test/other/1", reader.Recipient()); err == nil || !strings.Contains(err.Error(), origin) {
 		t.Errorf("a foreign log: %v", err)
 	}
 	if n := len(all(t, openJournal(t, db))); n != 1 {
@@ -297,6 +297,11 @@ func TestForeignOrigin(t *testing.T) {
 	for _, bad := range []string{"", "a b", "a+b", "a\nb", "é", strings.Repeat("a", 256)} {
 		if _, err := Open(ctx, db, bad, reader.Recipient()); err == nil || !strings.Contains(err.Error(), "printable") {
 			t.Errorf("origin %q: %v", bad, err)
+		}
+	}
+	for _, bad := range []string{"1", "waypost.test/test", "waypost.test/test/", "waypost.test/test/0", "waypost.test/test/01", "waypost.test/test/-1", "waypost.test/test/1000"} {
+		if _, err := Open(ctx, db, bad, reader.Recipient()); err == nil {
+			t.Errorf("origin %q is taken", bad)
 		}
 	}
 }

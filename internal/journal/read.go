@@ -33,7 +33,7 @@ func (j *Journal) Rows(ctx context.Context, from uint64, limit int) ([]Row, erro
 	var page []Row
 	err := j.db.Read(ctx, func(tx *store.Tx) error {
 		return tx.Query(`SELECT seq, leaf, kind, ordinal, at, sealed
-			FROM journal WHERE seq >= $1 ORDER BY seq LIMIT $2`, []any{from, min(limit, maxPage)},
+			FROM journal WHERE log = $3 AND seq >= $1 ORDER BY seq LIMIT $2`, []any{from, min(limit, maxPage), j.log},
 			func(scan func(...any) error) error {
 				r, err := scanRow(scan)
 				page = append(page, r)
@@ -64,12 +64,12 @@ func scanRow(scan func(...any) error) (r Row, err error) {
 // Size returns the number of committed entries.
 func (j *Journal) Size(ctx context.Context) (size uint64, err error) {
 	err = j.db.Read(ctx, func(tx *store.Tx) error {
-		return tx.Row("SELECT coalesce(max(seq), -1) + 1 FROM journal").Scan(&size)
+		return tx.Row("SELECT coalesce(max(seq), -1) + 1 FROM journal WHERE log = $1", j.log).Scan(&size)
 	})
 	return size, err
 }
 
-// WrappedKey returns the data key of that id as age wrapped it.
+// WrappedKey returns the data key of that id as age wrapped it, of any log.
 func (j *Journal) WrappedKey(ctx context.Context, id translog.KeyID) (wrapped []byte, err error) {
 	err = j.db.Read(ctx, func(tx *store.Tx) error {
 		return tx.Row("SELECT wrapped FROM journal_key WHERE id = $1", id[:]).Scan(&wrapped)

@@ -14,10 +14,13 @@ import (
 // maxReceipts is how many receipts are kept by one call.
 const maxReceipts = 64
 
+// receiptBits is how many bits number the receipts that one process keeps.
+const receiptBits = 48
+
 // DueReceipts are the receipts of one step of a check or a load, each a
 // promise of another member that a leaf about the ticket is in its log.
 type DueReceipts struct {
-	ID       int64     // ascending in the order in which they were kept
+	ID       int64     // ascending in the order in which one process kept them
 	Deadline time.Time // the latest of the receipts
 	Ticket   []byte    // as it was signed
 	Receipts [][]byte  // as they were signed
@@ -53,9 +56,9 @@ func (j *Journal) KeepReceipts(tx *store.Tx, ticket waypost.SignedTicket, receip
 	return err
 }
 
-// DueReceipts returns, in the order in which they were kept, receipts whose
-// deadline is now or past and whose ID is greater than after: at most limit,
-// and never more than 1000. What is looked at in vain is passed by with after,
+// DueReceipts returns, in the order of their IDs, receipts whose deadline is now or
+// past and whose ID is greater than after, whichever process has kept them: at most
+// limit, and never more than 1000. What is looked at in vain is passed by with after,
 // so that it does not stand in the way of the rest.
 func (j *Journal) DueReceipts(ctx context.Context, now time.Time, after int64, limit int) ([]DueReceipts, error) {
 	var page []DueReceipts

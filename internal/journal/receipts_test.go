@@ -32,6 +32,7 @@ func signedReceipt(t testing.TB, ticket waypost.SignedTicket, sequence uint64, d
 }
 
 func TestReceipts(t *testing.T) {
+	const base = 1 << receiptBits // of the receipts that process 1 keeps
 	dir := t.TempDir()
 	db := openDB(t, dir)
 	j := openJournal(t, db)
@@ -66,8 +67,8 @@ func TestReceipts(t *testing.T) {
 	if got := due(now.Add(59*time.Second), 0, 10); len(got) != 0 {
 		t.Errorf("due before the deadline: %v", got)
 	}
-	wantA := DueReceipts{ID: 1, Deadline: now.Add(2 * time.Minute), Ticket: a.Bytes(), Receipts: [][]byte{first, second}}
-	wantB := DueReceipts{ID: 3, Deadline: now.Add(time.Minute), Ticket: b.Bytes(), Receipts: [][]byte{third}}
+	wantA := DueReceipts{ID: base + 1, Deadline: now.Add(2 * time.Minute), Ticket: a.Bytes(), Receipts: [][]byte{first, second}}
+	wantB := DueReceipts{ID: base + 3, Deadline: now.Add(time.Minute), Ticket: b.Bytes(), Receipts: [][]byte{third}}
 	for _, c := range []struct {
 		at    time.Duration
 		after int64
@@ -77,21 +78,21 @@ func TestReceipts(t *testing.T) {
 		{time.Minute, 0, 10, []DueReceipts{wantB}},
 		{2 * time.Minute, 0, 10, []DueReceipts{wantA, wantB}},
 		{2 * time.Minute, 0, 1, []DueReceipts{wantA}},
-		{2 * time.Minute, 1, 10, []DueReceipts{wantB}},
-		{2 * time.Minute, 3, 10, nil},
+		{2 * time.Minute, base + 1, 10, []DueReceipts{wantB}},
+		{2 * time.Minute, base + 3, 10, nil},
 	} {
 		if d := cmp.Diff(c.want, due(now.Add(c.at), c.after, c.limit)); d != "" {
 			t.Errorf("%+v: %s", c, d)
 		}
 	}
-	must(t, j.ForgetReceipts(ctx, []int64{1}))
-	must(t, j.ForgetReceipts(ctx, []int64{1, 99}))
+	must(t, j.ForgetReceipts(ctx, []int64{base + 1}))
+	must(t, j.ForgetReceipts(ctx, []int64{base + 1, 99}))
 	must(t, db.Close())
 	db = openDB(t, dir)
 	j = openJournal(t, db)
 	must(t, j.ForgetReceipts(ctx, nil))
 	must(t, keep(a, nil, first))
-	wantA.ID, wantA.Deadline, wantA.Receipts = 4, now.Add(time.Minute), [][]byte{first}
+	wantA.ID, wantA.Deadline, wantA.Receipts = base+4, now.Add(time.Minute), [][]byte{first}
 	if d := cmp.Diff([]DueReceipts{wantB, wantA}, due(now.Add(time.Hour), 0, 10)); d != "" {
 		t.Error(d)
 	}

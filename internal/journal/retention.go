@@ -83,7 +83,7 @@ func (r Retention) has(kind string) bool {
 	return ok
 }
 
-// Erase erases every entry whose time is over and that no hold keeps, and
+// Erase erases every entry of this log whose time is over and that no hold keeps, and
 // returns how many that were. It goes in small steps; each is a transaction
 // with an entry "erase" of its own that says what it erased, and asks for the
 // holds again. A crash between two leaves nothing half done, and the next call
@@ -131,17 +131,17 @@ type candidate struct {
 
 func (j *Journal) step(tx *store.Tx, s *sweep) (erased int, done bool, err error) {
 	var through uint64
-	if err := tx.Row("SELECT coalesce((SELECT through FROM journal_retention WHERE class = $1), 0)", s.name()).Scan(&through); err != nil {
+	if err := tx.Row("SELECT coalesce((SELECT through FROM journal_retention WHERE log = $1 AND class = $2), 0)", j.log, s.name()).Scan(&through); err != nil {
 		return 0, false, err
 	}
 	if through < s.through { // the beginning, or a hold was released meanwhile
 		s.cursor, s.through, s.early = through, through, false
 	}
-	page, err := candidates(tx, s.cursor, j.page)
+	page, err := j.candidates(tx, s.cursor)
 	if err != nil {
 		return 0, false, err
 	}
-	holds, err := holdsIn(tx)
+	holds, err := j.holdsIn(tx)
 	if err != nil {
 		return 0, false, err
 	}
@@ -149,12 +149,12 @@ func (j *Journal) step(tx *store.Tx, s *sweep) (erased int, done bool, err error
 	if err := j.blank(tx, due, s.before, s.now); err != nil {
 		return 0, false, err
 	}
-	if err := saveSkipped(tx, holds); err != nil {
+	if err := j.saveSkipped(tx, holds); err != nil {
 		return 0, false, err
 	}
 	if s.through != through {
-		_, err = tx.Exec(`INSERT INTO journal_retention (class, through) VALUES ($1, $2)
-			ON CONFLICT (class) DO UPDATE SET through = excluded.through`, s.name(), s.through)
+		_, err = tx.Exec(`INSERT INTO journal_retention (log, class, through) VALUES ($1, $2, $3)
+			ON CONFLICT (log, class) DO UPDATE SET through = excluded.through`, j.log, s.name(), s.through)
 	}
 	return len(due), done, err
 }
@@ -180,9 +180,9 @@ func (s *sweep) due(page []candidate, holds []*heldBack) (due []candidate, done 
 	return due, done
 }
 
-func candidates(tx *store.Tx, from uint64, limit int) (page []candidate, err error) {
+func (j *Journal) candidates(tx *store.Tx, from uint64) (page []candidate, err error) {
 	err = tx.Query(`SELECT seq, kind, at, coalesce(length(sealed), 0)
-		FROM journal WHERE seq >= $1 ORDER BY seq LIMIT $2`, []any{from, limit},
+		FROM journal WHERE log = $1 AND seq >= $2 ORDER BY seq LIMIT $3`, []any{j.log, from, j.page},
 		func(scan func(...any) error) error {
 			var c candidate
 			err := scan(&c.seq, &c.kind, &c.at, &c.size)
@@ -211,10 +211,10 @@ func (j *Journal) blank(tx *store.Tx, due []candidate, before, now time.Time) er
 	for _, c := range due {
 		// First with zeros of the same length, which take its place in the file;
 		// what NULL alone frees would keep the ciphertext until it is used again.
-		if _, err := tx.Exec("UPDATE journal SET sealed = $1 WHERE seq = $2", make([]byte, c.size), c.seq); err != nil {
+		if _, err := tx.Exec("UPDATE journal SET sealed = $1 WHERE log = $2 AND seq = $3", make([]byte, c.size), j.log, c.seq); err != nil {
 			return err
 		}
-		if _, err := tx.Exec("UPDATE journal SET sealed = NULL, family = NULL, erased = $1 WHERE seq = $2", by, c.seq); err != nil {
+		if _, err := tx.Exec("UPDATE journal SET sealed = NULL, family = NULL, erased = $1 WHERE log = $2 AND seq = $3", by, j.log, c.seq); err != nil {
 			return err
 		}
 	}
@@ -233,8 +233,8 @@ type Mark struct {
 func (j *Journal) Erasures(ctx context.Context, after Mark, limit int) ([]Mark, error) {
 	var page []Mark
 	err := j.db.Read(ctx, func(tx *store.Tx) error {
-		return tx.Query(`SELECT erased, seq FROM journal WHERE erased IS NOT NULL AND (erased, seq) > ($1, $2)
-			ORDER BY erased, seq LIMIT $3`, []any{after.Erasure, after.Entry, min(limit, maxPage)},
+		return tx.Query(`SELECT erased, seq FROM journal WHERE log = $1 AND erased IS NOT NULL AND (erased, seq) > ($2, $3)
+			ORDER BY erased, seq LIMIT $4`, []any{j.log, after.Erasure, after.Entry, min(limit, maxPage)},
 			func(scan func(...any) error) error {
 				var m Mark
 				err := scan(&m.Erasure, &m.Entry)

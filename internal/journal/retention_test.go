@@ -325,7 +325,7 @@ func TestHoldBetweenSteps(t *testing.T) {
 func empty(t testing.TB, db *store.DB) {
 	t.Helper()
 	must(t, db.Write(ctx, func(tx *store.Tx) error {
-		for _, table := range []string{"journal", "journal_key", "journal_retention", "journal_hold", "journal_daily"} {
+		for _, table := range []string{"journal", "journal_key", "journal_retention", "journal_hold", "journal_skipped", "journal_daily"} {
 			if _, err := tx.Exec("DELETE FROM " + table); err != nil {
 				return err
 			}
