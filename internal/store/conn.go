@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,152 +16,348 @@ import (
 // those beyond it are prepared for each use.
 const stmtLimit = 512
 
-// conn is one connection and its prepared statements. It is used by one
-// goroutine at a time. It speaks to the driver directly: the pool, locks and
-// conversions of database/sql cost as much as a point lookup.
+// A session is one connection to an engine: what differs between them.
+//
+// The control statements in before (BEGIN, SAVEPOINT, ...) run first, on a server
+// in the same round trip. Where one of them fails the error is a lostError.
+type session interface {
+	prepare(query string) (prepared, error)
+	// exec returns how many rows the statement changed.
+	exec(before []string, p prepared, args []driver.Value) (int64, error)
+	// query runs the statement for each list of arguments, in order, and calls each
+	// with the number of the list and every row until it returns false or an error.
+	query(before []string, p prepared, lists [][]driver.Value, each eachRow) error
+	control(texts []string) error
+	// leave ends a transaction that changed nothing. What it comes to may be told by
+	// what is asked of the session next.
+	leave(text string) error
+	plan(query string, p prepared, params int) ([]string, error)
+	// gone reports that the connection is no more, whose transaction the engine undoes.
+	gone() bool
+	close() error
+}
+
+type eachRow func(i int, row []driver.Value) (more bool, err error)
+
+// prepared is a statement that a session has ready.
+type prepared interface {
+	// takes reports whether the arguments are of the types of the parameters.
+	takes(args []driver.Value) error
+	close() error
+}
+
+// A lostError says that there is no transaction any more, whatever the statement
+// was that met it.
+type lostError struct{ error }
+
+// Unwrap returns what the engine said.
+func (e lostError) Unwrap() error { return e.error }
+
+// A stmt is a prepared statement.
+type stmt struct {
+	prepared
+	params int  // the highest n of its $n
+	kept   bool // until the connection closes, not for one use
+}
+
+// conn is one connection, its prepared statements and the transaction in it. It is
+// used by one goroutine at a time. It speaks to the driver directly: the pool,
+// locks and conversions of database/sql cost as much as a point lookup.
+//
+// What begins, marks and undoes is owed until the next statement, and goes out
+// with it: a function without a statement costs nothing, one with n of them n+1
+// round trips to a server, with the COMMIT.
 type conn struct {
-	raw       driver.Conn
-	beginText string
-	active    bool                   // in a transaction
-	control   map[string]driver.Stmt // BEGIN, SAVEPOINT, ...: not for a Tx
-	stmts     map[string]*stmt
-	args      []driver.NamedValue // reused from statement to statement
-	row       []driver.Value      // reused from row to row
-	plans     func(statement string, plan []string)
-	wire      *wire // of a server, else nil
+	dial    func(context.Context) (session, error)
+	opening []string // begins a transaction
+	s       session  // nil: not connected
+	stmts   map[string]*stmt
+	plans   func(statement string, plan []string)
+
+	owed    []string // control statements to run before the next one
+	active  bool     // there is, or may be, a transaction in the engine
+	lost    error    // why there is no transaction any more though nobody ended it
+	marked  bool     // there is a savepoint, or one is owed
+	touched bool     // a statement ran since then
+
+	args []driver.Value    // reused from statement to statement
+	one  [1][]driver.Value // likewise
 }
 
-func newConn(raw driver.Conn, begin string) *conn {
-	return &conn{raw: raw, beginText: begin, control: make(map[string]driver.Stmt), stmts: make(map[string]*stmt)}
+// savepoint is what a function's effects are undone to.
+const savepoint = "SAVEPOINT w"
+
+func newConn(dial func(context.Context) (session, error), opening []string) *conn {
+	return &conn{dial: dial, opening: opening, stmts: make(map[string]*stmt)}
 }
 
+// connect makes a connection if there is none.
+func (c *conn) connect(ctx context.Context) (err error) {
+	if c.s == nil {
+		c.s, err = c.dial(ctx)
+	}
+	return err
+}
+
+// close gives the connection up, as one that fails is; connect makes another.
 func (c *conn) close() error {
-	var errs []error
-	for _, s := range c.control {
-		errs = append(errs, s.Close())
-	}
-	for _, s := range c.stmts {
-		errs = append(errs, s.Close())
-	}
-	return errors.Join(append(errs, c.raw.Close())...)
-}
-
-func (c *conn) begin() error {
-	err := c.run(c.beginText)
-	c.active = err == nil
-	return err
-}
-
-// end runs COMMIT or ROLLBACK.
-func (c *conn) end(how string) error {
-	err := c.run(how)
-	if err == nil {
-		c.active = false
-	}
-	return err
-}
-
-// run executes a statement that a Tx must not: one that begins or ends a
-// transaction or changes the connection.
-func (c *conn) run(query string) error {
-	if c.wire != nil {
-		if err := c.wire.control(query); err != nil {
-			return inStatement(err, query)
-		}
+	if c.s == nil {
 		return nil
 	}
-	s, ok := c.control[query]
-	if !ok {
-		var err error
-		if s, err = c.raw.Prepare(query); err != nil {
+	var errs []error
+	if !c.s.gone() {
+		for _, s := range c.stmts {
+			errs = append(errs, s.close())
+		}
+	}
+	errs = append(errs, c.s.close())
+	clear(c.stmts)
+	c.s, c.active = nil, false
+	return errors.Join(errs...)
+}
+
+// begin starts a transaction, in the engine with its first statement.
+func (c *conn) begin() {
+	c.owed = append(c.owed[:0], c.opening...)
+	c.lost, c.marked, c.touched = nil, false, false
+}
+
+// mark sets the point to which undo takes back what follows.
+func (c *conn) mark() {
+	if c.marked && !c.touched {
+		return // nothing has happened since the last
+	}
+	if c.marked {
+		c.owed = append(c.owed, "RELEASE "+savepoint)
+	}
+	c.owed = append(c.owed, savepoint)
+	c.marked, c.touched = true, false
+}
+
+func (c *conn) undo() {
+	if c.touched {
+		c.owed = append(c.owed, "ROLLBACK TO "+savepoint)
+		c.touched = false
+	}
+}
+
+// commit makes the transaction durable.
+func (c *conn) commit() error {
+	if !c.active {
+		return nil // no statement has been run
+	}
+	c.owed = append(c.owed, "COMMIT")
+	if err := c.s.control(c.take()); err != nil {
+		return fmt.Errorf("store: %w", discreet(err))
+	}
+	c.active = false
+	return nil
+}
+
+// leave ends a transaction that changed nothing.
+func (c *conn) leave() {
+	if c.active && c.s.leave("ROLLBACK") != nil {
+		_ = c.close()
+	}
+	c.active = false
+}
+
+// rollback ends the transaction without effect. A connection that cannot do that is
+// given up: a close error says nothing more.
+func (c *conn) rollback() {
+	if c.active && c.s.control([]string{"ROLLBACK"}) != nil {
+		_ = c.close()
+	}
+	c.active = false
+}
+
+// do runs what sends one prepared statement, after what is owed. Where the
+// connection turns out to have ended before the transaction began, as after a
+// restart of the server, it makes another and tries once more: what run does must
+// bear that, or report that it got something.
+func (c *conn) do(query string, run func(*stmt) (got bool, err error)) error {
+	if c.lost != nil {
+		return c.lost
+	}
+	owing := len(c.owed)
+	for again := !c.active; ; again = false {
+		got, err := c.try(query, run)
+		if err == nil {
+			return nil
+		}
+		var lost lostError
+		switch {
+		case c.s != nil && c.s.gone():
+			_ = c.close()
+			if again && !got {
+				c.owed = c.owed[:owing] // nothing has been added since they were taken
+				continue
+			}
+			c.lost = inStatement(err, query)
+		case c.s == nil || errors.As(err, &lost):
+			c.lost = inStatement(err, query)
+		default:
+			c.forget(query, err)
 			return inStatement(err, query)
 		}
-		c.control[query] = s
+		return c.lost
 	}
-	if _, err := s.(driver.StmtExecContext).ExecContext(context.Background(), nil); err != nil {
-		return inStatement(err, query)
+}
+
+func (c *conn) try(query string, run func(*stmt) (bool, error)) (got bool, err error) {
+	if err := c.connect(context.Background()); err != nil {
+		return false, err
 	}
+	s, err := c.prepare(query)
+	if err != nil {
+		return false, err
+	}
+	defer func() {
+		if !s.kept {
+			_ = s.close()
+		}
+	}()
+	return run(s)
+}
+
+// prepare returns the statement for query.
+func (c *conn) prepare(query string) (*stmt, error) {
+	if s, ok := c.stmts[query]; ok {
+		return s, nil
+	}
+	if err := portableText(query); err != nil {
+		return nil, err
+	}
+	// What is owed first: in a failed transaction a server prepares nothing. And a
+	// server fails the transaction for a statement that it cannot prepare.
+	c.active = true
+	if len(c.owed) > 0 {
+		if err := c.s.control(c.take()); err != nil {
+			return nil, lostError{err}
+		}
+	}
+	c.touched = true
+	p, err := c.s.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	s := &stmt{prepared: p, params: countParams(query), kept: len(c.stmts) < stmtLimit}
+	if s.kept {
+		c.stmts[query] = s
+	}
+	if c.plans != nil {
+		plan, err := c.s.plan(query, p, s.params)
+		if err != nil {
+			return nil, err
+		}
+		c.plans(query, plan)
+	}
+	return s, nil
+}
+
+// forget drops a prepared statement that a change of the schema has outdated: the
+// next use prepares it anew.
+func (c *conn) forget(query string, err error) {
+	if s, ok := c.stmts[query]; ok && outdated(err) {
+		delete(c.stmts, query)
+		_ = s.close()
+	}
+}
+
+// take hands over what is owed to what pays it. Whatever becomes of that, a
+// function may panic in the middle of it, nothing of it is owed any more.
+func (c *conn) take() []string {
+	owed := c.owed
+	c.owed = c.owed[:0]
+	return owed
+}
+
+// ready says that a statement is on its way, if its arguments fit.
+func (c *conn) ready(s *stmt, lists [][]driver.Value) error {
+	for _, list := range lists {
+		if len(list) != s.params {
+			return fmt.Errorf("%d arguments for %d parameters", len(list), s.params)
+		}
+		if err := s.takes(list); err != nil {
+			return err
+		}
+	}
+	c.active, c.touched = true, true
 	return nil
+}
+
+func (c *conn) exec(query string, args []any) (affected int64, err error) {
+	err = c.do(query, func(s *stmt) (bool, error) {
+		var err error
+		if c.args, err = bind(c.args[:0], args); err != nil {
+			return false, err
+		}
+		c.one[0] = c.args
+		if err = c.ready(s, c.one[:]); err != nil {
+			return false, err
+		}
+		affected, err = c.s.exec(c.take(), s.prepared, c.args)
+		return false, err
+	})
+	return affected, err
+}
+
+// query calls each with every row until it returns false or an error, which comes
+// back as it is.
+func (c *conn) query(query string, args []any, each func(row []driver.Value) (bool, error)) error {
+	return c.rows(query, func() (_ [][]driver.Value, err error) {
+		c.args, err = bind(c.args[:0], args)
+		c.one[0] = c.args
+		return c.one[:], err
+	}, func(_ int, row []driver.Value) (bool, error) { return each(row) })
+}
+
+// many runs a statement for each list of arguments.
+func (c *conn) many(query string, lists [][]any, each eachRow) error {
+	if len(lists) == 0 {
+		return nil
+	}
+	return c.rows(query, func() (bound [][]driver.Value, err error) {
+		bound = make([][]driver.Value, len(lists))
+		values := make([]driver.Value, 0, len(lists)*len(lists[0]))
+		for i, args := range lists {
+			from := len(values)
+			if values, err = bind(values, args); err != nil {
+				return nil, err
+			}
+			bound[i] = values[from:len(values):len(values)]
+		}
+		return bound, nil
+	}, each)
+}
+
+func (c *conn) rows(query string, arguments func() ([][]driver.Value, error), each eachRow) error {
+	var stopped error // by each: it is the caller's
+	err := c.do(query, func(s *stmt) (got bool, err error) {
+		lists, err := arguments()
+		if err == nil {
+			err = c.ready(s, lists)
+		}
+		if err != nil {
+			return false, err
+		}
+		err = c.s.query(c.take(), s.prepared, lists, func(i int, row []driver.Value) (more bool, err error) {
+			got = true
+			more, stopped = each(i, row)
+			return more, stopped
+		})
+		return got, err
+	})
+	if stopped != nil {
+		return stopped
+	}
+	return err
 }
 
 // inStatement says which statement failed. What a server says of values is left out:
 // they may be personal.
 func inStatement(err error, query string) error {
 	return fmt.Errorf("store: %w in %q", discreet(err), query)
-}
-
-// A stmt is a prepared statement.
-type stmt struct {
-	driver.Stmt
-	params int  // the highest n of its $n
-	kept   bool // until the connection closes, not for one use
-}
-
-// done ends one use of the statement.
-func (s *stmt) done() {
-	if !s.kept {
-		_ = s.Close()
-	}
-}
-
-// prepare returns the statement for query and its arguments, converted.
-func (c *conn) prepare(query string, args []any) (*stmt, []driver.NamedValue, error) {
-	s, ok := c.stmts[query]
-	if !ok {
-		if err := portableText(query); err != nil {
-			return nil, nil, err
-		}
-		raw, err := c.raw.Prepare(query)
-		if err != nil {
-			return nil, nil, inStatement(err, query)
-		}
-		s = &stmt{Stmt: raw, params: countParams(query), kept: len(c.stmts) < stmtLimit}
-		if s.kept {
-			c.stmts[query] = s
-		}
-		if c.plans != nil {
-			if err := c.explain(query, s.params); err != nil {
-				return nil, nil, err
-			}
-		}
-	}
-	values, err := c.bind(args)
-	if err == nil && len(args) != s.params {
-		err = fmt.Errorf("%d arguments for %d parameters", len(args), s.params)
-	}
-	if err != nil {
-		s.done()
-		return nil, nil, inStatement(err, query)
-	}
-	return s, values, nil
-}
-
-// explain tells how the engine means to run a statement.
-func (c *conn) explain(query string, params int) error {
-	s, err := c.raw.Prepare("EXPLAIN QUERY PLAN " + query)
-	if err != nil {
-		return inStatement(err, query)
-	}
-	defer s.Close()
-	nulls := make([]driver.NamedValue, params)
-	for i := range nulls {
-		nulls[i].Ordinal = i + 1
-	}
-	rows, err := s.(driver.StmtQueryContext).QueryContext(context.Background(), nulls)
-	if err != nil {
-		return inStatement(err, query)
-	}
-	defer rows.Close()
-	var plan []string
-	row := make([]driver.Value, len(rows.Columns()))
-	for err = rows.Next(row); err == nil; err = rows.Next(row) {
-		plan = append(plan, fmt.Sprint(row[len(row)-1]))
-	}
-	if !errors.Is(err, io.EOF) {
-		return inStatement(err, query)
-	}
-	c.plans(query, plan)
-	return nil
 }
 
 var verbs = []string{"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}
@@ -173,11 +368,11 @@ func portableText(query string) error {
 	verb, _, _ := strings.Cut(strings.Join(strings.Fields(query), " "), " ")
 	switch {
 	case !slices.Contains(verbs, strings.ToUpper(verb)):
-		return fmt.Errorf("store: a statement begins with one of %s, not as %q", strings.Join(verbs, ", "), query)
+		return fmt.Errorf("a statement begins with one of %s", strings.Join(verbs, ", "))
 	case strings.Contains(query, ";"):
-		return fmt.Errorf("store: one statement at a time, without a semicolon: %q", query)
+		return errors.New("one statement at a time, without a semicolon")
 	case strings.Contains(query, "?"):
-		return fmt.Errorf("store: parameters are $1, $2, ..., not ?, in %q", query)
+		return errors.New("parameters are $1, $2, ..., not ?")
 	}
 	return nil
 }
@@ -190,51 +385,4 @@ func countParams(query string) (highest int) {
 		highest = max(highest, n)
 	}
 	return highest
-}
-
-func (c *conn) exec(query string, args []any) (affected int64, err error) {
-	s, values, err := c.prepare(query, args)
-	if err != nil {
-		return 0, err
-	}
-	defer s.done()
-	res, err := s.Stmt.(driver.StmtExecContext).ExecContext(context.Background(), values)
-	if err != nil {
-		return 0, inStatement(err, query)
-	}
-	return res.RowsAffected()
-}
-
-// query calls each with every row until it returns false or an error.
-func (c *conn) query(query string, args []any, each func(row []driver.Value) (bool, error)) (err error) {
-	s, values, err := c.prepare(query, args)
-	if err != nil {
-		return err
-	}
-	defer s.done()
-	rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(context.Background(), values)
-	if err != nil {
-		return inStatement(err, query)
-	}
-	defer func() {
-		if e := rows.Close(); err == nil && e != nil {
-			err = inStatement(e, query)
-		}
-	}()
-	n := len(rows.Columns())
-	if cap(c.row) < n {
-		c.row = make([]driver.Value, n)
-	}
-	row := c.row[:n]
-	for more := true; more; {
-		if err := rows.Next(row); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return inStatement(err, query)
-		}
-		if more, err = each(row); err != nil {
-			return err
-		}
-	}
-	return nil
 }

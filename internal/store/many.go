@@ -1,8 +1,6 @@
 package store
 
-import (
-	"database/sql/driver"
-)
+import "database/sql/driver"
 
 // Many runs a statement once for each list of arguments, in that order, and calls
 // each, which may be nil, with the number of the list, from 0, and every row that
@@ -26,31 +24,4 @@ func (tx *Tx) Many(query string, lists [][]any, each func(i int, scan func(dest 
 		return tx.fail(err)
 	}
 	return tx.err
-}
-
-// many is one after the other where there is no round trip to be saved.
-func (c *conn) many(query string, lists [][]any, each func(i int, row []driver.Value) (bool, error)) error {
-	if c.wire == nil {
-		for i, args := range lists {
-			if err := c.query(query, args, func(row []driver.Value) (bool, error) { return each(i, row) }); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	bound := make([][]driver.Value, len(lists))
-	for i, args := range lists {
-		_, values, err := c.prepare(query, args)
-		if err != nil {
-			return err
-		}
-		bound[i] = make([]driver.Value, len(values))
-		for j, v := range values {
-			bound[i][j] = v.Value
-		}
-	}
-	if err := c.wire.many(query, bound, each); err != nil {
-		return inStatement(err, query)
-	}
-	return nil
 }

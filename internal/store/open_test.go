@@ -53,9 +53,7 @@ func raw(t *testing.T, url string, statements ...string) {
 	f := &sqliteFile{path: strings.TrimPrefix(url, "sqlite:")}
 	c, err := f.connect(ctx, true)
 	must(t, err)
-	for _, s := range statements {
-		must(t, c.run(s))
-	}
+	must(t, c.control(statements))
 	must(t, c.close())
 }
 

@@ -2,9 +2,9 @@ package store
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"strings"
 	"time"
@@ -26,33 +26,66 @@ type postgres struct {
 // that speaks PostgreSQL; advisory locks cannot.
 const lockWriters = "SELECT role FROM store_role FOR UPDATE"
 
-// Settings of every session. A process that was stopped in the middle of a
-// transaction, or whose machine is gone, must not hold the others up for long; and
-// a commit that the server has answered is on its disk.
-var sessionSettings = map[string]string{
-	"application_name":                    "waypost",
-	"synchronous_commit":                  "on",
-	"idle_in_transaction_session_timeout": "10s",
-	"lock_timeout":                        "20s",
-	"tcp_keepalives_idle":                 "10",
-	"tcp_keepalives_interval":             "3",
-	"tcp_keepalives_count":                "3",
-	"tcp_user_timeout":                    "15000",
-}
+// Settings of every session, and of the two kinds. A process that was stopped in the
+// middle of a transaction, or whose machine is gone, must not hold the others up for
+// long, nor a statement that cannot end; and a commit that the server has answered
+// is on its disk. A plan holds whatever the arguments are: it does not change from
+// one day to the next, and it reaches the one partition that has a key.
+var (
+	sessionSettings = map[string]string{
+		"synchronous_commit":      "on",
+		"plan_cache_mode":         "force_generic_plan",
+		"tcp_keepalives_idle":     "10",
+		"tcp_keepalives_interval": "3",
+		"tcp_keepalives_count":    "3",
+		"tcp_user_timeout":        "15000",
+	}
+	writingSettings = map[string]string{
+		"idle_in_transaction_session_timeout": "10s",
+		"lock_timeout":                        "20s",
+		"statement_timeout":                   "30s",
+	}
+	readingSettings = map[string]string{
+		"idle_in_transaction_session_timeout": "5min",
+		"statement_timeout":                   "10min",
+	}
+	migratingSettings = map[string]string{"lock_timeout": "60s"}
+)
 
-func openPostgres(url string) (*postgres, error) {
+// After this time a client gives a server up; the server's own limits come first.
+const (
+	writingLimit = 45 * time.Second
+	readingLimit = 11 * time.Minute
+	dialLimit    = 10 * time.Second
+)
+
+func openPostgres(url, role string, unsynced bool) (*postgres, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err) // without the password
 	}
-	if !local(config.Host) && (config.TLSConfig == nil || config.TLSConfig.InsecureSkipVerify || len(config.Fallbacks) > 0) {
-		return nil, fmt.Errorf("store: a database on another machine (%s) needs sslmode=verify-full in its URL, so that nobody between can read or alter what it holds", config.Host)
+	hosts := []*pgconn.FallbackConfig{{Host: config.Host, TLSConfig: config.TLSConfig}}
+	for _, h := range append(hosts, config.Fallbacks...) {
+		if !local(h.Host) && (h.TLSConfig == nil || h.TLSConfig.InsecureSkipVerify) {
+			return nil, fmt.Errorf("store: a database on another machine (%s) needs sslmode=verify-full in its URL, so that nobody between can read or alter what it holds", h.Host)
+		}
 	}
-	for name, value := range sessionSettings {
-		config.RuntimeParams[name] = value
+	maps.Copy(config.RuntimeParams, sessionSettings)
+	config.RuntimeParams["application_name"] = "waypost " + role
+	if unsynced {
+		config.RuntimeParams["synchronous_commit"] = "off"
 	}
-	config.ConnectTimeout = 10 * time.Second
+	config.ConnectTimeout = dialLimit
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 3 * time.Second, Count: 3}}
+	config.DialFunc = dialer.DialContext
 	return &postgres{config}, nil
+}
+
+// with returns the configuration with more settings.
+func (p *postgres) with(settings map[string]string) *pgx.ConnConfig {
+	config := p.config.Copy()
+	maps.Copy(config.RuntimeParams, settings)
+	return config
 }
 
 // local reports whether a host is this machine: a folder with a socket, or
@@ -62,29 +95,44 @@ func local(host string) bool {
 	return strings.HasPrefix(host, "/") || host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func (p *postgres) connect(ctx context.Context, write bool) (*conn, error) {
-	raw, err := stdlib.GetConnector(*p.config).Connect(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
-	}
-	begin := "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+func (p *postgres) opening(write bool) []string {
 	if write {
-		begin = "BEGIN ISOLATION LEVEL READ COMMITTED; " + lockWriters
+		return []string{"BEGIN ISOLATION LEVEL READ COMMITTED", lockWriters}
 	}
-	c := newConn(raw, begin)
-	c.wire = &wire{raw.(*stdlib.Conn).Conn()}
-	return c, nil
+	return []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
+}
+
+func (p *postgres) connect(ctx context.Context, write bool) (session, error) {
+	settings, limit := readingSettings, readingLimit
+	if write {
+		settings, limit = writingSettings, writingLimit
+	}
+	pg, err := pgconn.ConnectConfig(ctx, &p.with(settings).Config)
+	if err != nil {
+		return nil, discreet(err)
+	}
+	return &wire{pg: pg, limit: limit, controls: make(map[string]*pgconn.StatementDescription)}, nil
 }
 
 func (p *postgres) migrate(ctx context.Context, role string) error {
-	return migrate(ctx, "postgres", stdlib.GetConnector(*p.config), portable{translate: func(b []byte) []byte { return b }}, role)
+	return migrate(ctx, "postgres", stdlib.GetConnector(*p.with(migratingSettings)), portable{translate: forPostgres}, role)
 }
 
-// doubt: what the server answered holds. Where the connection ended instead, it
-// knows what it did and nobody here does; what comes later is sound.
+// doubt: what the server answered holds. Where the connection ended instead, even
+// with a word of farewell, it knows what it did and nobody here does; what comes
+// later is sound.
 func (p *postgres) doubt(err error) (unknown, broken bool) {
+	if errors.Is(err, errRolledBack) {
+		return false, false
+	}
 	var answered *pgconn.PgError
-	return !errors.As(err, &answered), false
+	return !errors.As(err, &answered) || answered.SeverityUnlocalized != "ERROR", false
+}
+
+// outdated reports that a prepared statement fits the schema no more.
+func outdated(err error) bool {
+	var answered *pgconn.PgError
+	return errors.As(err, &answered) && answered.Code == "0A000"
 }
 
 func (p *postgres) close() error { return nil }
@@ -111,81 +159,4 @@ func discreet(err error) error {
 		return refusal{answered}
 	}
 	return err
-}
-
-// wire is what a connection over a network does better than by one statement at
-// a time.
-type wire struct {
-	*pgx.Conn
-}
-
-// control runs statements that begin or end something, in one round trip.
-func (w *wire) control(statements string) error {
-	_, err := w.PgConn().Exec(context.Background(), statements).ReadAll()
-	return err
-}
-
-// manyAtOnce bounds how many statements are under way before the answer to the
-// first is read.
-const manyAtOnce = 1000
-
-// many runs a prepared statement for each list of arguments, without waiting for
-// one answer before the next is sent.
-func (w *wire) many(query string, lists [][]driver.Value, each func(i int, row []driver.Value) (bool, error)) (err error) {
-	for first := 0; first < len(lists); first += manyAtOnce {
-		part := lists[first:min(first+manyAtOnce, len(lists))]
-		if err := w.batch(query, part, func(i int, row []driver.Value) (bool, error) { return each(first+i, row) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (w *wire) batch(query string, lists [][]driver.Value, each func(i int, row []driver.Value) (bool, error)) (err error) {
-	var b pgx.Batch
-	for _, list := range lists {
-		args := make([]any, len(list))
-		for i, v := range list {
-			args[i] = v
-		}
-		b.Queue(query, args...)
-	}
-	results := w.SendBatch(context.Background(), &b)
-	defer func() { err = errors.Join(err, results.Close()) }()
-	for i := range lists {
-		rows, err := results.Query()
-		if err != nil {
-			return err
-		}
-		for more := true; more && rows.Next(); {
-			row, err := rows.Values()
-			if err == nil {
-				more, err = each(i, portableValues(row))
-			}
-			if err != nil {
-				rows.Close()
-				return err
-			}
-		}
-		rows.Close()
-		if err := rows.Err(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// portableValues gives values the types that every engine's driver gives them.
-func portableValues(row []any) []driver.Value {
-	values := make([]driver.Value, len(row))
-	for i, v := range row {
-		switch x := v.(type) {
-		case int32:
-			v = int64(x)
-		case int16:
-			v = int64(x)
-		}
-		values[i] = v
-	}
-	return values
 }

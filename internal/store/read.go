@@ -11,26 +11,15 @@ func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		// Still active: fn failed or ended its goroutine. A connection that
-		// cannot be ended is dropped, and the next Read makes a new one.
-		if c.active && c.end("ROLLBACK") != nil {
-			_ = c.close()
-			c = nil
-		}
+	defer func() { // even if fn ended its goroutine
+		c.leave()
 		db.readers <- c
 	}()
-	if err := c.begin(); err != nil {
-		return err
-	}
-	if err := c.call(fn); err != nil {
-		return err
-	}
-	return c.end("COMMIT")
+	c.begin()
+	return c.call(fn)
 }
 
-// reader takes an idle reading connection out of the pool, or makes the one
-// that belongs in the place it took.
+// reader takes an idle reading connection out of the pool.
 func (db *DB) reader(ctx context.Context) (*conn, error) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
@@ -42,14 +31,11 @@ func (db *DB) reader(ctx context.Context) (*conn, error) {
 	}
 	select {
 	case c := <-db.readers:
-		if c != nil {
-			return c, nil
+		if err := c.connect(ctx); err != nil {
+			db.readers <- c
+			return nil, err
 		}
-		c, err := db.connect(ctx, false)
-		if err != nil {
-			db.readers <- nil
-		}
-		return c, err
+		return c, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -155,6 +155,14 @@ func forSQLite(b []byte) []byte {
 	return sqliteOptions.ReplaceAll(b, []byte("$1"))
 }
 
+var postgresText = regexp.MustCompile(`\bTEXT\b`)
+
+// forPostgres has text compared and ordered by its bytes, as SQLite does, whatever
+// the language of the server.
+func forPostgres(b []byte) []byte {
+	return postgresText.ReplaceAll(b, []byte(`TEXT COLLATE "C"`))
+}
+
 // Open implements fs.FS.
 func (p portable) Open(name string) (fs.File, error) {
 	f, err := p.FS.Open(name)

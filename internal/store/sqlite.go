@@ -81,8 +81,8 @@ func (f *sqliteFile) prepare(ctx context.Context) error {
 	if err := file.Close(); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	c, err := f.connect(ctx, true)
-	if err != nil {
+	c := newConn(func(ctx context.Context) (session, error) { return f.connect(ctx, true) }, nil)
+	if err := c.connect(ctx); err != nil {
 		return fmt.Errorf("store: %s cannot be opened as a database: %w", f.path, err)
 	}
 	defer c.close()
@@ -101,10 +101,8 @@ func (f *sqliteFile) prepare(ctx context.Context) error {
 	if id != 0 || objects != 0 {
 		return fmt.Errorf("store: %s belongs to another program", f.path)
 	}
-	if err := c.run("PRAGMA journal_mode = WAL"); err != nil { // kept in the file
-		return err
-	}
-	return c.run(fmt.Sprintf("PRAGMA application_id = %d", applicationID))
+	// WAL is kept in the file.
+	return c.s.control([]string{"PRAGMA journal_mode = WAL", fmt.Sprintf("PRAGMA application_id = %d", applicationID)})
 }
 
 func (f *sqliteFile) dsn(settings string) string {
@@ -114,16 +112,23 @@ func (f *sqliteFile) dsn(settings string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(f.path), RawQuery: settings}).String()
 }
 
-func (f *sqliteFile) connect(ctx context.Context, write bool) (*conn, error) {
-	settings, begin := readerSettings, "BEGIN"
+func (f *sqliteFile) opening(write bool) []string {
 	if write {
-		settings, begin = writerSettings, "BEGIN IMMEDIATE"
+		return []string{"BEGIN IMMEDIATE"}
+	}
+	return []string{"BEGIN"}
+}
+
+func (f *sqliteFile) connect(ctx context.Context, write bool) (session, error) {
+	settings := readerSettings
+	if write {
+		settings = writerSettings
 	}
 	raw, err := f.open(ctx, settings)
 	if err != nil {
 		return nil, err
 	}
-	return newConn(raw, begin), nil
+	return &sqliteSession{raw: raw, controls: make(map[string]driver.Stmt)}, nil
 }
 
 func (f *sqliteFile) open(ctx context.Context, settings string) (driver.Conn, error) {

@@ -59,7 +59,7 @@ type DB struct {
 	engine  engine
 	fault   Fault
 	plans   func(statement string, plan []string)
-	readers chan *conn // idle readers; a nil one connects when it is taken
+	readers chan *conn // idle readers; one that is not connected does so when it is taken
 
 	mu     sync.RWMutex // held for reading while a request enters the queue
 	closed bool
@@ -70,7 +70,7 @@ type DB struct {
 	stopped   chan struct{} // the writer has drained the queue and ended
 
 	writer *conn // of the writer goroutine only, as is broken
-	broken error // set once durability is in doubt; no write is tried after it
+	broken error // set once it is in doubt what is on the disk; no write is tried after it
 
 	groups, writes, failed, largest atomic.Uint64
 }
@@ -78,7 +78,9 @@ type DB struct {
 // engine is what differs between SQLite and PostgreSQL.
 type engine interface {
 	// connect opens a connection: the single writer, or one for reading only.
-	connect(ctx context.Context, write bool) (*conn, error)
+	connect(ctx context.Context, write bool) (session, error)
+	// opening is what begins a transaction.
+	opening(write bool) []string
 	// migrate brings the schemas of the role up to date, or refuses.
 	migrate(ctx context.Context, role string) error
 	// doubt reports of an error of COMMIT whether it is unknown what became of the
@@ -110,7 +112,7 @@ func Open(ctx context.Context, url, role string, opts ...Option) (*DB, error) {
 	if scheme == "sqlite" {
 		db.engine, err = openSQLite(ctx, strings.TrimPrefix(rest, "//"), db.simulated)
 	} else {
-		db.engine, err = openPostgres(url)
+		db.engine, err = openPostgres(url, role, db.simulated)
 	}
 	if err != nil {
 		return nil, err
@@ -121,33 +123,26 @@ func Open(ctx context.Context, url, role string, opts ...Option) (*DB, error) {
 	return db, nil
 }
 
-// start migrates, connects the writer and one reader, and starts the writer.
+// start migrates, connects the writer and starts it.
 func (db *DB) start(ctx context.Context) error {
-	err := db.engine.migrate(ctx, db.role)
-	if err != nil {
+	if err := db.engine.migrate(ctx, db.role); err != nil {
 		return err
 	}
-	if db.writer, err = db.connect(ctx, true); err != nil {
+	db.writer = db.conn(true)
+	if err := db.writer.connect(ctx); err != nil {
 		return err
 	}
-	first, err := db.connect(ctx, false)
-	if err != nil {
-		return errors.Join(err, db.writer.close())
-	}
-	db.readers <- first
-	for len(db.readers) < cap(db.readers) {
-		db.readers <- nil
+	for range cap(db.readers) {
+		db.readers <- db.conn(false)
 	}
 	go db.run()
 	return nil
 }
 
-func (db *DB) connect(ctx context.Context, write bool) (*conn, error) {
-	c, err := db.engine.connect(ctx, write)
-	if err == nil {
-		c.plans = db.plans
-	}
-	return c, err
+func (db *DB) conn(write bool) *conn {
+	c := newConn(func(ctx context.Context) (session, error) { return db.engine.connect(ctx, write) }, db.engine.opening(write))
+	c.plans = db.plans
+	return c
 }
 
 // Role returns the role the database was opened for.
@@ -169,9 +164,7 @@ func (db *DB) Close() error {
 	<-db.stopped
 	var errs []error
 	for range cap(db.readers) {
-		if c := <-db.readers; c != nil {
-			errs = append(errs, c.close())
-		}
+		errs = append(errs, (<-db.readers).close())
 	}
 	// The writer goes last: SQLite folds the write-ahead log into the file
 	// and removes it when the last connection, able to write, closes.

@@ -11,18 +11,17 @@ import (
 	"unicode/utf8"
 )
 
-// bind converts arguments to what every driver takes: nil, int64, string and
-// []byte. The result is valid until the next call.
-func (c *conn) bind(args []any) ([]driver.NamedValue, error) {
-	c.args = c.args[:0]
+// bind appends to values the arguments as every driver takes them: nil, int64,
+// string and []byte.
+func bind(values []driver.Value, args []any) ([]driver.Value, error) {
 	for i, a := range args {
 		v, err := argument(a)
 		if err != nil {
-			return nil, fmt.Errorf("argument $%d: %w", i+1, err)
+			return values, fmt.Errorf("argument $%d: %w", i+1, err)
 		}
-		c.args = append(c.args, driver.NamedValue{Ordinal: i + 1, Value: v})
+		values = append(values, v)
 	}
-	return c.args, nil
+	return values, nil
 }
 
 func argument(a any) (driver.Value, error) {

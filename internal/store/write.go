@@ -95,9 +95,7 @@ func (db *DB) group(first *request) {
 	members := []*request{first}
 	err := errGoexit
 	defer func() {
-		if db.writer.active {
-			db.rollback()
-		}
+		db.writer.rollback()
 		db.settle(members, err)
 	}()
 	err = db.transact(&members)
@@ -113,16 +111,14 @@ func (db *DB) transact(members *[]*request) error {
 	if err := db.hit("begin"); err != nil {
 		return err
 	}
-	if err := db.writer.begin(); err != nil {
-		return err
-	}
+	db.writer.begin()
 	kept := 0
 	deadline := time.Now().Add(groupTime)
 	for i := 0; i < len(*members); i++ {
 		r := (*members)[i]
-		var err error
-		if r.err, err = db.attempt(r.fn); err != nil {
-			return err
+		var lost error
+		if r.err, lost = db.attempt(r.fn, kept > 0); lost != nil {
+			return lost
 		}
 		if r.err == nil {
 			kept++
@@ -167,27 +163,33 @@ func (db *DB) next(n int, deadline time.Time) *request {
 	return nil
 }
 
-// attempt runs fn in a savepoint of its own. failed is fn's error, whose
-// effects are undone; lost means that the whole transaction is.
-func (db *DB) attempt(fn func(*Tx) error) (failed, lost error) {
+// attempt runs fn. failed is fn's error, whose effects are undone: back to a
+// savepoint where others are to be kept, else with the whole transaction, and
+// another begins. lost means that the transaction is no more.
+func (db *DB) attempt(fn func(*Tx) error, others bool) (failed, lost error) {
 	c := db.writer
-	if lost = c.run("SAVEPOINT w"); lost != nil {
-		return nil, lost
+	if others {
+		c.mark()
 	}
-	if failed = c.call(fn); failed != nil {
-		if lost = c.run("ROLLBACK TO SAVEPOINT w"); lost != nil {
-			// The engine gave up the transaction by itself (disk full, say).
-			return nil, errors.Join(failed, lost)
-		}
+	failed = c.call(fn)
+	switch {
+	case c.lost != nil:
+		return nil, c.lost
+	case failed == nil:
+	case others:
+		c.undo()
+	default:
+		c.rollback()
+		c.begin()
 	}
-	return failed, c.run("RELEASE SAVEPOINT w")
+	return failed, nil
 }
 
 // commit makes the transaction durable. Where the engine cannot say what is on
 // the disk, nothing may be written over it: the database refuses all further
 // writes until it has been reopened.
 func (db *DB) commit() error {
-	err := db.writer.end("COMMIT")
+	err := db.writer.commit()
 	if err == nil {
 		return nil
 	}
@@ -199,22 +201,6 @@ func (db *DB) commit() error {
 		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 	}
 	return err
-}
-
-// rollback ends the transaction without effect. A connection that cannot do
-// that is replaced.
-func (db *DB) rollback() {
-	if db.writer.end("ROLLBACK") == nil {
-		return
-	}
-	// A close error says nothing more: the connection is being given up.
-	_ = db.writer.close()
-	c, err := db.connect(context.Background(), true)
-	if err != nil {
-		db.broken = errors.Join(db.broken, err)
-		return
-	}
-	db.writer = c
 }
 
 // settle tells the callers. An error of a member's own waits until here, too:

@@ -1,6 +1,11 @@
 // Package pgtest starts PostgreSQL clusters for a test: real servers from the
 // system's packages (Debian: postgresql), each in a temporary folder, with a port
-// of its own on loopback, stopped and removed when the test is over.
+// of its own on loopback. They are stopped and removed when the test is over, and
+// by a guard of their own when the process of the test is gone, however it went.
+//
+// Their language is English, so that a statement shows that rests on an order by
+// bytes and does not say so. They do not sync: a test can end a server, not the
+// machine.
 package pgtest
 
 import (
@@ -17,6 +22,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -33,6 +39,11 @@ type Cluster struct {
 	bin      string
 	account  *syscall.SysProcAttr // whose processes they are: PostgreSQL refuses to be root
 	password string
+	guard    *exec.Cmd
+	leash    *os.File // the guard ends everything once it is closed
+
+	mu     sync.Mutex
+	models map[string]string // name of a model -> its database
 }
 
 const superuser = "waypost"
@@ -41,6 +52,34 @@ const superuser = "waypost"
 // is not installed, unless CI is set.
 func Start(t testing.TB, n int) []*Cluster {
 	t.Helper()
+	bin := needed(t)
+	clusters := make([]*Cluster, n)
+	for i := range clusters {
+		clusters[i] = start(t, bin)
+		t.Cleanup(clusters[i].stop)
+	}
+	return clusters
+}
+
+var shared struct {
+	sync.Mutex
+	*Cluster
+}
+
+// Shared returns the one cluster that the tests of this process share. It ends with
+// the process.
+func Shared(t testing.TB) *Cluster {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.Cluster == nil {
+		shared.Cluster = start(t, needed(t))
+	}
+	return shared.Cluster
+}
+
+func needed(t testing.TB) string {
+	t.Helper()
 	bin, err := programs()
 	if err != nil {
 		if os.Getenv("CI") != "" {
@@ -48,11 +87,7 @@ func Start(t testing.TB, n int) []*Cluster {
 		}
 		t.Skip(err)
 	}
-	clusters := make([]*Cluster, n)
-	for i := range clusters {
-		clusters[i] = start(t, bin)
-	}
-	return clusters
+	return bin
 }
 
 // programs returns the folder of initdb and pg_ctl of the newest version.
@@ -70,13 +105,15 @@ func programs() (string, error) {
 
 func start(t testing.TB, bin string) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, bin: bin, password: random()}
+	c := &Cluster{t: t, bin: bin, password: random(), models: make(map[string]string)}
 	var err error
 	if c.dir, err = os.MkdirTemp("", "pg"); err != nil { // short: a socket's path has at most 107 bytes
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(c.dir) })
 	if err := c.dropRoot(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.watch(); err != nil {
 		t.Fatal(err)
 	}
 	secret := filepath.Join(c.dir, "password")
@@ -84,7 +121,8 @@ func start(t testing.TB, bin string) *Cluster {
 		t.Fatal(err)
 	}
 	c.own(secret)
-	c.run("initdb", "-D", c.data(), "-U", superuser, "--pwfile", secret, "-A", "scram-sha-256", "-E", "UTF8", "--no-locale", "--no-sync")
+	c.run("initdb", "-D", c.data(), "-U", superuser, "--pwfile", secret, "-A", "scram-sha-256", "-E", "UTF8",
+		"--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US", "--no-sync")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -92,8 +130,27 @@ func start(t testing.TB, bin string) *Cluster {
 	c.Port = l.Addr().(*net.TCPAddr).Port
 	l.Close()
 	c.Begin()
-	t.Cleanup(c.stop)
 	return c
+}
+
+// watch starts the guard: a shell that waits for its input to end, as it does when
+// this process ends, and then stops the server and removes its folder.
+func (c *Cluster) watch() error {
+	in, leash, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	c.guard = exec.Command("/bin/sh", "-c", `read -r _; "$0/pg_ctl" -D "$1/data" -m immediate -w stop >/dev/null 2>&1; rm -rf "$1"`, c.bin, c.dir)
+	c.guard.Stdin, c.guard.Dir = in, c.dir
+	c.guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if c.account != nil {
+		c.guard.SysProcAttr.Credential = c.account.Credential
+	}
+	if err := c.guard.Start(); err != nil {
+		return err
+	}
+	c.leash = leash
+	return in.Close()
 }
 
 func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
@@ -138,7 +195,7 @@ func (c *Cluster) run(program string, args ...string) {
 func (c *Cluster) Begin() {
 	c.t.Helper()
 	c.run("pg_ctl", "-D", c.data(), "-w", "-t", "60", "-l", filepath.Join(c.dir, "log"), "-o",
-		fmt.Sprintf("-c listen_addresses=127.0.0.1 -c port=%d -c unix_socket_directories=%s -c max_connections=200", c.Port, c.dir), "start")
+		fmt.Sprintf("-c listen_addresses=127.0.0.1 -c port=%d -c unix_socket_directories=%s -c max_connections=200 -c fsync=off -c full_page_writes=off", c.Port, c.dir), "start")
 }
 
 // Kill ends the server as a crash does: nothing is written any more.
@@ -148,26 +205,58 @@ func (c *Cluster) Kill() {
 }
 
 func (c *Cluster) stop() {
-	cmd := exec.Command(filepath.Join(c.bin, "pg_ctl"), "-D", c.data(), "-m", "immediate", "-w", "stop")
-	cmd.SysProcAttr, cmd.Dir = c.account, c.dir
-	_ = cmd.Run() // it may be down already
+	c.leash.Close()
+	_ = c.guard.Wait()
 }
 
 // URL makes a fresh database and returns its URL, with the password.
 func (c *Cluster) URL() string {
 	c.t.Helper()
-	name := "t" + random()
+	return c.create("")
+}
+
+// Like makes a database that is a copy of the model of that name, which make filled
+// when it was asked for first, and returns its URL.
+func (c *Cluster) Like(model string, make func(url string) error) string {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.models[model] == "" {
+		url := c.create("")
+		if err := make(url); err != nil {
+			c.t.Fatal(err)
+		}
+		c.models[model] = url
+	}
+	return c.create(c.models[model])
+}
+
+func (c *Cluster) create(like string) string {
+	name, from := "t"+random(), ""
+	if like != "" {
+		u, err := url.Parse(like)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		from = " TEMPLATE " + strings.TrimPrefix(u.Path, "/")
+	}
+	c.SQL("postgres", "CREATE DATABASE "+name+from)
+	return c.url(name)
+}
+
+// SQL runs a statement in a database of the cluster, as its superuser.
+func (c *Cluster) SQL(database, statement string) {
+	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	admin, err := pgx.Connect(ctx, c.url("postgres"))
+	admin, err := pgx.Connect(ctx, c.url(database))
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	defer admin.Close(ctx)
-	if _, err := admin.Exec(ctx, "CREATE DATABASE "+name); err != nil {
+	if _, err := admin.Exec(ctx, statement); err != nil {
 		c.t.Fatal(err)
 	}
-	return c.url(name)
 }
 
 func (c *Cluster) url(database string) string {
