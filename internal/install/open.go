@@ -182,12 +182,12 @@ func (r *Role) openKeyHolder(listener net.Listener, now func() time.Time, log *s
 		return fmt.Errorf("%s: %w", f.path("share.key"), err)
 	}
 	deps := keyholder.Deps{
-		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Share: share, Identity: f.Identity, Cert: f.Cert, Now: now, Log: log, Metrics: r.metrics,
+		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Shares: keyholder.Held(share), Identity: f.Identity, Cert: f.Cert, Now: now, Log: log, Metrics: r.metrics,
 	}
 	if r.wrapKeyHolder != nil {
 		r.wrapKeyHolder(&deps)
 	}
-	server, err := keyholder.New(keyholder.Config{Name: f.Config.Name, Epoch: f.Config.Epoch}, deps)
+	server, err := keyholder.New(keyholder.Config{Name: f.Config.Name}, deps)
 	if err != nil {
 		return err
 	}

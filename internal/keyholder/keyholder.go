@@ -1,4 +1,5 @@
-// Package keyholder is the role that holds one share of the OPRF key. It
+// Package keyholder is the role that holds one share of the OPRF key, or of two while
+// the index is rotated from one to the other. It
 // raises blinded elements to that share for a member state with a fresh ticket
 // and a purpose, commits an entry to its ledger before it does, and never
 // learns about whom. Of a ticket without elements it judges, counts and signs the
@@ -43,8 +44,7 @@ type Ledger interface {
 
 // Config names this key holder.
 type Config struct {
-	Name  string // its name in the roster, "keyholder-1"
-	Epoch uint32 // the epoch that Share belongs to
+	Name string // its name in the roster, "keyholder-1"
 }
 
 // Deps is what a key holder works with.
@@ -52,7 +52,7 @@ type Deps struct {
 	Roster   *roster.View
 	DB       *store.DB
 	Journal  Ledger
-	Share    toprf.Share
+	Shares   Shares
 	Identity ed25519.PrivateKey
 	Cert     tls.Certificate
 	Now      func() time.Time
@@ -73,15 +73,15 @@ func New(config Config, deps Deps) (*Server, error) {
 	if !ok || me.Role != roster.KeyHolder {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "%s is not a key holder of the roster", config.Name)
 	}
-	if epoch := deps.Roster.Current().Epoch; config.Epoch != epoch {
-		return nil, waypost.Errorf(waypost.InvalidArgument, "the share of %s is of key epoch %d, the roster's is %d", config.Name, config.Epoch, epoch)
-	}
-	public := deps.Share.Public()
-	if string(public.Bytes()) != string(me.PublicShare) {
-		return nil, waypost.Errorf(waypost.InvalidArgument, "the share of %s is not the one that the roster commits to", config.Name)
+	s := &Server{config: config, Deps: deps, replays: newReplays()}
+	for _, epoch := range s.missing() {
+		if epoch == deps.Roster.Latest().Epoch {
+			return nil, waypost.Errorf(waypost.InvalidArgument, "the share of %s is not the one that the roster commits to for key epoch %d", config.Name, epoch)
+		}
+		deps.Log.Error("this key holder has no share of a key that the roster serves: it can answer nothing but errands until it has", "epoch", epoch)
 	}
 	quota.Measure(deps.Metrics, deps.DB, deps.Roster, (*roster.Roster).HolderShare, deps.Now)
-	return &Server{config: config, Deps: deps, replays: newReplays()}, nil
+	return s, nil
 }
 
 // Handler serves the KeyHolder calls to member states.
@@ -108,17 +108,18 @@ func (s *Server) Evaluate(ctx context.Context, req *waypostv1.EvaluateRequest) (
 	if err != nil {
 		return nil, err
 	}
-	if err := s.judge(ctx, ticket, req.Elements, now); err != nil {
+	shares, err := s.judge(ctx, ticket, req.Elements, now)
+	if err != nil {
 		return nil, err
 	}
 	// Whoever else waits for this answer gets it even if this caller leaves.
 	ctx = context.WithoutCancel(ctx)
 	return s.replays.answer(ticket.ID, func() (*waypostv1.EvaluateResponse, error) {
-		return s.evaluate(ctx, ticket, req.Elements, now)
+		return s.evaluate(ctx, ticket, shares, req.Elements, now)
 	})
 }
 
-func (s *Server) evaluate(ctx context.Context, t waypost.SignedTicket, raw []byte, now time.Time) (*waypostv1.EvaluateResponse, error) {
+func (s *Server) evaluate(ctx context.Context, t waypost.SignedTicket, shares []toprf.Share, raw []byte, now time.Time) (*waypostv1.EvaluateResponse, error) {
 	var elements []toprf.Element
 	if t.Elements > 0 {
 		var err error
@@ -141,12 +142,26 @@ func (s *Server) evaluate(ctx context.Context, t waypost.SignedTicket, raw []byt
 		return nil, err
 	}
 	first.alarms.Warn(s.Log)
-	return s.answer(t, elements, first)
+	return s.answer(t, shares, elements, first)
 }
 
-// judge says in words why the ticket may not be evaluated by this holder for
-// this peer at this time.
-func (s *Server) judge(ctx context.Context, t waypost.SignedTicket, elements []byte, now time.Time) error {
+// judge returns the shares under which the ticket is to be evaluated, or says in
+// words why it may not be by this holder for this peer at this time.
+func (s *Server) judge(ctx context.Context, t waypost.SignedTicket, elements []byte, now time.Time) ([]toprf.Share, error) {
+	if err := s.admit(ctx, t, now); err != nil {
+		return nil, err
+	}
+	if err := t.CoversProbes(elements); err != nil {
+		return nil, err
+	}
+	if t.Elements == 0 {
+		_, err := s.Roster.KeysFor(t.Ticket)
+		return nil, err
+	}
+	return s.shares(t.Ticket)
+}
+
+func (s *Server) admit(ctx context.Context, t waypost.SignedTicket, now time.Time) error {
 	peer := rpc.Peer(ctx)
 	if peer.Role != roster.Gateway || peer.Jurisdiction != t.SOI {
 		return waypost.Errorf(waypost.PermissionDenied, "%s brought a ticket of %s", peer.Name, t.SOI)
@@ -164,9 +179,6 @@ func (s *Server) judge(ctx context.Context, t waypost.SignedTicket, elements []b
 	if err := t.Verify(key); err != nil {
 		return err
 	}
-	if t.Epoch != s.config.Epoch {
-		return waypost.Errorf(waypost.Expired, "the ticket is for key epoch %d, this holder serves epoch %d", t.Epoch, s.config.Epoch)
-	}
 	if err := t.CheckFresh(now); err != nil {
 		return err
 	}
@@ -176,14 +188,14 @@ func (s *Server) judge(ctx context.Context, t waypost.SignedTicket, elements []b
 	if !s.Roster.Current().AllowsPurpose(t.Purpose) {
 		return waypost.Errorf(waypost.PermissionDenied, "the roster does not admit the purpose %s", t.Purpose)
 	}
-	return t.CoversProbes(elements)
+	return nil
 }
 
 // allowed checks the member's capabilities for the kind of ticket.
 func allowed(peer roster.Member, t waypost.Ticket) error {
 	need := roster.Search
 	switch {
-	case t.Kind == waypost.KindPublish || t.Kind == waypost.KindChange || t.Kind.Upkeep():
+	case t.Kind.Publishes() || t.Kind.Upkeep():
 		need = roster.Publish
 	case t.Kind == waypost.KindHistory || t.Kind == waypost.KindReport:
 		need = roster.History
@@ -243,19 +255,23 @@ func (s *Server) commit(tx *store.Tx, t waypost.SignedTicket, body []byte, now t
 }
 
 // answer multiplies, proves and signs; without elements it signs only. It changes
-// nothing, and gives the same bytes each time.
-func (s *Server) answer(t waypost.SignedTicket, elements []toprf.Element, e evaluation) (*waypostv1.EvaluateResponse, error) {
+// nothing, and gives the same bytes each time. One receipt covers the answers under
+// all shares.
+func (s *Server) answer(t waypost.SignedTicket, shares []toprf.Share, elements []toprf.Element, e evaluation) (*waypostv1.EvaluateResponse, error) {
 	receipt := waypost.Receipt{
 		Action: waypost.ActionEvaluate, Signer: s.config.Name, Ticket: t.ID, Epoch: t.Epoch,
 		Inputs: t.Probes, Origin: s.Journal.Origin(), Sequence: e.sequence, Deadline: e.deadline,
 	}
 	answer := new(waypostv1.EvaluateResponse)
-	if len(elements) > 0 {
-		evaluated, err := s.Share.Evaluate(elements, e.hedge)
+	for _, share := range shares {
+		evaluated, err := share.Evaluate(elements, e.hedge)
 		if err != nil {
 			return nil, err
 		}
-		answer.Elements, answer.Proof = evaluated.Elements, evaluated.Proof[:]
+		answer.Elements = append(answer.Elements, evaluated.Elements...)
+		answer.Proof = append(answer.Proof, evaluated.Proof[:]...)
+	}
+	if len(shares) > 0 {
 		receipt.Proof = sha256.Sum256(answer.Proof)
 	}
 	receipt.Outputs = waypost.HashOutputs(waypost.ActionEvaluate, answer.Elements)

@@ -140,7 +140,7 @@ func TestRefused(t *testing.T) {
 		{"another state's ticket", r.sign("NV", good.elements, func(t *waypost.Ticket) { t.SOI = "NV" }).request(), waypost.PermissionDenied, "AZ brought a ticket of NV"},
 		{"a state that is none", set(func(t *waypost.Ticket) { t.SOI = "ZZ" }), waypost.PermissionDenied, "AZ brought a ticket of ZZ"},
 		{"the other environment", set(func(t *waypost.Ticket) { t.Environment = waypost.Prod }), waypost.PermissionDenied, "for the prod environment, this is test"},
-		{"another epoch", set(func(t *waypost.Ticket) { t.Epoch = 2 }), waypost.Expired, "key epoch 2, this holder serves epoch 1"},
+		{"another epoch", set(func(t *waypost.Ticket) { t.Epoch = 2 }), waypost.Expired, "key epoch 2, by roster version 1 a check is for epoch 1"},
 		{"a roster to come", set(func(t *waypost.Ticket) { t.RosterVersion = 2 }), waypost.Unavailable, "roster version 2 is not known here yet"},
 		{"no roster", set(func(t *waypost.Ticket) { t.RosterVersion = 0 }), waypost.Expired, "roster version 0 is over"},
 		{"33 elements", wrong(33), waypost.InvalidArgument, "cannot carry 33 elements"},
@@ -346,10 +346,9 @@ func TestNew(t *testing.T) {
 		change func(*keyholder.Deps)
 		words  string
 	}{
-		"unknown":         {keyholder.Config{Name: "keyholder-9", Epoch: 1}, func(*keyholder.Deps) {}, "keyholder-9 is not a key holder"},
-		"a gateway":       {keyholder.Config{Name: "AZ", Epoch: 1}, func(*keyholder.Deps) {}, "AZ is not a key holder"},
-		"another epoch":   {keyholder.Config{Name: holderName, Epoch: 2}, func(*keyholder.Deps) {}, "of key epoch 2, the roster's is 1"},
-		"another's share": {keyholder.Config{Name: holderName, Epoch: 1}, func(d *keyholder.Deps) { d.Share = r.Party("keyholder-2").Share }, "not the one that the roster commits to"},
+		"unknown":         {keyholder.Config{Name: "keyholder-9"}, func(*keyholder.Deps) {}, "keyholder-9 is not a key holder"},
+		"a gateway":       {keyholder.Config{Name: "AZ"}, func(*keyholder.Deps) {}, "AZ is not a key holder"},
+		"another's share": {keyholder.Config{Name: holderName}, func(d *keyholder.Deps) { d.Shares = keyholder.Held(r.Party("keyholder-2").Share) }, "not the one that the roster commits to for key epoch 1"},
 	} {
 		deps := r.deps()
 		c.change(&deps)

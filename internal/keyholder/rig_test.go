@@ -36,6 +36,7 @@ type rig struct {
 	metrics *metrics.Set
 	stop    func()
 	fault   atomic.Pointer[store.Fault]
+	shares  []toprf.Share // beside its first
 	arizona waypostv1connect.KeyHolderClient
 	nevada  waypostv1connect.KeyHolderClient
 }
@@ -53,7 +54,7 @@ func newRig(t testing.TB, quota roster.Quota) *rig {
 func (r *rig) deps() keyholder.Deps {
 	me := r.Party(holderName)
 	return keyholder.Deps{
-		Roster: r.View, DB: r.db, Journal: r.journal, Share: me.Share, Identity: me.Identity, Cert: me.Cert,
+		Roster: r.View, DB: r.db, Journal: r.journal, Shares: keyholder.Held(append(r.shares, me.Share)...), Identity: me.Identity, Cert: me.Cert,
 		Now: r.Now, Metrics: r.metrics, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil)),
 	}
 }
@@ -71,7 +72,7 @@ func (r *rig) start() {
 	must(r.t, err)
 	r.journal, err = journal.Open(context.Background(), r.db, "rpctest/keyholder-1/1", journaltest.Recipient())
 	must(r.t, err)
-	server, err := keyholder.New(keyholder.Config{Name: holderName, Epoch: 1}, r.deps())
+	server, err := keyholder.New(keyholder.Config{Name: holderName}, r.deps())
 	must(r.t, err)
 	r.stop = r.Serve(holderName, server.Run)
 }

@@ -31,6 +31,7 @@ const (
 	operators    = "operators"  // distinct operators of a day
 	publishing   = "publish"    // elements published in a day
 	loading      = "load"       // elements of the onboarding grant, ever
+	republishing = "republish"  // elements published once more under one key, ever
 	burst        = "grant_"     // and the roster.GrantClass: tickets or elements of one grant, ever
 	seen         = "seen"       // an operator of a day
 	mail         = "mail"       // bytes put into other members' boxes in a day
@@ -113,6 +114,8 @@ func (l Limits) of(t waypost.Ticket, now time.Time) (quota, reserves []*count) {
 		return []*count{l.count(followUps, day, 1, q.FollowUps(), "questions to single states today")}, nil
 	case t.Kind.Upkeep():
 		return []*count{l.count(upkeep, day, 1, UpkeepPerDay(q), "requests about its own pointers today")}, nil
+	case t.Kind == waypost.KindRepublish:
+		return []*count{l.republish(t.Epoch, int64(t.Elements))}, nil
 	case t.Kind == waypost.KindPublish || t.Kind == waypost.KindChange:
 		n := int64(t.Elements)
 		quota = []*count{l.count(publishing, day, n, q.PublishElementsPerDay, "published elements today")}
@@ -135,6 +138,14 @@ func (l Limits) of(t waypost.Ticket, now time.Time) (quota, reserves []*count) {
 func (l Limits) burst(g roster.Grant, n int64) *count {
 	c := l.count(burst+string(g.Class), ever, n, g.Extra, "the grant until "+g.Until.UTC().Format(time.RFC3339))
 	c.key = binary.BigEndian.AppendUint64(nil, uint64(g.From.Unix()))
+	return c
+}
+
+// republish counts what is published once more under the key of an epoch: each
+// rotation for itself, and apart from what is published every day.
+func (l Limits) republish(epoch uint32, n int64) *count {
+	c := l.count(republishing, ever, n, l.Member.Quota.RepublishRecords*waypost.RecordElements, "elements to publish once more under the next key")
+	c.key = binary.BigEndian.AppendUint32(nil, epoch)
 	return c
 }
 
@@ -211,6 +222,8 @@ func (c counter) refuse(over count, reserves []*count) error {
 	}
 	again := c.now.Truncate(over.window).Add(over.window)
 	switch {
+	case over.class == republishing:
+		return waypost.Errorf(waypost.QuotaExceeded, "%s: have the hub count them again (waypost ceremony rotate count) and ask governance to raise republish_records", what)
 	case over.limit == 0:
 		return waypost.Errorf(waypost.QuotaExceeded, "%s: %s", what, grant)
 	case over.n > over.limit:

@@ -96,6 +96,13 @@ func publish(records int) waypost.Ticket {
 	return waypost.Ticket{Kind: waypost.KindPublish, Class: waypost.Loader, Operator: [32]byte{1}, Elements: records * waypost.RecordElements}
 }
 
+// republish is of records under the key of an epoch.
+func republish(epoch uint32, records int) waypost.Ticket {
+	t := publish(records)
+	t.Kind, t.Epoch = waypost.KindRepublish, epoch
+	return t
+}
+
 // question is to one state.
 func question(operator byte) waypost.Ticket {
 	return waypost.Ticket{Kind: waypost.KindStatus, Class: waypost.Attended, Operator: [32]byte{operator}}
@@ -159,6 +166,30 @@ func TestLimits(t *testing.T) {
 		if got, _ := counted.take(t, start.Truncate(c.window).Add(c.window), c.next); got != c.want {
 			t.Errorf("%s: %d in the next window", c.name, got)
 		}
+	}
+}
+
+// What is published once more is counted for each key for itself, for ever, and
+// takes nothing from what is published every day.
+func TestRepublishing(t *testing.T) {
+	q := plenty
+	q.RepublishRecords = 7
+	c := newCounter(t, q)
+	got, words := c.take(t, start, func(int) waypost.Ticket { return republish(2, 2) })
+	if got != 3 || !strings.Contains(words, "ask governance to raise republish_records") {
+		t.Errorf("%d tickets of two records: %s", got, words)
+	}
+	if err := c.charge(republish(2, 1), start.AddDate(1, 0, 0)); err != nil {
+		t.Error("the last one:", err)
+	}
+	if err := c.charge(republish(2, 1), start.AddDate(1, 0, 0)); waypost.CodeOf(err) != waypost.QuotaExceeded {
+		t.Error("one more in a year:", err)
+	}
+	if err := c.charge(republish(3, 7), start); err != nil {
+		t.Error("under the key after that:", err)
+	}
+	if err := c.charge(publish(90), start); err != nil {
+		t.Error("what is published every day:", err)
 	}
 }
 

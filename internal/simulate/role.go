@@ -89,8 +89,8 @@ func (l *life) open() (err error) {
 			Now: l.w.Now, Log: l.w.log(l.name),
 		})
 	case "keyholder":
-		l.holder, err = keyholder.New(keyholder.Config{Name: l.name, Epoch: 1}, keyholder.Deps{
-			Roster: l.w.roster, DB: l.db, Journal: l.ledger, Share: l.w.cast.share[l.name], Identity: l.w.cast.identity[l.name],
+		l.holder, err = keyholder.New(keyholder.Config{Name: l.name}, keyholder.Deps{
+			Roster: l.w.roster, DB: l.db, Journal: l.ledger, Shares: keyholder.Held(l.w.cast.share[l.name]), Identity: l.w.cast.identity[l.name],
 			Now: l.w.Now, Log: l.w.log(l.name),
 		})
 	case "gateway":

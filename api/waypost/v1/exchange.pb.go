@@ -78,10 +78,12 @@ func (x *EvaluateRequest) GetElements() []byte {
 }
 
 type EvaluateResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Elements      []byte                 `protobuf:"bytes,1,opt,name=elements,proto3" json:"elements,omitempty"` // 32 bytes each, same order
-	Proof         []byte                 `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`       // batched DLEQ proof, 64 bytes
-	Receipt       []byte                 `protobuf:"bytes,3,opt,name=receipt,proto3" json:"receipt,omitempty"`   // signed receipt
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Under each key that the roster version serves for the kind, one after the
+	// other, the ticket's own epoch first.
+	Elements      []byte `protobuf:"bytes,1,opt,name=elements,proto3" json:"elements,omitempty"` // 32 bytes each, same order
+	Proof         []byte `protobuf:"bytes,2,opt,name=proof,proto3" json:"proof,omitempty"`       // batched DLEQ proof, 64 bytes
+	Receipt       []byte `protobuf:"bytes,3,opt,name=receipt,proto3" json:"receipt,omitempty"`   // signed receipt
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -485,7 +487,7 @@ type PublishedRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Handle        []byte                 `protobuf:"bytes,1,opt,name=handle,proto3" json:"handle,omitempty"`          // 16 random bytes, the owner's name for the record
 	Generation    uint32                 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"` // of the load that it belongs to; 0 is visible at once
-	Tokens        []byte                 `protobuf:"bytes,3,opt,name=tokens,proto3" json:"tokens,omitempty"`          // exactly ten, 32 bytes each, in no meaningful order
+	Tokens        []byte                 `protobuf:"bytes,3,opt,name=tokens,proto3" json:"tokens,omitempty"`          // ten under each key, 32 bytes each, in no meaningful order; the ticket's own epoch first
 	Supersedes    []byte                 `protobuf:"bytes,4,opt,name=supersedes,proto3" json:"supersedes,omitempty"`  // with a change: the handle withdrawn in the same transaction
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
