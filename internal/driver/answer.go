@@ -3,7 +3,6 @@ package driver
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -16,6 +15,7 @@ import (
 // found is a record that a report is about, and where it is now.
 type found struct {
 	record string
+	from   *records.Pointer // by which it was found, or nil: by its card
 	here   *records.Pointer // its pointer, where it has one and is here
 	gone   *records.Pointer // where it is another state's
 }
@@ -72,16 +72,15 @@ func (d *Desk) find(ctx context.Context, q errand.Question, rep report) (f found
 		}
 	}
 	err = d.DB.Read(ctx, func(tx *store.Tx) error {
-		var from *records.Pointer
 		if rep.card == nil {
 			p, err := d.byReference(tx, q, rep)
 			if err != nil {
 				return err
 			}
-			from, f.record = &p, p.Record
+			f.from, f.record = &p, p.Record
 		}
 		var err error
-		f.here, f.gone, err = d.where(tx, f.record, from)
+		f.here, f.gone, err = d.where(tx, f.record, f.from)
 		return err
 	})
 	return f, err
@@ -103,6 +102,9 @@ func (d *Desk) byCard(ctx context.Context, rep report) (string, error) {
 	record, err := d.File.System().Record(ctx, id)
 	if err != nil {
 		return "", err
+	}
+	if never, err := d.prepared(ctx, record); err != nil || never {
+		return "", errors.Join(err, errNone)
 	}
 	shown := compare.Candidate{Person: person, CardNumber: rep.card.CardNumber, CardState: d.State}
 	held := compare.Candidate{Person: record.Person, CardNumber: record.CardNumber, CardState: d.State}
@@ -142,23 +144,49 @@ func (d *Desk) byReference(tx *store.Tx, q errand.Question, rep report) (records
 	return d.File.ByHandle(tx, a.Handle)
 }
 
+// prepared reports whether a record is closed and never was in the index: one that
+// was prepared for a change of state of record which has come to nothing, or not so
+// far. Whatever it was given would be with nobody.
+func (d *Desk) prepared(ctx context.Context, record waypost.Record) (never bool, err error) {
+	if record.Status != waypost.Closed {
+		return false, nil
+	}
+	err = d.DB.Read(ctx, func(tx *store.Tx) error {
+		handles, err := d.File.Handles(tx, record.ID)
+		never = len(handles) == 0
+		return err
+	})
+	return never, err
+}
+
 // where says whether a record is this state's: it is, unless it has pointers and
 // all of them have gone. from is the pointer by which the record was found, or nil.
+// A pointer that is still coming makes the record this state's where it was found
+// by it: the hub has passed it then. Where it was not, nobody knows yet, and the
+// record is where it was; Unavailable where it was never here.
 func (d *Desk) where(tx *store.Tx, record string, from *records.Pointer) (here, gone *records.Pointer, err error) {
 	pointers, err := d.File.Pointers(tx, record)
 	if err != nil {
 		return nil, nil, err
 	}
-	if i := slices.IndexFunc(pointers, func(p records.Pointer) bool { return p.State != records.Moved }); i >= 0 {
-		return &pointers[i], nil, nil
+	coming := false
+	for i, p := range pointers {
+		found := from != nil && p.Handle == from.Handle
+		switch {
+		case p.State == records.Moved:
+			if gone == nil || found {
+				gone = &pointers[i]
+			}
+		case p.State == records.Coming && !found:
+			coming = true
+		default:
+			return &pointers[i], nil, nil
+		}
 	}
-	switch {
-	case from != nil && from.State == records.Moved:
-		return nil, from, nil
-	case len(pointers) > 0:
-		return nil, &pointers[0], nil
+	if coming && gone == nil {
+		return nil, nil, waypost.Errorf(waypost.Unavailable, "the record is on its way here from another state: try again when it has come")
 	}
-	return nil, nil, nil
+	return nil, gone, nil
 }
 
 // accept adds the item, unless something speaks against it.
@@ -179,7 +207,7 @@ func (d *Desk) accept(ctx context.Context, q errand.Question, rep report, f foun
 	}
 	return errand.Response{Word: Accepted, Final: true, Handle: handleOf(f.here), Commit: func(tx *store.Tx) error {
 		// Since it was found the record may have gone, or got such an item.
-		if _, gone, err := d.where(tx, f.record, nil); err != nil || gone != nil {
+		if _, gone, err := d.where(tx, f.record, f.from); err != nil || gone != nil {
 			return errors.Join(err, errAgain)
 		}
 		added, err := d.add(tx, f.record, arrival)

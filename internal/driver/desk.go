@@ -28,6 +28,7 @@ type File interface {
 	System() records.System
 	ByHandle(tx *store.Tx, h waypost.Handle) (records.Pointer, error)
 	Pointers(tx *store.Tx, record string) ([]records.Pointer, error)
+	Handles(tx *store.Tx, record string) ([]waypost.Handle, error)
 	Answered(tx *store.Tx, check waypost.TicketID, reference []byte) (records.Answered, error)
 	Asked(tx *store.Tx, check waypost.TicketID, reference waypost.Reference) (records.Asked, error)
 	Load(ctx context.Context, operator string, generation uint32, all []waypost.Record) (published int, rejected []records.Rejected, err error)

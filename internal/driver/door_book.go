@@ -57,11 +57,18 @@ func (d Door) AddOwn(ctx context.Context, req *waypostv1.AddOwnRequest) (*waypos
 	if len(req.Items) == 0 || len(req.Items) > maxOwn {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "1 to %d items are added at once", maxOwn)
 	}
-	if _, err := d.File.System().Record(ctx, req.Record); err != nil {
+	record, err := d.File.System().Record(ctx, req.Record)
+	if err != nil {
 		return nil, err
 	}
+	switch never, err := d.prepared(ctx, record); {
+	case err != nil:
+		return nil, err
+	case never:
+		return nil, waypost.Errorf(waypost.InvalidArgument, "the record was prepared for a move that has not come here: report the item to the state of record")
+	}
 	var res *waypostv1.AddOwnResponse
-	err := d.DB.Write(ctx, func(tx *store.Tx) error {
+	err = d.DB.Write(ctx, func(tx *store.Tx) error {
 		res = &waypostv1.AddOwnResponse{}
 		_, gone, err := d.where(tx, req.Record, nil)
 		if err != nil {

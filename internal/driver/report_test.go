@@ -325,6 +325,55 @@ func TestNegateWaits(t *testing.T) {
 	}
 }
 
+// A card that was prepared for a record which has not come, or never comes, gets no
+// history: its reporter is told, and finds the state of record. One found by a
+// pointer that is still coming has come, the hub knows it.
+func TestPrepared(t *testing.T) {
+	r := newRig(t, "NV", "CA", "AZ")
+	az := r.states["AZ"]
+	rec := jane(t, "AZ-1", "D222")
+	rec.Status = waypost.Closed
+	az.people[rec.ID] = rec
+	own := func() error {
+		i := item(t, Conviction, "own")
+		_, err := Door{az.desk}.AddOwn(context.Background(), &waypostv1.AddOwnRequest{Record: rec.ID, Items: []*waypostv1.Item{i.Proto()}})
+		return err
+	}
+	if s := r.report("NV", item(t, Conviction, "C-1"), shows(rec, "AZ")); s.Word != DriverNotFound {
+		t.Errorf("before it comes: %v", s)
+	}
+	if err := own(); waypost.CodeOf(err) != waypost.InvalidArgument {
+		t.Errorf("an own item, before it comes: %v", err)
+	}
+
+	handle := waypost.Handle(errand.NewID())
+	az.pointers = append(az.pointers, records.Pointer{Handle: handle, Record: rec.ID, State: records.Coming, PassedBy: "CA"})
+	if s := r.report("NV", item(t, Conviction, "C-2"), shows(rec, "AZ")); s.Word == Accepted {
+		t.Errorf("while it comes: %v", s)
+	}
+	if err := own(); waypost.CodeOf(err) != waypost.Unavailable {
+		t.Errorf("an own item, while it comes: %v", err)
+	}
+	original := r.questionOfReport("CA", must(report{Item: item(t, Conviction, "C-3"), card: shows(rec, "CA")}.encode())).Statement
+	q := r.questionOf(&post{from: "CA", mine: errand.Errand{ID: errand.NewID(), Kind: waypost.KindReport, Purpose: waypost.DriverHistory, Class: waypost.Unattended,
+		To: "AZ", Body: must(report{Item: item(t, Conviction, "C-3"), handle: handle, hops: 1, statement: original}.encode())}})
+	res, err := az.desk.answer(context.Background(), q)
+	if err != nil || res.Word != Accepted {
+		t.Fatalf("passed on while it comes: %v, %v", res, err)
+	}
+	r.must(az.write(res.Commit))
+	if got := az.book(rec.ID); !slices.Equal(got, []string{"C-3"}) {
+		t.Errorf("while it comes AZ has %q", got)
+	}
+
+	az.pointers[0].State = records.Live
+	r.now = r.now.Add(time.Hour)
+	r.settle()
+	if got := az.book(rec.ID); !slices.Equal(got, []string{"C-3", "C-2"}) || own() != nil {
+		t.Errorf("when it has come AZ has %q", got)
+	}
+}
+
 // A record has gone, but was here for a moment with a pointer that it got after it
 // was released: what was taken then follows it, once. For a record that has come
 // back nothing follows.

@@ -18,6 +18,7 @@ import (
 	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 )
 
 // rig is some states between which errands go by hand.
@@ -60,7 +61,7 @@ type office struct {
 func newRig(t testing.TB, states ...waypost.Jurisdiction) *rig {
 	r := &rig{t: t, now: noon, states: make(map[waypost.Jurisdiction]*office), order: states, checks: make(map[waypost.TicketID]waypost.Answer)}
 	for _, j := range states {
-		db, err := store.Open(context.Background(), "sqlite:"+filepath.Join(t.TempDir(), string(j)+".db"), "gateway", store.ForSimulation())
+		db, err := store.Open(context.Background(), storetest.URL(t, filepath.Join(t.TempDir(), string(j)+".db"), "gateway"), "gateway", store.ForSimulation())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -250,6 +251,15 @@ func (o *office) Pointers(_ *store.Tx, record string) (all []records.Pointer, er
 	for _, p := range o.pointers {
 		if p.Record == record && p.State != records.Withdrawn {
 			all = append(all, p)
+		}
+	}
+	return all, nil
+}
+
+func (o *office) Handles(_ *store.Tx, record string) (all []waypost.Handle, err error) {
+	for _, p := range o.pointers {
+		if p.Record == record {
+			all = append(all, p.Handle)
 		}
 	}
 	return all, nil

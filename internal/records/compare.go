@@ -256,25 +256,30 @@ func (f *File) mend(ctx context.Context, operator string, bits, bucket uint32) (
 			if now.State != Live {
 				continue
 			}
-			c.Missing++
-			if err := f.again(tx, now, operator); err != nil {
+			anew, err := f.again(tx, now, operator)
+			if err != nil {
 				return err
+			}
+			if anew {
+				c.Missing++
 			}
 		}
 		return nil
 	})
 }
 
-// again wants a pointer published anew, in the place of itself. Of one that came
-// from another state the SSN slots are not known: they say nothing from then on,
-// for anybody.
-func (f *File) again(tx *store.Tx, old pointer, operator string) error {
+// again wants a pointer published anew, in the place of itself, and reports whether
+// it does: not where another is on its way into its place, which the hub may have
+// taken already without our hearing of it, nor where the record may be another
+// state's. Of one that came from another state the SSN slots are not known: they say
+// nothing from then on, for anybody.
+func (f *File) again(tx *store.Tx, old pointer, operator string) (anew bool, err error) {
 	var wanted int
 	if err := tx.Row(`SELECT count(*) FROM pointer WHERE supersedes = $1 AND record = $2 AND state = $3`, old.Handle[:], old.Record, int(Wanted)).Scan(&wanted); err != nil || wanted > 0 {
-		return err
+		return false, err
 	}
 	if away, err := f.away(tx, old.Record); err != nil || away {
-		return err
+		return false, err
 	}
 	p := old
 	p.State, p.Version, p.receipt, p.tries = Wanted, 0, nil, 0
@@ -285,7 +290,7 @@ func (f *File) again(tx *store.Tx, old pointer, operator string) error {
 		p.PassedBy = ""
 		p.fill(ssnSlots)
 	}
-	return f.wantAll(tx, old.Generation, []pointer{p})
+	return true, f.wantAll(tx, old.Generation, []pointer{p})
 }
 
 // span returns the first and the last handle of a bucket.

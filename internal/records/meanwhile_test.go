@@ -95,6 +95,24 @@ func TestCompareWithMany(t *testing.T) {
 	r.same("afterwards")
 }
 
+// A change that the hub has taken and nobody has heard of is not one that the hub
+// lacks: it is published again under the next ticket, and nothing is mended.
+func TestCompareWhileUnheard(t *testing.T) {
+	r := newRig(t)
+	r.load(0, licence("CA-1", ludmila))
+	r.hub.cut = waypost.Errorf(waypost.Unavailable, "no answer")
+	if c, err := r.file.Change(t.Context(), "clerk", licence("CA-1", renamed("Moretti")), false); err != nil || c.Published {
+		t.Fatal(c, err)
+	}
+	r.hub.cut = nil
+	r.same("before it is heard")
+	r.settle()
+	if n := r.anyLive(); n != 1 || len(r.pointers("CA-1")) != 1 {
+		t.Errorf("%d pointers are live, the file says %v", n, r.pointers("CA-1"))
+	}
+	r.same("afterwards")
+}
+
 // A clock that was a month ahead for a while does not keep the nights after it from
 // comparing.
 func TestClockWasAhead(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/rpc/rpctest"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 	"github.com/waypost/waypost/toprf"
 )
 
@@ -50,7 +51,7 @@ func newRig(t *testing.T) *rig {
 	r.now = r.x.Now().UTC().Truncate(time.Second)
 	r.hub = &hub{rig: r, pointers: make(map[waypost.Handle]*stands)}
 	open := func(role string, opts ...store.Option) *store.DB {
-		db, err := store.Open(t.Context(), "sqlite:"+t.TempDir()+"/"+role+".db", role, append(opts, store.ForSimulation())...)
+		db, err := store.Open(t.Context(), storetest.URL(t, t.TempDir()+"/"+role+".db", role), role, append(opts, store.ForSimulation())...)
 		if err != nil {
 			t.Fatal(err)
 		}

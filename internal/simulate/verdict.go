@@ -97,14 +97,18 @@ func (s *script) made() (made []*journey) {
 }
 
 // kept: an item that a state of record has accepted is with the state of record
-// now.
+// now. A card that was prepared for a record which never came accepts nothing.
 func (s *script) kept() {
-	lines := s.lines(s.made())
+	made := s.made()
+	lines := s.lines(made)
 	for _, i := range s.items {
 		if !i.own && !s.accepted(i) {
 			continue
 		}
 		s.result.Items++
+		if !i.card.first && !slices.ContainsFunc(made, func(j *journey) bool { return j.to == i.card }) {
+			s.failf("the item %x was accepted for %s, which was never a record", i.id[:4], i.card.id)
+		}
 		for _, line := range lines {
 			if slices.Contains(line, i.card) {
 				s.with(i, line)
