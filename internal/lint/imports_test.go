@@ -18,6 +18,7 @@ var rooms = []string{
 	"internal/rpc",
 	"internal/seal",
 	"internal/store",
+	"internal/shards",
 	"internal/journal",
 	"internal/witness",
 	"internal/publisher",

@@ -1,0 +1,411 @@
+package shards
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/pgtest"
+)
+
+// rig is a hub's database, and servers for its labels.
+type rig struct {
+	t        *testing.T
+	clusters []*pgtest.Cluster // the hub's first
+	url      string
+	servers  []Server
+}
+
+// TestServers runs on one hub's server and three for labels.
+func TestServers(t *testing.T) {
+	clusters := pgtest.Start(t, 4)
+	for _, test := range []struct {
+		name    string
+		run     func(t *testing.T, r *rig)
+		servers int
+	}{
+		{"spread", testSpread, 3}, {"killed", testKilled, 2}, {"pruning", testPruning, 1},
+		{"refusals", testRefusals, 1}, {"corrupt copy", testCorruptCopy, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, newRig(t, clusters[:test.servers+1])) })
+	}
+}
+
+// newRig gives new databases on the servers.
+func newRig(t *testing.T, clusters []*pgtest.Cluster) *rig {
+	t.Helper()
+	r := &rig{t: t, clusters: clusters, url: clusters[0].URL()}
+	r.open().Close() // makes the tables
+	for i, c := range clusters[1:] {
+		r.servers = append(r.servers, serverAt(t, string(rune('a'+i)), c.URL()))
+	}
+	return r
+}
+
+func serverAt(t testing.TB, name, raw string) Server {
+	t.Helper()
+	u, err := url.Parse(raw)
+	must(t, err)
+	port, err := strconv.Atoi(u.Port())
+	must(t, err)
+	password, _ := u.User.Password()
+	return Server{Name: name, Host: u.Hostname(), Port: port, Database: strings.TrimPrefix(u.Path, "/"), User: u.User.Username(), SSLMode: "disable", password: password}
+}
+
+func (r *rig) open() *store.DB {
+	r.t.Helper()
+	db, err := store.Open(r.t.Context(), r.url, "hub")
+	must(r.t, err)
+	return db
+}
+
+func (r *rig) table() *Table {
+	r.t.Helper()
+	t, err := Open(r.t.Context(), r.url)
+	must(r.t, err)
+	return t
+}
+
+// do runs one command, as a process of its own does.
+func (r *rig) do(command func(*Table) error) error {
+	t := r.table()
+	defer t.Close()
+	return command(t)
+}
+
+func labelOf(n int) []byte {
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64(nil, uint64(n)))
+	return sum[:16]
+}
+
+const insertLabel = `INSERT INTO label (label, pointer) VALUES ($1, $2) ON CONFLICT DO NOTHING`
+
+// put writes labels from to to, through the hub's door.
+func put(ctx context.Context, db *store.DB, from, to int) error {
+	return db.Write(ctx, func(tx *store.Tx) error {
+		var lists [][]any
+		for n := from; n < to; n++ {
+			lists = append(lists, []any{labelOf(n), n})
+		}
+		return tx.Many(insertLabel, lists, nil)
+	})
+}
+
+// missing counts the labels that are not found as they were written.
+func missing(ctx context.Context, db *store.DB, n int) (lacking int, err error) {
+	err = db.Read(ctx, func(tx *store.Tx) error {
+		lacking = n
+		var lists [][]any
+		for i := range n {
+			lists = append(lists, []any{labelOf(i)})
+		}
+		return tx.Many(`SELECT pointer FROM label WHERE label = $1`, lists, func(i int, scan func(...any) error) error {
+			var pointer int
+			err := scan(&pointer)
+			if pointer == i || pointer == i+1_000_000 { // changed meanwhile
+				lacking--
+			}
+			return err
+		})
+	})
+	return lacking, err
+}
+
+func (r *rig) whole(db *store.DB, n int) {
+	r.t.Helper()
+	lacking, err := missing(r.t.Context(), db, n)
+	must(r.t, err)
+	var rows int
+	must(r.t, db.Read(r.t.Context(), func(tx *store.Tx) error { return tx.Row(`SELECT count(*) FROM label`).Scan(&rows) }))
+	if lacking != 0 || rows != n {
+		r.t.Errorf("%d of %d labels are missing; the table has %d", lacking, n, rows)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// testSpread: from one table to three servers, to a fourth while the hub reads and
+// writes, and away from one.
+func testSpread(t *testing.T, r *rig) {
+	ctx := t.Context()
+	db := r.open()
+	defer db.Close()
+	must(t, put(ctx, db, 0, 3000))
+	traffic := r.serve(db, 3000)
+	must(t, r.do(func(x *Table) error { return x.Init(ctx, r.servers[:2], 6) }))
+	must(t, r.do(func(x *Table) error { return x.Init(ctx, r.servers[:2], 6) })) // changes nothing
+	must(t, r.do(func(x *Table) error { return x.Add(ctx, r.servers[2:]) }))
+	must(t, r.do(func(x *Table) error { return x.Move(ctx, "c", nil) }))
+	st := r.status()
+	for i, want := range []int{2, 2, 2} {
+		if got := len(st.Servers[i].Partitions); got != want || st.Servers[i].Unfinished != 0 {
+			t.Errorf("server %s has %d partitions, want %d; %d tables are left over", st.Servers[i].Name, got, want, st.Servers[i].Unfinished)
+		}
+	}
+	must(t, r.do(func(x *Table) error { return x.Move(ctx, "b", st.Servers[0].Partitions) }))
+	n := traffic()
+	r.whole(db, n)
+	if st = r.status(); len(st.Servers[0].Partitions) != 0 || len(st.Servers[1].Partitions) != 4 || st.Partitions != 6 {
+		t.Errorf("after all was moved from a to b: %+v", st)
+	}
+	// All of it is where the catalogue says, and nowhere twice.
+	var held int64
+	for i, s := range r.servers {
+		held += r.rowsOn(s, st.Servers[i].Partitions)
+	}
+	if held != int64(n) {
+		t.Errorf("the servers hold %d labels of %d", held, n)
+	}
+}
+
+// serve writes labels and changes some, and reads, until the returned function
+// stops it and tells how many there are.
+func (r *rig) serve(db *store.DB, from int) (stop func() int) {
+	ctx, cancel := context.WithCancel(r.t.Context())
+	var wg sync.WaitGroup
+	next := from
+	wg.Go(func() { // one writes
+		for ctx.Err() == nil {
+			if err := put(context.WithoutCancel(ctx), db, next, next+10); err != nil {
+				r.t.Error("writing:", err)
+				return
+			}
+			next += 10
+			change := next / 3
+			if err := db.Write(context.WithoutCancel(ctx), func(tx *store.Tx) error {
+				n, err := tx.Exec(`UPDATE label SET pointer = $1 WHERE label = $2`, change+1_000_000, labelOf(change))
+				if err == nil && n != 1 {
+					err = fmt.Errorf("%d labels were changed", n)
+				}
+				if err != nil {
+					return err
+				}
+				// What is deleted stays so.
+				_, err = tx.Exec(insertLabel, labelOf(-next), 1)
+				if err == nil {
+					_, err = tx.Exec(`DELETE FROM label WHERE label = $1`, labelOf(20-next))
+				}
+				return err
+			}); err != nil {
+				r.t.Error("changing:", err)
+				return
+			}
+		}
+	})
+	wg.Go(func() { // another reads what was there from the beginning
+		for ctx.Err() == nil {
+			lacking, err := missing(context.WithoutCancel(ctx), db, 40)
+			if err != nil || lacking != 0 {
+				r.t.Errorf("reading: %d are missing, %v", lacking, err)
+				return
+			}
+		}
+	})
+	return func() int {
+		cancel()
+		wg.Wait()
+		must(r.t, db.Write(r.t.Context(), func(tx *store.Tx) error {
+			for n := next - 20; n <= next; n += 10 { // the last of those that come and go
+				if _, err := tx.Exec(`DELETE FROM label WHERE label = $1`, labelOf(-n)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		return next
+	}
+}
+
+func (r *rig) status() (st Status) {
+	r.t.Helper()
+	must(r.t, r.do(func(x *Table) (err error) {
+		st, err = x.Status(r.t.Context())
+		return err
+	}))
+	return st
+}
+
+func (r *rig) rowsOn(s Server, partitions []int) (n int64) {
+	r.t.Helper()
+	config, err := s.config()
+	must(r.t, err)
+	c, err := pgx.ConnectConfig(r.t.Context(), config)
+	must(r.t, err)
+	defer c.Close(r.t.Context())
+	rows, err := c.Query(r.t.Context(), `SELECT format('SELECT count(*) FROM %s', oid::regclass) FROM pg_class WHERE relkind = 'r' AND relname LIKE 'label%'`)
+	must(r.t, err)
+	queries, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	must(r.t, err)
+	if len(queries) != len(partitions) {
+		r.t.Errorf("server %s has %d tables for %d partitions", s.Name, len(queries), len(partitions))
+	}
+	for _, q := range queries {
+		var one int64
+		must(r.t, c.QueryRow(r.t.Context(), q).Scan(&one))
+		n += one
+	}
+	return n
+}
+
+var errKilled = errors.New("killed")
+
+// testKilled: a command may be killed at any of its steps; the hub goes on, and the
+// same command again does what is left.
+func testKilled(t *testing.T, r *rig) {
+	ctx := t.Context()
+	commands := []struct {
+		name string
+		do   func(*Table) error
+	}{
+		{"init", func(x *Table) error { return x.Init(ctx, r.servers[:1], 2) }},
+		{"add", func(x *Table) error { return x.Add(ctx, r.servers[1:]) }},
+		{"move", func(x *Table) error { return x.Move(ctx, "b", nil) }},
+	}
+	db := r.open()
+	defer db.Close()
+	must(t, put(ctx, db, 0, 300))
+	n, seen := 300, make(map[string]bool)
+	for _, c := range commands {
+		for kill := 1; ; kill++ {
+			steps := 0
+			err := r.do(func(x *Table) error {
+				x.at = func(step string) error {
+					seen[c.name+" "+step] = true
+					if steps++; steps == kill {
+						return errKilled
+					}
+					return nil
+				}
+				return c.do(x)
+			})
+			if err != nil && !errors.Is(err, errKilled) {
+				t.Fatalf("%s after it was killed at %d of its steps: %v", c.name, kill-1, err)
+			}
+			must(t, put(ctx, db, n, n+20))
+			n += 20
+			r.whole(db, n)
+			if err == nil {
+				break
+			}
+		}
+		for _, s := range r.status().Servers {
+			if s.Unfinished != 0 || s.Trouble != "" {
+				t.Errorf("%s leaves %d tables on server %s; %s", c.name, s.Unfinished, s.Name, s.Trouble)
+			}
+		}
+	}
+	for _, step := range []string{"init noted", "init copied", "init compared", "init switching", "init switched", "init swept", "add added", "move noted", "move compared", "move switching", "move switched"} {
+		if !seen[step] {
+			t.Errorf("nothing was killed at %q; there are %v", step, seen)
+		}
+	}
+	if st := r.status(); len(st.Servers[0].Partitions) != 1 || len(st.Servers[1].Partitions) != 1 {
+		t.Errorf("in the end %+v", st)
+	}
+}
+
+// testPruning: the lookup of one label asks one server, which gets the condition.
+func testPruning(t *testing.T, r *rig) {
+	ctx := t.Context()
+	must(t, r.do(func(x *Table) error { return x.Init(ctx, r.servers, 8) }))
+	must(t, r.do(func(x *Table) error {
+		for mode, subplans := range map[string]int{"force_custom_plan": 0, "force_generic_plan": 7} {
+			must(t, run(ctx, x.hub, `SET plan_cache_mode = `+mode, `PREPARE one (bytea) AS SELECT pointer FROM label WHERE label = $1`))
+			rows, err := x.hub.Query(ctx, `EXPLAIN (ANALYZE, VERBOSE) EXECUTE one ('\x00112233445566778899aabbccddeeff')`, pgx.QueryExecModeSimpleProtocol)
+			must(t, err)
+			lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			must(t, err)
+			plan := strings.Join(lines, "\n")
+			if strings.Count(plan, "Foreign Scan") != 1 || !strings.Contains(plan, "WHERE ((label = ") || subplans > 0 != strings.Contains(plan, fmt.Sprintf("Subplans Removed: %d", subplans)) {
+				t.Errorf("%s:\n%s", mode, plan)
+			}
+			must(t, run(ctx, x.hub, `DEALLOCATE one`))
+		}
+		return nil
+	}))
+}
+
+// testRefusals are the commands that do nothing, and say why.
+func testRefusals(t *testing.T, r *rig) {
+	ctx := t.Context()
+	gone := r.servers[0]
+	gone.Name, gone.Port = "gone", 1
+	own := serverAt(t, "own", r.url)
+	wrong := r.servers[0]
+	wrong.password = "x9x9x9"
+	refuse := func(words string, command func(*Table) error) {
+		t.Helper()
+		if err := r.do(command); err == nil || !strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "x9x9x9") {
+			t.Errorf("%v, want %q", err, words)
+		}
+	}
+	refuse("not spread", func(x *Table) error {
+		must(t, x.Add(ctx, r.servers))
+		return x.Move(ctx, "a", nil)
+	})
+	refuse("no server \"z\"", func(x *Table) error { return x.Move(ctx, "z", nil) })
+	refuse("cannot be reached", func(x *Table) error { return x.Add(ctx, []Server{gone}) })
+	refuse("hub's own", func(x *Table) error { return x.Add(ctx, []Server{own}) })
+	refuse("cannot be reached", func(x *Table) error { return x.Init(ctx, []Server{wrong}, 4) })
+	refuse("no fewer than servers", func(x *Table) error { return x.Init(ctx, r.servers, 1) })
+	must(t, r.do(func(x *Table) error { return x.Init(ctx, r.servers, 4) }))
+	refuse("for good", func(x *Table) error { return x.Init(ctx, r.servers, 8) })
+	refuse("no partition 4", func(x *Table) error { return x.Move(ctx, "a", []int{4}) })
+	elsewhere := serverAt(t, "a", r.clusters[1].URL())
+	refuse("0 of them", func(x *Table) error { return x.Add(ctx, []Server{elsewhere}) })
+	must(t, r.do(func(x *Table) error {
+		must(t, x.begin(ctx))
+		refuse("another command", func(x *Table) error { return x.Move(ctx, "a", nil) })
+		return nil
+	}))
+	if _, err := Open(ctx, "postgres://nobody:x9x9x9@127.0.0.1:1/x"); err == nil || strings.Contains(err.Error(), "x9x9x9") {
+		t.Errorf("a server that is not there: %v", err)
+	}
+	if log := r.clusters[0].Log(); strings.Contains(log, r.servers[0].password) {
+		t.Error("the server's log has a password")
+	}
+}
+
+// testCorruptCopy: a copy that differs is never switched to.
+func testCorruptCopy(t *testing.T, r *rig) {
+	ctx := t.Context()
+	db := r.open()
+	defer db.Close()
+	must(t, put(ctx, db, 0, 100))
+	err := r.do(func(x *Table) error {
+		x.at = func(step string) error {
+			if step != "copied" {
+				return nil
+			}
+			parts, err := x.partitions(ctx, "label_parts")
+			must(t, err)
+			c, err := x.conn(ctx, "a")
+			must(t, err)
+			_, err = c.Exec(ctx, `UPDATE `+x.schema+`.`+parts[0].table+` SET pointer = pointer + 1 WHERE label = (SELECT label FROM `+x.schema+`.`+parts[0].table+` LIMIT 1)`)
+			return err
+		}
+		return x.Init(ctx, r.servers, 2)
+	})
+	if err == nil || !strings.Contains(err.Error(), "nothing was switched") {
+		t.Errorf("a copy with another pointer: %v", err)
+	}
+	r.whole(db, 100)
+	if st := r.status(); st.Partitions != 0 {
+		t.Errorf("%+v", st)
+	}
+}
