@@ -69,6 +69,11 @@ type DB struct {
 	simulated bool
 	stopped   chan struct{} // the writer has drained the queue and ended
 
+	wanted   *int // see AsProcess
+	place    place
+	stopping chan struct{} // closed when Close begins
+	leaving  sync.Once
+
 	writer *conn // of the writer goroutine only, as is broken
 	broken error // set once it is in doubt what is on the disk; no write is tried after it
 
@@ -104,6 +109,8 @@ func Open(ctx context.Context, url, role string, opts ...Option) (*DB, error) {
 		readers: make(chan *conn, max(runtime.GOMAXPROCS(0), 2)),
 		queue:   make(chan *request, queueLimit),
 		stopped: make(chan struct{}),
+
+		stopping: make(chan struct{}),
 	}
 	for _, o := range opts {
 		o(db)
@@ -132,10 +139,16 @@ func (db *DB) start(ctx context.Context) error {
 	if err := db.writer.connect(ctx); err != nil {
 		return err
 	}
+	if err := db.claim(ctx); err != nil {
+		return errors.Join(err, db.writer.close())
+	}
 	for range cap(db.readers) {
 		db.readers <- db.conn(false)
 	}
 	go db.run()
+	if db.place.shared {
+		go db.live()
+	}
 	return nil
 }
 
@@ -152,6 +165,7 @@ func (db *DB) Role() string { return db.role }
 // database. Later calls return [ErrClosed].
 func (db *DB) Close() error {
 	db.flush() // what waits for a transaction to ride in
+	db.leave()
 	db.mu.Lock()
 	if db.closed {
 		db.mu.Unlock()

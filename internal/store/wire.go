@@ -198,8 +198,11 @@ func paid(answers *pgconn.MultiResultReader, texts []string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", text, err)
 		}
-		if text == "COMMIT" && tag.String() != text {
+		switch {
+		case text == "COMMIT" && tag.String() != text:
 			return errRolledBack
+		case tag.Select() && tag.RowsAffected() == 0: // see fence
+			return ErrReplaced
 		}
 	}
 	return nil
