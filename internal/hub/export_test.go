@@ -28,9 +28,9 @@ func RunWithBoxes(d Deps, limit int64) func(ctx context.Context, l net.Listener)
 	}
 }
 
-// Label is where the counter-th pointer of a token stands.
+// Label is where the counter-th pointer of a token stands, in the first epoch.
 func Label(h [32]byte, t waypost.Token, counter uint8) []byte {
-	l := label(&h, t, counter)
+	l := label(&h, key{1, t}, counter)
 	return l[:]
 }
 

@@ -6,6 +6,7 @@
 //	lookup.go     what a search sees
 //	index.go      labels and pointers
 //	publish.go    new pointers, also in the place of others
+//	republish.go  the same pointers under the next key; what is left of the one before
 //	maintain.go   upkeep: one request of an owner, done once
 //	withdraw.go   upkeep: pointers end
 //	generation.go upkeep: a load becomes visible, or is rolled back
@@ -232,6 +233,9 @@ func (s *Server) Clean(ctx context.Context) error {
 		return err
 	}
 	if err := s.settleAll(ctx); err != nil {
+		return err
+	}
+	if err := s.purgeLabels(ctx); err != nil {
 		return err
 	}
 	return s.departAll(ctx)

@@ -13,7 +13,8 @@ import (
 
 // visible is what a pointer p must be for a search to find it: live (1), of a
 // generation that is active (1), generation 0 being so from the beginning, and
-// not of an owner that leaves.
+// not of an owner that leaves. To a search of an epoch those are visible that are
+// published under its key.
 const visible = `p.state = 1
 	AND (p.generation = 0 OR EXISTS (SELECT 1 FROM generation g WHERE g.owner = p.owner AND g.number = p.generation AND g.state = 1))
 	AND NOT EXISTS (SELECT 1 FROM departure d WHERE d.owner = p.owner AND d.ended = 0)`
@@ -27,14 +28,16 @@ type found struct {
 	hits       int
 }
 
-// see reads a pointer as a search sees it; it is ErrNoRows where it does not.
-func see(tx *store.Tx, pointer int64) (f found, err error) {
+// see reads a pointer as a search of an epoch sees it; it is ErrNoRows where it does
+// not. One that is being published under the newest key has some of its labels
+// before it is there.
+func see(tx *store.Tx, pointer int64, epoch uint32) (f found, err error) {
 	f.pointer = pointer
-	query := `SELECT p.owner, p.handle, p.generation FROM pointer p WHERE p.id = $1 AND ` + visible
+	query := `SELECT p.owner, p.handle, p.generation FROM pointer p WHERE p.id = $1 AND p.epoch >= $2 AND ` + visible
 	if planted.Bug("generation-visible-early") {
-		query = `SELECT p.owner, p.handle, p.generation FROM pointer p WHERE p.id = $1 AND p.state = 1`
+		query = `SELECT p.owner, p.handle, p.generation FROM pointer p WHERE p.id = $1 AND p.epoch >= $2 AND p.state = 1`
 	}
-	err = tx.Row(query, pointer).
+	err = tx.Row(query, pointer, epoch).
 		Scan(&f.owner, &f.handle, &f.generation)
 	return f, err
 }
@@ -49,7 +52,7 @@ func (s *Server) lookUp(ctx context.Context, t waypost.Ticket, id waypost.Ticket
 		all = nil
 		hits := make(map[int64]int)
 		for _, token := range tokens {
-			if _, err := s.walk(tx, token, func(pointer int64) { hits[pointer]++ }); err != nil {
+			if _, err := s.walk(tx, key{t.Epoch, token}, func(pointer int64) { hits[pointer]++ }); err != nil {
 				return err
 			}
 		}
@@ -58,7 +61,7 @@ func (s *Server) lookUp(ctx context.Context, t waypost.Ticket, id waypost.Ticket
 			return err
 		}
 		for pointer, n := range hits {
-			f, err := see(tx, pointer)
+			f, err := see(tx, pointer, t.Epoch)
 			if errors.Is(err, store.ErrNoRows) {
 				continue
 			}
@@ -104,9 +107,9 @@ var errStale = errors.New("the index has changed")
 // Otherwise a pointer that is passed or superseded meanwhile would be asked for
 // where it is no more, and nowhere else; and its owner would be notified after it
 // was told that the pointer is another's.
-func checkFound(tx *store.Tx, all []planned) error {
+func checkFound(tx *store.Tx, all []planned, epoch uint32) error {
 	for _, one := range all {
-		f, err := see(tx, one.pointer)
+		f, err := see(tx, one.pointer, epoch)
 		if err != nil && !errors.Is(err, store.ErrNoRows) {
 			return err
 		}

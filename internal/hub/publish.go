@@ -33,13 +33,14 @@ const (
 type record struct {
 	handle     []byte
 	generation uint32
-	tokens     []waypost.Token
+	keys       []key  // ten under each key
 	supersedes []byte // a handle, or empty
 }
 
 // batch is what one ticket publishes.
 type batch struct {
 	waypost.SignedTicket
+	epochs   []uint32 // of the keys under which it is published, its own first
 	receipts []waypost.SignedReceipt
 	records  []record
 	inputs   [32]byte // what the receipt commits to
@@ -84,7 +85,7 @@ func (s *Server) admitBatch(ctx context.Context, req *waypostv1.PublishRequest) 
 	switch b.Kind {
 	case waypost.KindCheck:
 		usable, kind = publishWindow, b.Kind
-	case waypost.KindChange:
+	case waypost.KindChange, waypost.KindRepublish:
 		kind = b.Kind
 	}
 	if err := s.peerMay(ctx, b.SignedTicket, kind, roster.Publish); err != nil {
@@ -95,6 +96,13 @@ func (s *Server) admitBatch(ctx context.Context, req *waypostv1.PublishRequest) 
 	}
 	if err := waypost.VerifyChain(b.SignedTicket, b.receipts, s.Authority); err != nil {
 		return b, err
+	}
+	keys, err := s.Roster.KeysFor(b.Ticket)
+	if err != nil {
+		return b, err
+	}
+	for _, k := range keys {
+		b.epochs = append(b.epochs, k.Epoch)
 	}
 	return b, b.parse(req.Records)
 }
@@ -111,11 +119,18 @@ func (b *batch) parse(in []*waypostv1.PublishedRecord) error {
 	var signed, all bytes.Buffer
 	var named [][]byte
 	for _, r := range in {
-		tokens, err := splitTokens(r.Tokens, waypost.RecordElements)
+		tokens, err := splitTokens(r.Tokens, waypost.RecordElements*len(b.epochs))
 		if err != nil {
 			return err
 		}
+		keys := make([]key, len(tokens))
+		for i, t := range tokens {
+			keys[i] = key{b.epochs[i/waypost.RecordElements], t}
+		}
 		named = append(named, r.Handle)
+		if b.Kind == waypost.KindRepublish && (r.Generation != 0 || len(r.Supersedes) > 0) {
+			return waypost.Errorf(waypost.InvalidArgument, "what is published once more stays in its generation, and in nobody's place")
+		}
 		if len(r.Supersedes) > 0 {
 			if b.Kind == waypost.KindPublish {
 				return waypost.Errorf(waypost.InvalidArgument, "a record that supersedes another is published with a ticket of kind %s", waypost.KindChange)
@@ -128,7 +143,7 @@ func (b *batch) parse(in []*waypostv1.PublishedRecord) error {
 			all.Write(part)
 		}
 		all.Write(binary.BigEndian.AppendUint32(nil, r.Generation))
-		b.records = append(b.records, record{r.Handle, r.Generation, tokens, r.Supersedes})
+		b.records = append(b.records, record{r.Handle, r.Generation, keys, r.Supersedes})
 	}
 	b.inputs, b.keyed = waypost.HashTokens(signed.Bytes()), sha256.Sum256(all.Bytes())
 	return distinct(named)
@@ -233,8 +248,12 @@ func (b batch) admissible(tx *store.Tx) error {
 	if err := mayHold(tx, b.SignedTicket); err != nil {
 		return err
 	}
+	admissible := record.admissible
+	if b.Kind == waypost.KindRepublish {
+		admissible = b.repeatable
+	}
 	for _, r := range b.records {
-		if err := r.admissible(tx, b.SOI); err != nil {
+		if err := admissible(r, tx, b.SOI); err != nil {
 			return err
 		}
 	}
@@ -287,7 +306,7 @@ func (s *Server) write(ctx context.Context, b batch) error {
 				return err
 			}
 			for i := range entries {
-				if err := s.insert(tx, b.SOI, &entries[i], b.Epoch, now); err != nil {
+				if err := s.insert(tx, b, &entries[i], now); err != nil {
 					return err
 				}
 			}
@@ -311,11 +330,14 @@ func (b batch) goLive(tx *store.Tx, written []entry, now int64) error {
 	if err := b.admissible(tx); err != nil {
 		return err
 	}
+	if b.Kind == waypost.KindRepublish {
+		return b.advance(tx, written, now)
+	}
 	receipt := waypost.PublishedUnder(b.ID)
 	added := make(map[uint32]int64)
 	for _, e := range written {
 		n, err := tx.Exec(`UPDATE pointer SET state = $1, generation = $2, epoch = $3, receipt = $4, changed = $5 WHERE id = $6 AND state = $7`,
-			live, e.generation, b.Epoch, receipt[:], now, e.pointer, pending)
+			live, e.generation, b.newest(), receipt[:], now, e.pointer, pending)
 		if err != nil {
 			return err
 		}

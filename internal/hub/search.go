@@ -221,7 +221,7 @@ func (s *Server) commitSearch(tx *store.Tx, t waypost.SignedTicket, part uint32,
 	if !errors.Is(err, store.ErrNoRows) {
 		return done, err
 	}
-	if err := checkFound(tx, p.found); err != nil {
+	if err := checkFound(tx, p.found, t.Epoch); err != nil {
 		return done, err
 	}
 	now := s.Now()

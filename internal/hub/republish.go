@@ -1,0 +1,103 @@
+package hub
+
+import (
+	"context"
+	"slices"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/store"
+)
+
+// newest is the newest epoch under whose key the batch is published.
+func (b batch) newest() uint32 { return slices.Max(b.epochs) }
+
+// behind reports whether a pointer is to be published once more by the batch: it
+// stays what and where it is, and gets labels of the newest epoch beside those that
+// it has. Searches of that epoch see it when all of them are there.
+func (b batch) behind(at standing) bool {
+	return b.Kind == waypost.KindRepublish && at.state == live && !at.rejected && at.epoch < b.newest()
+}
+
+// repeatable says why a record cannot be published once more: each can once under
+// each key.
+func (b batch) repeatable(r record, tx *store.Tx, owner waypost.Jurisdiction) error {
+	at, err := find(tx, owner, r.handle)
+	switch {
+	case err != nil:
+		return err
+	case at.state != live || at.rejected || at.pointer == 0:
+		return waypost.Errorf(waypost.NotFound, "a pointer of the batch is not live in the index: there is nothing to publish once more")
+	case !b.behind(at):
+		return waypost.Errorf(waypost.AlreadyExists, "a pointer of the batch is published under the key of epoch %d already: each is, once", at.epoch)
+	}
+	return nil
+}
+
+// advance makes all of the batch visible to searches of its epoch, or nothing.
+func (b batch) advance(tx *store.Tx, written []entry, now int64) error {
+	for _, e := range written {
+		if _, err := tx.Exec(`UPDATE pointer SET epoch = $1, changed = $2 WHERE id = $3 AND state = $4 AND epoch < $1`,
+			b.newest(), now, e.pointer, live); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(`UPDATE publication SET live = 1 WHERE ticket = $1`, b.ID[:])
+	return err
+}
+
+// How many steps of cleanAtOnce labels the housekeeping takes before it goes on with
+// the rest, and how many epochs it looks back for what it was kept from.
+const (
+	purgeInHouse = 1000
+	purgeBack    = 8
+)
+
+// purgeLabels deletes labels of epochs whose key is gone: nobody can make a token of
+// them, nor a ticket that searches for one. Which pointers they led to is not looked
+// at. A ticket of the last day may still publish under them.
+func (s *Server) purgeLabels(ctx context.Context) error {
+	oldest := s.Roster.OldestEpoch(s.Now().Add(-publishWindow - window))
+	steps := purgeInHouse
+	for epoch := oldest; epoch > 1 && oldest-epoch < purgeBack; epoch-- {
+		first, end := [labelSize]byte{byte(epoch - 1)}, [labelSize]byte{byte(epoch)}
+		if byte(epoch) == 0 { // labels have the epoch's last byte
+			end = [labelSize]byte(slices.Repeat([]byte{0xff}, labelSize))
+		}
+		for n := int64(cleanAtOnce); n == cleanAtOnce && steps > 0; steps-- {
+			if err := s.DB.Write(ctx, func(tx *store.Tx) (err error) {
+				n, err = tx.Exec(`DELETE FROM label WHERE label IN (SELECT label FROM label WHERE label >= $1 AND label < $2 ORDER BY label LIMIT $3)`,
+					first[:], end[:], cleanAtOnce)
+				return err
+			}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Published is how many live pointers an owner has under the key of an epoch, the
+// newest that each is under.
+type Published struct {
+	Owner    waypost.Jurisdiction `json:"owner"`
+	Epoch    uint32               `json:"epoch"`
+	Pointers uint64               `json:"pointers"`
+}
+
+// CountPublished counts the live pointers of all owners in a hub's database, in the
+// order of owners and epochs. It reads them all.
+func CountPublished(ctx context.Context, db *store.DB) (all []Published, err error) {
+	err = db.Read(ctx, func(tx *store.Tx) error {
+		all = nil
+		return tx.Query(`SELECT p.owner, p.epoch, count(*) FROM pointer p WHERE p.state = $1
+			AND NOT EXISTS (SELECT 1 FROM generation g WHERE g.owner = p.owner AND g.number = p.generation AND g.state = $2)
+			AND NOT EXISTS (SELECT 1 FROM departure d WHERE d.owner = p.owner AND d.ended = 0)
+			GROUP BY p.owner, p.epoch ORDER BY p.owner, p.epoch`, []any{live, rolledBack}, func(scan func(dest ...any) error) error {
+			var p Published
+			err := scan(&p.Owner, &p.Epoch, &p.Pointers)
+			all = append(all, p)
+			return err
+		})
+	})
+	return all, err
+}
