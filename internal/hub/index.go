@@ -191,7 +191,7 @@ func create(tx *store.Tx, owner waypost.Jurisdiction, handle []byte, state int, 
 func (s *Server) label(tx *store.Tx, p place, pointer int64) error {
 	for counter := p.from; counter < maxCounter; counter++ {
 		at := label(&s.LabelKey, p.key, counter)
-		n, err := tx.Exec(`INSERT INTO label (label, pointer) VALUES ($1, $2) ON CONFLICT (label) DO NOTHING`, at[:], pointer)
+		n, err := tx.Exec(`INSERT INTO label (label, pointer) VALUES ($1, $2) ON CONFLICT DO NOTHING`, at[:], pointer)
 		if err != nil || n == 1 {
 			return err
 		}
