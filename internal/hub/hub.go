@@ -50,7 +50,10 @@ type Ledger interface {
 	// KeepReceipts keeps what others have signed under the ticket until their
 	// leaves are seen in their logs.
 	KeepReceipts(tx *store.Tx, ticket waypost.SignedTicket, receipts [][]byte) error
-	Origin() string
+	// Place names an entry among those of all processes of the hub, and Leaf says
+	// which one that is.
+	Place(seq uint64) uint64
+	Leaf(place uint64) (origin string, seq uint64)
 	Deadline(now time.Time) time.Time
 }
 
@@ -86,7 +89,7 @@ type Server struct {
 	config Config
 	Deps
 	keys     *directory
-	bell     *bell
+	boxes    *boxes
 	boxLimit int64 // bytes that one mailbox holds
 }
 
@@ -102,7 +105,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	if deps.Authority == nil {
 		deps.Authority = deps.Roster
 	}
-	s := &Server{config: config, Deps: deps, keys: newDirectory(), bell: newBell(), boxLimit: boxLimit}
+	s := &Server{config: config, Deps: deps, keys: newDirectory(), boxes: newBoxes(), boxLimit: boxLimit}
 	s.measure()
 	return s, nil
 }
@@ -124,7 +127,13 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	if err := s.settleAll(ctx); err != nil && ctx.Err() == nil {
 		return errors.Join(err, listener.Close())
 	}
-	housekeeping.Go(func() { s.keepHouse(ctx) })
+	housekeeping.Go(func() { s.DB.Lead(ctx, "house", s.keepHouse) })
+	housekeeping.Go(func() { s.watchBoxes(ctx) })
+	defer func() {
+		for _, member := range s.boxes.members() {
+			s.deleteRead(member, 1) // with the last transaction
+		}
+	}()
 	return rpc.Serve(ctx, rpc.NewHTTPServer(s.Handler(), roster.ServerTLS(s.Cert, s.Roster, roster.Gateway), s.Log), listener)
 }
 

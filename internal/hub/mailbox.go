@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"sync"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -33,6 +32,7 @@ type mail struct {
 	sealed    []byte
 	expires   time.Time
 	delivery  *waypostv1.Delivery // of one that came by Send
+	sequence  uint64              // its number in the box, once it is there; 0 where it lay there before
 }
 
 // Send puts sealed messages into the boxes of members. The hub reads only the
@@ -57,7 +57,7 @@ func (s *Server) Send(ctx context.Context, req *waypostv1.SendRequest) (*waypost
 		return nil, err
 	}
 	for _, m := range accepted {
-		s.bell.ring(m.recipient)
+		s.boxes.put(m)
 	}
 	return &waypostv1.SendResponse{Deliveries: deliveries}, nil
 }
@@ -76,7 +76,8 @@ func (s *Server) post(ctx context.Context, sender string, letters []mail) error 
 		if err := quota.ChargeMail(tx, sender, size, s.Now()); err != nil {
 			return err
 		}
-		for _, m := range letters {
+		for i := range letters {
+			m := &letters[i]
 			err := putMail(tx, m, s.boxLimit)
 			if errors.Is(err, errFull) {
 				refuse(m.delivery, waypost.Errorf(waypost.Unavailable, "the mailbox of %s is full: it has not been emptied for long", m.recipient))
@@ -114,29 +115,26 @@ var errFull = errors.New("the mailbox is full")
 // changes nothing where the box would hold more than limit bytes. The same
 // message id twice changes nothing while the first is still there; afterwards
 // the recipient's inbox of message ids catches it.
-func putMail(tx *store.Tx, m mail, limit int64) error {
-	var known int64
-	err := tx.Row(`SELECT sequence FROM mailbox WHERE recipient = $1 AND id = $2`, m.recipient, m.id[:]).Scan(&known)
-	if !errors.Is(err, store.ErrNoRows) {
-		return err
-	}
+func putMail(tx *store.Tx, m *mail, limit int64) error {
+	var known bool
 	var held int64
-	err = tx.Row(`SELECT bytes FROM box WHERE recipient = $1`, m.recipient).Scan(&held)
-	if err != nil && !errors.Is(err, store.ErrNoRows) {
+	m.sequence = 0
+	err := tx.Row(`SELECT EXISTS (SELECT 1 FROM mailbox WHERE recipient = $1 AND id = $2), COALESCE((SELECT bytes FROM box WHERE recipient = $1), 0)`,
+		m.recipient, m.id[:]).Scan(&known, &held)
+	if err != nil || known {
 		return err
 	}
 	if size := int64(len(m.sealed)); limit != noLimit && held+size > limit {
 		return errFull
 	}
-	var sequence int64
 	err = tx.Row(`INSERT INTO box (recipient, last, bytes) VALUES ($1, 1, $2)
 		ON CONFLICT (recipient) DO UPDATE SET last = box.last + 1, bytes = box.bytes + excluded.bytes RETURNING last`,
-		m.recipient, len(m.sealed)).Scan(&sequence)
+		m.recipient, len(m.sealed)).Scan(&m.sequence)
 	if err != nil {
 		return err
 	}
 	_, err = tx.Exec(`INSERT INTO mailbox (recipient, sequence, id, sealed, expires) VALUES ($1, $2, $3, $4, $5)`,
-		m.recipient, sequence, m.id[:], m.sealed, m.expires.Unix())
+		m.recipient, m.sequence, m.id[:], m.sealed, m.expires.Unix())
 	return err
 }
 
@@ -161,34 +159,34 @@ func deleteMail(tx *store.Tx, which string, args ...any) (n int64, err error) {
 	return n, err
 }
 
-// Receive deletes what the caller acknowledges and returns what is in its box,
-// waiting a while if there is nothing. A member reads its own box only.
+// deleteAfter is how many messages a member is done with before they are deleted
+// together, unless it falls silent before. What a crash keeps from being deleted
+// is delivered again, which the recipient's inbox of message ids catches.
+const deleteAfter = 16
+
+// Receive notes what the caller acknowledges, to be deleted, and returns what is in
+// its box, waiting a while if there is nothing. A member reads its own box only.
 func (s *Server) Receive(ctx context.Context, req *waypostv1.ReceiveRequest) (*waypostv1.ReceiveResponse, error) {
 	me := rpc.Peer(ctx).Name
 	if req.Acknowledge > math.MaxInt64 {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "no message has the number that is acknowledged")
 	}
-	if req.Acknowledge > 0 {
-		// What a crash keeps from being deleted is delivered again, which the
-		// recipient's inbox of message ids catches.
-		through, err := s.lastOf(ctx, me, req.Acknowledge)
-		if err != nil {
-			return nil, err
-		}
-		s.DB.Later(func(tx *store.Tx) error { return acknowledge(tx, me, through) })
+	if err := s.acknowledge(ctx, me, req.Acknowledge); err != nil {
+		return nil, err
 	}
 	wait := min(time.Duration(req.WaitMs)*time.Millisecond, maxWait)
 	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
 	for {
-		rung := s.bell.listen(me) // before looking, so that nothing falls between
-		list, err := s.inbox(ctx, me, req.Acknowledge, int(min(max(req.Max, 1), maxReceive)))
+		rung := s.boxes.listen(me) // before looking, so that nothing falls between
+		list, err := s.waiting(ctx, me, int(min(max(req.Max, 1), maxReceive)))
 		if err != nil || len(list) > 0 {
 			return &waypostv1.ReceiveResponse{Mail: list}, err
 		}
 		select {
 		case <-rung:
 		case <-timeout.C:
+			s.deleteRead(me, 1)
 			return &waypostv1.ReceiveResponse{}, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -196,79 +194,98 @@ func (s *Server) Receive(ctx context.Context, req *waypostv1.ReceiveRequest) (*w
 	}
 }
 
-// lastOf cuts an acknowledgement to what is in the box now: it must not delete
-// what comes before the deletion is made.
-func (s *Server) lastOf(ctx context.Context, recipient string, through uint64) (uint64, error) {
-	var last uint64
-	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		return tx.Row(`SELECT last FROM box WHERE recipient = $1`, recipient).Scan(&last)
+// acknowledge notes what a member is done with. It is cut to what is in the box
+// now: nothing may be deleted that comes before the deletion is made.
+func (s *Server) acknowledge(ctx context.Context, member string, through uint64) error {
+	if through == 0 {
+		return nil
+	}
+	if !s.boxes.given(member, through) {
+		var last uint64
+		err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
+			last, err = lastOf(tx, member)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		through = min(through, last)
+	}
+	s.boxes.acknowledge(member, through)
+	s.deleteRead(member, deleteAfter)
+	return nil
+}
+
+// deleteRead deletes what a member is done with, soon, where there is so much of it.
+func (s *Server) deleteRead(member string, atLeast uint64) {
+	if !s.boxes.begin(member, atLeast) {
+		return
+	}
+	s.DB.Later(func(tx *store.Tx) error {
+		return s.boxes.finish(member, func(through uint64) (bool, error) { return deleteThrough(tx, member, through) })
 	})
+}
+
+// deleteThrough deletes a member's mail up to a number, and reports whether that
+// was all of it: whatever is beyond the limit goes with a later call.
+func deleteThrough(tx *store.Tx, recipient string, through uint64) (whole bool, err error) {
+	if _, err := tx.Exec(`DELETE FROM unread WHERE recipient = $1 AND id IN (SELECT id FROM mailbox WHERE recipient = $1 AND sequence <= $2)`, recipient, through); err != nil {
+		return false, err
+	}
+	n, err := deleteMail(tx, `SELECT recipient, sequence FROM mailbox WHERE recipient = $1 AND sequence <= $2 LIMIT $3`, recipient, through, cleanAtOnce)
+	return n < cleanAtOnce, err
+}
+
+// lastOf is the last number that was given out in a box, 0 where there is none.
+func lastOf(tx *store.Tx, recipient string) (last uint64, err error) {
+	err = tx.Row(`SELECT last FROM box WHERE recipient = $1`, recipient).Scan(&last)
 	if errors.Is(err, store.ErrNoRows) {
 		err = nil
 	}
-	return min(through, last), err
+	return last, err
 }
 
-// acknowledge deletes what a member is done with. Whatever is beyond the limit
-// goes with a later acknowledgement.
-func acknowledge(tx *store.Tx, recipient string, through uint64) error {
-	if _, err := tx.Exec(`DELETE FROM unread WHERE recipient = $1 AND id IN (SELECT id FROM mailbox WHERE recipient = $1 AND sequence <= $2)`, recipient, through); err != nil {
+// waiting returns what one answer takes of a member's mail.
+func (s *Server) waiting(ctx context.Context, member string, limit int) ([]*waypostv1.Mail, error) {
+	list, known, after := s.boxes.waiting(member, limit)
+	if known {
+		return list, nil
+	}
+	var last uint64
+	all := false
+	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
+		if last, err = lastOf(tx, member); err == nil {
+			list, all, err = readMail(tx, member, after, limit)
+		}
 		return err
-	}
-	_, err := deleteMail(tx, `SELECT recipient, sequence FROM mailbox WHERE recipient = $1 AND sequence <= $2 LIMIT $3`, recipient, through, cleanAtOnce)
-	return err
-}
-
-func (s *Server) inbox(ctx context.Context, recipient string, after uint64, limit int) ([]*waypostv1.Mail, error) {
-	var list []*waypostv1.Mail
-	enough := errors.New("enough")
-	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		list = nil
-		size := 0
-		return tx.Query(`SELECT sequence, sealed FROM mailbox WHERE recipient = $1 AND sequence > $2 ORDER BY sequence LIMIT $3`,
-			[]any{recipient, after, limit}, func(scan func(dest ...any) error) error {
-				m := &waypostv1.Mail{}
-				if err := scan(&m.Sequence, &m.Sealed); err != nil {
-					return err
-				}
-				if size += len(m.Sealed); size > maxBytes && len(list) > 0 {
-					return enough
-				}
-				list = append(list, m)
-				return nil
-			})
 	})
+	if err != nil {
+		s.boxes.ring(member)
+		return nil, err
+	}
+	s.boxes.found(member, list, last, all)
+	return list, nil
+}
+
+// readMail reads a box above a number as far as one answer takes it, and reports
+// whether that is all.
+func readMail(tx *store.Tx, recipient string, after uint64, limit int) (list []*waypostv1.Mail, all bool, err error) {
+	enough := errors.New("enough")
+	size := 0
+	err = tx.Query(`SELECT sequence, sealed FROM mailbox WHERE recipient = $1 AND sequence > $2 ORDER BY sequence LIMIT $3`,
+		[]any{recipient, after, limit}, func(scan func(dest ...any) error) error {
+			m := &waypostv1.Mail{}
+			if err := scan(&m.Sequence, &m.Sealed); err != nil {
+				return err
+			}
+			if size += len(m.Sealed); size > maxBytes && len(list) > 0 {
+				return enough
+			}
+			list = append(list, m)
+			return nil
+		})
 	if errors.Is(err, enough) {
-		err = nil
+		return list, false, nil
 	}
-	return list, err
-}
-
-// bell wakes those who wait for mail. A ring is a hint: who wakes looks into
-// the box.
-type bell struct {
-	mu      sync.Mutex
-	waiting map[string]chan struct{}
-}
-
-func newBell() *bell { return &bell{waiting: make(map[string]chan struct{})} }
-
-func (b *bell) listen(recipient string) <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c, ok := b.waiting[recipient]
-	if !ok {
-		c = make(chan struct{})
-		b.waiting[recipient] = c
-	}
-	return c
-}
-
-func (b *bell) ring(recipient string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if c, ok := b.waiting[recipient]; ok {
-		close(c)
-		delete(b.waiting, recipient)
-	}
+	return list, len(list) < limit, err
 }

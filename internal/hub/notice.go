@@ -77,7 +77,7 @@ func (s *Server) notice(ctx context.Context, t waypost.SignedTicket, f found, re
 // tell puts it into the box, or notes that it is owed.
 func (s *Server) tell(tx *store.Tx, w word) error {
 	if w.letter != nil {
-		return putWord(tx, w, *w.letter)
+		return putWord(tx, w, w.letter)
 	}
 	return owe(tx, w)
 }
@@ -85,7 +85,7 @@ func (s *Server) tell(tx *store.Tx, w word) error {
 // putWord puts a sealed word into its recipient's box. That pointers have passed
 // the former owner must hear, however long it is away: that word is kept until it
 // is read.
-func putWord(tx *store.Tx, w word, letter mail) error {
+func putWord(tx *store.Tx, w word, letter *mail) error {
 	if err := putMail(tx, letter, noLimit); err != nil || w.kind != waypost.MessageMoved {
 		return err
 	}
@@ -128,7 +128,7 @@ func owe(tx *store.Tx, w word) error {
 // wake has the recipient look into its box, once that is committed.
 func (s *Server) wake(ctx context.Context, w word) {
 	if w.letter != nil {
-		s.bell.ring(w.recipient)
+		s.boxes.put(*w.letter)
 		return
 	}
 	// Its key may have come while this was being committed.
@@ -160,7 +160,7 @@ func (s *Server) deliverOwed(ctx context.Context, key *seal.PublicKey, last func
 		}
 		err = s.DB.Write(ctx, func(tx *store.Tx) (err error) {
 			for i, o := range waiting {
-				if err := settleOne(tx, o, letters[i]); err != nil {
+				if err := settleOne(tx, o, &letters[i]); err != nil {
 					return err
 				}
 			}
@@ -172,15 +172,15 @@ func (s *Server) deliverOwed(ctx context.Context, key *seal.PublicKey, last func
 		if err != nil {
 			return err
 		}
-		if len(letters) > 0 {
-			s.bell.ring(key.Recipient)
+		for _, letter := range letters {
+			s.boxes.put(letter)
 		}
 	}
 	return nil
 }
 
 // settleOne delivers what is owed, unless another call has done so.
-func settleOne(tx *store.Tx, o owed, letter mail) error {
+func settleOne(tx *store.Tx, o owed, letter *mail) error {
 	n, err := tx.Exec(`DELETE FROM owed WHERE owner = $1 AND number = $2 AND ticket = $3`, letter.recipient, o.number, o.ticket[:])
 	if err != nil || n == 0 {
 		return err
