@@ -15,6 +15,7 @@ import (
 	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 )
 
 // world is two states: AZ, which asks, and CA, which has the records.
@@ -54,7 +55,7 @@ func newWorld(t testing.TB, config Config) *world {
 func (w *world) newSide(t testing.TB, state waypost.Jurisdiction, config Config) *side {
 	s := &side{w: w, state: state, config: config, people: make(map[string]waypost.Record), portrait: make(map[string][]byte),
 		asked: make(map[waypost.Reference]records.Asked), answered: make(map[waypost.Reference]records.Answered)}
-	db, err := store.Open(context.Background(), "sqlite:"+t.TempDir()+"/gateway.db", "gateway", store.ForSimulation(),
+	db, err := store.Open(context.Background(), storetest.URL(t, t.TempDir()+"/gateway.db", "gateway"), "gateway", store.ForSimulation(),
 		store.WithFault(func(point string) error {
 			if s.fault == nil {
 				return nil

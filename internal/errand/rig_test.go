@@ -21,6 +21,7 @@ import (
 	"github.com/waypost/waypost/internal/rpc/rpctest"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 )
 
 // rig is two states with an engine each, and what is between them.
@@ -58,7 +59,7 @@ func newRig(t testing.TB) *rig {
 func (r *rig) side(name waypost.Jurisdiction) *side {
 	s := &side{rig: r, name: name, kinds: make(map[waypost.Kind]errand.Handler)}
 	var err error
-	s.db, err = store.Open(r.t.Context(), "sqlite:"+r.t.TempDir()+"/gateway.db", "gateway", store.WithFault(s.fault), store.ForSimulation())
+	s.db, err = store.Open(r.t.Context(), storetest.URL(r.t, r.t.TempDir()+"/gateway.db", "gateway"), "gateway", store.WithFault(s.fault), store.ForSimulation())
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 )
 
 // everyByteCounts changes bytes of evidence in all its parts: none of what comes
@@ -325,7 +326,7 @@ func TestCrashes(t *testing.T) {
 	ctx := context.Background()
 	for crash := 1; ; crash++ {
 		points := 0
-		db, err := store.Open(ctx, "sqlite:"+filepath.Join(r.dir, "gateway.db"), "gateway", store.WithFault(func(string) error {
+		db, err := store.Open(ctx, storetest.URL(t, filepath.Join(r.dir, "gateway.db"), "gateway"), "gateway", store.WithFault(func(string) error {
 			if points++; points >= crash {
 				return context.Canceled
 			}

@@ -24,6 +24,7 @@ import (
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc/rpctest"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 	"github.com/waypost/waypost/translog"
 )
 
@@ -128,7 +129,7 @@ func (r *rig) key(name string) ed25519.PublicKey {
 
 func (r *rig) open() {
 	var err error
-	r.db, err = store.Open(context.Background(), "sqlite:"+filepath.Join(r.dir, "gateway.db"), "gateway")
+	r.db, err = store.Open(context.Background(), storetest.URL(r.t, filepath.Join(r.dir, "gateway.db"), "gateway"), "gateway")
 	must(r.t, err)
 	r.journal, err = journal.Open(context.Background(), r.db, "follow.test/AZ/1", journaltest.Recipient())
 	must(r.t, err)

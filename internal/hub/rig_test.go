@@ -24,6 +24,7 @@ import (
 	"github.com/waypost/waypost/internal/rpc/rpctest"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 )
 
 var states = []waypost.Jurisdiction{"AZ", "CA", "NV"}
@@ -89,7 +90,7 @@ func (r *rig) watched() time.Time {
 func (r *rig) start() {
 	r.t.Helper()
 	var err error
-	r.db, err = store.Open(context.Background(), "sqlite:"+r.dir+"/hub.db", "hub", store.WithFault(func(point string) error {
+	r.db, err = store.Open(context.Background(), storetest.URL(r.t, r.dir+"/hub.db", "hub"), "hub", store.WithFault(func(point string) error {
 		if f := r.fault.Load(); f != nil {
 			return (*f)(point)
 		}

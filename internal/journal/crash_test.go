@@ -14,12 +14,13 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 )
 
 // TestMain also serves as the program of the process that TestKill9 kills.
 func TestMain(m *testing.M) {
-	if dir := os.Getenv("JOURNAL_TEST_DIR"); dir != "" {
-		fmt.Println(appendForever(dir))
+	if url := os.Getenv("JOURNAL_TEST_URL"); url != "" {
+		fmt.Println(appendForever(url))
 		os.Exit(1)
 	}
 	// Each check of a property makes dozens of durable writes. The command line
@@ -32,8 +33,8 @@ func TestMain(m *testing.M) {
 
 // appendForever appends from several goroutines, each entry with a change of
 // state, and prints the number of each entry once it is durable.
-func appendForever(dir string) error {
-	db, err := store.Open(ctx, "sqlite:"+dir+"/test.db", "test")
+func appendForever(url string) error {
+	db, err := store.Open(ctx, url, "test")
 	if err != nil {
 		return err
 	}
@@ -117,7 +118,7 @@ func TestKill9(t *testing.T) {
 func killAppender(t *testing.T, dir string, after time.Duration) (acknowledged []uint64) {
 	t.Helper()
 	child := exec.Command(os.Args[0], "-test.run=^$")
-	child.Env = append(os.Environ(), "JOURNAL_TEST_DIR="+dir, "JOURNAL_TEST_READER="+reader.Recipient().String())
+	child.Env = append(os.Environ(), "JOURNAL_TEST_URL="+storetest.URL(t, dir+"/test.db", "test"), "JOURNAL_TEST_READER="+reader.Recipient().String())
 	out, err := child.StdoutPipe()
 	must(t, err)
 	must(t, child.Start())

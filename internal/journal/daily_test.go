@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 	"github.com/waypost/waypost/translog"
 )
 
@@ -84,7 +85,7 @@ func TestDaily(t *testing.T) {
 // a day are what an auditor counts who reads the log up to them.
 func TestDailyProperty(t *testing.T) {
 	fail := false
-	db, err := store.Open(ctx, "sqlite:"+t.TempDir()+"/test.db", "test", store.WithFault(func(point string) error {
+	db, err := store.Open(ctx, storetest.URL(t, t.TempDir()+"/test.db", "test"), "test", store.WithFault(func(point string) error {
 		if fail && point == "commit" {
 			fail = false
 			return errUndo

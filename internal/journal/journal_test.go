@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 )
 
 var (
@@ -26,7 +27,7 @@ const origin = "waypost.test/test/1"
 
 func openDB(t testing.TB, dir string) *store.DB {
 	t.Helper()
-	db, err := store.Open(ctx, "sqlite:"+dir+"/test.db", "test")
+	db, err := store.Open(ctx, storetest.URL(t, dir+"/test.db", "test"), "test")
 	must(t, err)
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil && !errors.Is(err, store.ErrClosed) {

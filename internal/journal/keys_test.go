@@ -13,6 +13,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 	"github.com/waypost/waypost/translog"
 )
 
@@ -244,10 +245,10 @@ func TestParseRecipients(t *testing.T) {
 func TestDamaged(t *testing.T) {
 	for name, change := range map[string]string{
 		"sealed": "UPDATE journal SET sealed = $1",
-		"empty":  "UPDATE journal SET sealed = substr($1, 1, 0)",
+		"empty":  "UPDATE journal SET sealed = substr(sealed, 1, 0) WHERE $1 <> sealed",
 		"leaf":   "UPDATE journal SET leaf = $1",
-		"moved":  "UPDATE journal SET seq = 1 WHERE $1 IS NOT NULL",
-		"cut":    "UPDATE journal SET sealed = substr(sealed, 1, 170) WHERE $1 IS NOT NULL",
+		"moved":  "UPDATE journal SET seq = 1 WHERE $1 <> sealed",
+		"cut":    "UPDATE journal SET sealed = substr(sealed, 1, 170) WHERE $1 <> sealed",
 	} {
 		db := openDB(t, t.TempDir())
 		j := openJournal(t, db)
@@ -263,6 +264,7 @@ func TestDamaged(t *testing.T) {
 // TestAtRest: the files of the database hold nothing that opens an entry, or
 // says which ticket it is about.
 func TestAtRest(t *testing.T) {
+	storetest.File(t)
 	dir := t.TempDir()
 	db := openDB(t, dir)
 	j := openJournal(t, db)

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 )
 
 // TestRetentionNamesKinds: every kind of the specification has its retention,
@@ -139,6 +140,7 @@ func wantNotes(t *testing.T, got []Stored, kind string, want []string) {
 // TestErasedBytes: the ciphertext of an erased entry is not left over in the
 // file.
 func TestErasedBytes(t *testing.T) {
+	storetest.File(t)
 	dir := t.TempDir()
 	db := openDB(t, dir)
 	j := openJournal(t, db)
@@ -263,7 +265,7 @@ func TestHoldBetweenSteps(t *testing.T) {
 	steps, stop := 0, errors.New("a crash")
 	var at func(step int) error
 	open := func() (*store.DB, *Journal) {
-		db, err := store.Open(ctx, "sqlite:"+dir+"/test.db", "test", store.WithFault(func(point string) error {
+		db, err := store.Open(ctx, storetest.URL(t, dir+"/test.db", "test"), "test", store.WithFault(func(point string) error {
 			if at == nil || point != "begin" {
 				return nil
 			}

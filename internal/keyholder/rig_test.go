@@ -21,6 +21,7 @@ import (
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc/rpctest"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 	"github.com/waypost/waypost/toprf"
 )
 
@@ -63,7 +64,7 @@ func (r *rig) deps() keyholder.Deps {
 func (r *rig) start() {
 	r.t.Helper()
 	var err error
-	r.db, err = store.Open(context.Background(), "sqlite:"+r.dir+"/keyholder.db", "keyholder", store.WithFault(func(point string) error {
+	r.db, err = store.Open(context.Background(), storetest.URL(r.t, r.dir+"/keyholder.db", "keyholder"), "keyholder", store.WithFault(func(point string) error {
 		if f := r.fault.Load(); f != nil {
 			return (*f)(point)
 		}

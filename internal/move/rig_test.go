@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	mathrand "math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -28,6 +27,7 @@ import (
 	"github.com/waypost/waypost/internal/rpc/rpctest"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 	"github.com/waypost/waypost/matchkey"
 )
 
@@ -70,10 +70,8 @@ func newWorld(t testing.TB, names ...waypost.Jurisdiction) *world {
 	for _, name := range names {
 		s := &state{world: w, name: name, system: &system{people: make(map[string]waypost.Record), cards: make(map[string]string)}}
 		path := filepath.Join(t.TempDir(), "gateway.db")
-		raw, err := empty()
-		must(t, err)
-		must(t, os.WriteFile(path, raw, 0o600))
-		s.db, err = store.Open(t.Context(), "sqlite:"+path, "gateway", store.WithFault(s.fault), store.ForSimulation(),
+		var err error
+		s.db, err = store.Open(t.Context(), storetest.URL(t, path, "gateway"), "gateway", store.WithFault(s.fault), store.ForSimulation(),
 			store.WithPlans(func(statement string, plan []string) { s.plans.Store(statement, plan) }))
 		must(t, err)
 		t.Cleanup(func() { _ = s.db.Close() })
@@ -84,25 +82,6 @@ func newWorld(t testing.TB, names ...waypost.Jurisdiction) *world {
 	}
 	return w
 }
-
-// empty is a gateway's database in which nothing has happened: made once, since
-// making its tables takes longer than most tests.
-var empty = sync.OnceValues(func() (raw []byte, err error) {
-	dir, err := os.MkdirTemp("", "move-test-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	path := filepath.Join(dir, "gateway.db")
-	db, err := store.Open(context.Background(), "sqlite:"+path, "gateway")
-	if err != nil {
-		return nil, err
-	}
-	if err := db.Close(); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-})
 
 func must(t testing.TB, err error) {
 	t.Helper()

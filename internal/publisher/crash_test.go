@@ -18,11 +18,12 @@ import (
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/journal/journaltest"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 	"github.com/waypost/waypost/translog"
 )
 
-func openJournal(dir string) (*store.DB, *journal.Journal, error) {
-	db, err := store.Open(ctx, "sqlite:"+dir+"/test.db", "test")
+func openJournal(url string) (*store.DB, *journal.Journal, error) {
+	db, err := store.Open(ctx, url, "test")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -32,8 +33,8 @@ func openJournal(dir string) (*store.DB, *journal.Journal, error) {
 
 // publishForever appends and publishes at once, and prints the size of each
 // checkpoint that is shown.
-func publishForever(dir string) error {
-	db, j, err := openJournal(dir)
+func publishForever(dir, url string) error {
+	db, j, err := openJournal(url)
 	if err != nil {
 		return err
 	}
@@ -89,13 +90,14 @@ func logPolicy() (translog.Policy, error) {
 // and what was signed never shrinks.
 func TestKill9(t *testing.T) {
 	dir := t.TempDir()
+	url := storetest.URL(t, dir+"/test.db", "test")
 	folder := filepath.Join(dir, "hub", "1")
 	policy, err := logPolicy()
 	must(t, err)
 	var signed tlog.Tree
 	for round := range 6 {
-		printed := killPublisher(t, dir, folder, policy, time.Duration(15+round*45)*time.Millisecond)
-		db, j, err := openJournal(dir)
+		printed := killPublisher(t, dir, url, folder, policy, time.Duration(15+round*45)*time.Millisecond)
+		db, j, err := openJournal(url)
 		must(t, err)
 		c := checkLog(t, folder, policy, j)
 		if c.N < printed {
@@ -118,10 +120,10 @@ func TestKill9(t *testing.T) {
 
 // killPublisher runs a publisher for a while and returns the last size it said
 // was published.
-func killPublisher(t *testing.T, dir, folder string, policy translog.Policy, after time.Duration) (published int64) {
+func killPublisher(t *testing.T, dir, url, folder string, policy translog.Policy, after time.Duration) (published int64) {
 	t.Helper()
 	child := exec.Command(os.Args[0], "-test.run=^$")
-	child.Env = append(os.Environ(), "PUBLISHER_TEST_DIR="+dir)
+	child.Env = append(os.Environ(), "PUBLISHER_TEST_DIR="+dir, "PUBLISHER_TEST_URL="+url)
 	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()
 	must(t, err)
@@ -187,7 +189,7 @@ func readOn(t *testing.T, folder string, policy translog.Policy, stop chan struc
 func BenchmarkPublish(b *testing.B) {
 	const rows = 200_000
 	dir := b.TempDir()
-	db, j, err := openJournal(dir)
+	db, j, err := openJournal(storetest.URL(b, dir+"/test.db", "test"))
 	must(b, err)
 	defer db.Close()
 	for range rows / 2000 {

@@ -15,6 +15,7 @@ import (
 	"github.com/waypost/waypost/internal/questions"
 	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 )
 
 // rig is the room of CA with people, and what the engine would do around it.
@@ -42,7 +43,7 @@ func newRig(t testing.TB) *rig {
 		pointers: make(map[string]records.State), told: make(map[waypost.TicketID]records.Answered), asked: make(map[waypost.TicketID]records.Asked),
 		questions: make(map[errand.ID]errand.Question)}
 	var err error
-	r.db, err = store.Open(t.Context(), "sqlite:"+t.TempDir()+"/gateway.db", "gateway", store.ForSimulation())
+	r.db, err = store.Open(t.Context(), storetest.URL(t, t.TempDir()+"/gateway.db", "gateway"), "gateway", store.ForSimulation())
 	must(t, err)
 	t.Cleanup(func() { _ = r.db.Close() })
 	now := time.Date(2026, 5, 4, 9, 0, 0, 0, time.UTC)

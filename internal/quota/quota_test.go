@@ -13,6 +13,7 @@ import (
 	"github.com/waypost/waypost/internal/quota"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 )
 
 var start = time.Date(2026, 3, 4, 10, 30, 0, 0, time.UTC)
@@ -30,7 +31,7 @@ func open(t testing.TB) *store.DB {
 
 func openAt(t testing.TB, dir string) *store.DB {
 	t.Helper()
-	db, err := store.Open(context.Background(), "sqlite:"+dir+"/holder.db", "keyholder")
+	db, err := store.Open(context.Background(), storetest.URL(t, dir+"/holder.db", "keyholder"), "keyholder")
 	if err != nil {
 		t.Fatal(err)
 	}

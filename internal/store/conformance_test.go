@@ -61,7 +61,7 @@ func sqliteOpener(t *testing.T) func(...Option) *DB {
 func postgresOpener(t *testing.T) opener {
 	cluster := pgtest.Start(t, 1)[0]
 	return func(t *testing.T) func(...Option) *DB {
-		url := cluster.Like("test", func(url string) error {
+		url, _ := cluster.Like("test", func(url string) error {
 			db, err := Open(ctx, url, "test")
 			if err != nil {
 				return err

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 	"github.com/waypost/waypost/translog"
 )
 
@@ -162,7 +163,7 @@ type rig struct {
 
 func newRig(t testing.TB, logs ...*testLog) *rig {
 	t.Helper()
-	r := &rig{t: t, url: "sqlite:" + t.TempDir() + "/witness.db", clock: newClock(), logs: make(map[string]note.Verifier)}
+	r := &rig{t: t, url: storetest.URL(t, t.TempDir()+"/witness.db", "witness"), clock: newClock(), logs: make(map[string]note.Verifier)}
 	for _, l := range logs {
 		r.logs[l.origin] = l.verifier(t)
 	}

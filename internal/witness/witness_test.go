@@ -16,6 +16,7 @@ import (
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 )
 
 const origin = "waypost.test/CA/1"
@@ -303,7 +304,7 @@ func TestNew(t *testing.T) {
 
 // TestInsideKeyHolder: the table lies in a key holder's database too.
 func TestInsideKeyHolder(t *testing.T) {
-	db, err := store.Open(ctx, "sqlite:"+t.TempDir()+"/keyholder.db", "keyholder")
+	db, err := store.Open(ctx, storetest.URL(t, t.TempDir()+"/keyholder.db", "keyholder"), "keyholder")
 	must(t, err)
 	must(t, db.Read(ctx, func(tx *store.Tx) error { _, err := seen(tx); return err }))
 	must(t, db.Close())

@@ -212,36 +212,31 @@ func (c *Cluster) stop() {
 // URL makes a fresh database and returns its URL, with the password.
 func (c *Cluster) URL() string {
 	c.t.Helper()
-	return c.create("")
+	return c.url(c.create(""))
 }
 
-// Like makes a database that is a copy of the model of that name, which make filled
-// when it was asked for first, and returns its URL.
-func (c *Cluster) Like(model string, make func(url string) error) string {
+// Like makes a database that is a copy of the model of that name, which fill filled
+// when it was asked for first. It returns its URL, and a function that drops it.
+func (c *Cluster) Like(model string, fill func(url string) error) (url string, drop func()) {
 	c.t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.models[model] == "" {
-		url := c.create("")
-		if err := make(url); err != nil {
+		name := c.create("")
+		if err := fill(c.url(name)); err != nil {
 			c.t.Fatal(err)
 		}
-		c.models[model] = url
+		c.models[model] = name
 	}
-	return c.create(c.models[model])
+	name := c.create(" TEMPLATE " + c.models[model])
+	return c.url(name), func() { c.SQL("postgres", "DROP DATABASE "+name+" WITH (FORCE)") }
 }
 
-func (c *Cluster) create(like string) string {
-	name, from := "t"+random(), ""
-	if like != "" {
-		u, err := url.Parse(like)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		from = " TEMPLATE " + strings.TrimPrefix(u.Path, "/")
-	}
-	c.SQL("postgres", "CREATE DATABASE "+name+from)
-	return c.url(name)
+func (c *Cluster) create(like string) (name string) {
+	c.t.Helper()
+	name = "t" + random()
+	c.SQL("postgres", "CREATE DATABASE "+name+like)
+	return name
 }
 
 // SQL runs a statement in a database of the cluster, as its superuser.

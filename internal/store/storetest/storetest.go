@@ -1,4 +1,5 @@
-// Package storetest lets a test set up the SQLite file of another program that
+// Package storetest gives a test its database, and lets one set up the SQLite file of
+// another program that
 // it runs beside ours.
 package storetest
 
