@@ -22,8 +22,9 @@ const stmtLimit = 512
 // in the same round trip. Where one of them fails the error is a lostError.
 type session interface {
 	prepare(query string) (prepared, error)
-	// exec returns how many rows the statement changed.
-	exec(before []string, p prepared, args []driver.Value) (int64, error)
+	// exec runs the statement for each list of arguments, in order, and sets affected
+	// to how many rows each has changed.
+	exec(before []string, p prepared, lists [][]driver.Value, affected []int64) error
 	// query runs the statement for each list of arguments, in order, and calls each
 	// with the number of the list and every row until it returns false or an error.
 	query(before []string, p prepared, lists [][]driver.Value, each eachRow) error
@@ -80,8 +81,9 @@ type conn struct {
 	marked  bool     // there is a savepoint, or one is owed
 	touched bool     // a statement ran since then
 
-	args []driver.Value    // reused from statement to statement
-	one  [1][]driver.Value // likewise
+	args    []driver.Value    // reused from statement to statement
+	one     [1][]driver.Value // likewise
+	changed [1]int64          // likewise
 }
 
 // savepoint is what a function's effects are undone to.
@@ -296,8 +298,26 @@ func (c *conn) exec(query string, args []any) (affected int64, err error) {
 		if err = c.ready(s, c.one[:]); err != nil {
 			return false, err
 		}
-		affected, err = c.s.exec(c.take(), s.prepared, c.args)
-		return false, err
+		return false, c.s.exec(c.take(), s.prepared, c.one[:], c.changed[:])
+	})
+	return c.changed[0], err
+}
+
+// execMany is exec for each list of arguments.
+func (c *conn) execMany(query string, lists [][]any) ([]int64, error) {
+	affected := make([]int64, len(lists))
+	if len(lists) == 0 {
+		return affected, nil
+	}
+	err := c.do(query, func(s *stmt) (bool, error) {
+		bound, err := bindAll(lists)
+		if err == nil {
+			err = c.ready(s, bound)
+		}
+		if err != nil {
+			return false, err
+		}
+		return false, c.s.exec(c.take(), s.prepared, bound, affected)
 	})
 	return affected, err
 }
@@ -317,18 +337,21 @@ func (c *conn) many(query string, lists [][]any, each eachRow) error {
 	if len(lists) == 0 {
 		return nil
 	}
-	return c.rows(query, func() (bound [][]driver.Value, err error) {
-		bound = make([][]driver.Value, len(lists))
-		values := make([]driver.Value, 0, len(lists)*len(lists[0]))
-		for i, args := range lists {
-			from := len(values)
-			if values, err = bind(values, args); err != nil {
-				return nil, err
-			}
-			bound[i] = values[from:len(values):len(values)]
+	return c.rows(query, func() ([][]driver.Value, error) { return bindAll(lists) }, each)
+}
+
+// bindAll converts lists of arguments, of which there is one at least.
+func bindAll(lists [][]any) (bound [][]driver.Value, err error) {
+	bound = make([][]driver.Value, len(lists))
+	values := make([]driver.Value, 0, len(lists)*len(lists[0]))
+	for i, args := range lists {
+		from := len(values)
+		if values, err = bind(values, args); err != nil {
+			return nil, err
 		}
-		return bound, nil
-	}, each)
+		bound[i] = values[from:len(values):len(values)]
+	}
+	return bound, nil
 }
 
 func (c *conn) rows(query string, arguments func() ([][]driver.Value, error), each eachRow) error {

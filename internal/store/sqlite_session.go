@@ -55,15 +55,21 @@ func (s *sqliteSession) control(texts []string) error {
 
 func (s *sqliteSession) leave(text string) error { return s.control([]string{text}) }
 
-func (s *sqliteSession) exec(before []string, p prepared, args []driver.Value) (int64, error) {
+func (s *sqliteSession) exec(before []string, p prepared, lists [][]driver.Value, affected []int64) error {
 	if err := s.control(before); err != nil {
-		return 0, lostError{err}
+		return lostError{err}
 	}
-	result, err := p.(sqliteStmt).Stmt.(driver.StmtExecContext).ExecContext(context.Background(), s.named(args))
-	if err != nil {
-		return 0, err
+	statement := p.(sqliteStmt).Stmt.(driver.StmtExecContext)
+	for i, args := range lists {
+		result, err := statement.ExecContext(context.Background(), s.named(args))
+		if err != nil {
+			return err
+		}
+		if affected[i], err = result.RowsAffected(); err != nil {
+			return err
+		}
 	}
-	return result.RowsAffected()
+	return nil
 }
 
 func (s *sqliteSession) query(before []string, p prepared, lists [][]driver.Value, each eachRow) error {

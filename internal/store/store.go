@@ -41,9 +41,11 @@ func WithFault(f Fault) Option { return func(db *DB) { db.fault = f } }
 func WithReaders(n int) Option { return func(db *DB) { db.readers = make(chan *conn, max(n, 1)) } }
 
 // ForSimulation gives up what a simulation does without: nothing is synced to the
-// disk, so that only the process may die, and what [DB.Later] is given rides in
-// the next transaction and makes none of its own, so that no timer decides what
-// happens first. A program that keeps anything must not use it.
+// disk, so that only the process may die; a file that is there is taken for one
+// that was opened like this before, by this program and for this role; and what
+// [DB.Later] is given rides in the next transaction and makes none of its own, so
+// that no timer decides what happens first. A program that keeps anything must not
+// use it.
 func ForSimulation() Option { return func(db *DB) { db.simulated = true } }
 
 // WithPlans calls see with the text of every statement and how the engine means
@@ -64,6 +66,7 @@ type DB struct {
 	mu     sync.RWMutex // held for reading while a request enters the queue
 	closed bool
 	queue  chan *request
+	bulk   chan *request // what nobody waits for
 	later  laters
 	// simulated: see ForSimulation.
 	simulated bool
@@ -108,6 +111,7 @@ func Open(ctx context.Context, url, role string, opts ...Option) (*DB, error) {
 		role:    role,
 		readers: make(chan *conn, max(runtime.GOMAXPROCS(0), 2)),
 		queue:   make(chan *request, queueLimit),
+		bulk:    make(chan *request, queueLimit),
 		stopped: make(chan struct{}),
 
 		stopping: make(chan struct{}),
@@ -173,6 +177,7 @@ func (db *DB) Close() error {
 	}
 	db.closed = true
 	close(db.queue)
+	close(db.bulk)
 	db.mu.Unlock()
 
 	<-db.stopped
@@ -198,7 +203,7 @@ type Stats struct {
 // Stats returns the counters.
 func (db *DB) Stats() Stats {
 	return Stats{
-		Queued: len(db.queue), Groups: db.groups.Load(), Writes: db.writes.Load(),
+		Queued: len(db.queue) + len(db.bulk), Groups: db.groups.Load(), Writes: db.writes.Load(),
 		Failed: db.failed.Load(), Largest: db.largest.Load(),
 	}
 }

@@ -210,13 +210,19 @@ func paid(answers *pgconn.MultiResultReader, texts []string) error {
 
 var errRolledBack = errors.New("COMMIT: the transaction had failed and was rolled back")
 
-func (w *wire) exec(before []string, p prepared, args []driver.Value) (affected int64, err error) {
-	err = w.exchange(before, p.(wireStmt), [][]driver.Value{args}, func(_ int, r *pgconn.ResultReader) error {
-		tag, err := r.Close()
-		affected = tag.RowsAffected()
-		return err
-	})
-	return affected, err
+func (w *wire) exec(before []string, p prepared, lists [][]driver.Value, affected []int64) error {
+	for first := 0; first < len(lists); first += manyAtOnce {
+		part := lists[first:min(first+manyAtOnce, len(lists))]
+		if err := w.exchange(before, p.(wireStmt), part, func(i int, r *pgconn.ResultReader) error {
+			tag, err := r.Close()
+			affected[first+i] = tag.RowsAffected()
+			return err
+		}); err != nil {
+			return err
+		}
+		before = nil
+	}
+	return nil
 }
 
 func (w *wire) query(before []string, p prepared, lists [][]driver.Value, each eachRow) error {

@@ -12,6 +12,7 @@ const (
 	queueLimit = 1024                  // writes waiting; further ones wait to enter the queue
 	groupLimit = 256                   // functions in one transaction
 	groupTime  = 20 * time.Millisecond // after which a group takes no more
+	bulkTime   = 5 * time.Millisecond  // the same for what nobody waits for
 )
 
 // A request is one function on its way through the writer.
@@ -36,8 +37,20 @@ var errGoexit = errors.New("store: a function ended the goroutine it ran on, and
 // what fn did and is returned. If ctx ends before fn starts, fn never runs;
 // after that Write waits and returns what happened.
 func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
+	return db.write(ctx, db.queue, fn)
+}
+
+// WriteBulk is Write for what nobody waits for at a counter, such as a part of a
+// load. It shares no transaction with what Write was given: after each of those
+// comes one of bulk, which ends as soon as somebody waits. So no one is kept longer
+// than by one fn and its commit, and fn must be small.
+func (db *DB) WriteBulk(ctx context.Context, fn func(tx *Tx) error) error {
+	return db.write(ctx, db.bulk, fn)
+}
+
+func (db *DB) write(ctx context.Context, lane chan *request, fn func(tx *Tx) error) error {
 	r := &request{fn: fn, done: make(chan error, 1)}
-	if err := db.enqueue(ctx, r); err != nil {
+	if err := db.enqueue(ctx, lane, r); err != nil {
 		return err
 	}
 	select {
@@ -51,7 +64,7 @@ func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	}
 }
 
-func (db *DB) enqueue(ctx context.Context, r *request) error {
+func (db *DB) enqueue(ctx context.Context, lane chan *request, r *request) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -61,14 +74,14 @@ func (db *DB) enqueue(ctx context.Context, r *request) error {
 		return ErrClosed
 	}
 	select {
-	case db.queue <- r:
+	case lane <- r:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// run is the writer: it ends when the queue is closed and empty. A function
+// run is the writer: it ends when both queues are closed and empty. A function
 // may end its goroutine (runtime.Goexit, as a failing test does); its group is
 // settled by then and another goroutine takes over.
 func (db *DB) run() {
@@ -80,15 +93,41 @@ func (db *DB) run() {
 			go db.run()
 		}
 	}()
-	for r := range db.queue {
-		db.group(r)
+	for lanes := [2]chan *request{db.queue, db.bulk}; lanes[0] != nil || lanes[1] != nil; {
+		idle := true
+		for i, lane := range lanes { // a group of each in turn
+			select {
+			case r, ok := <-lane:
+				idle = false
+				db.serve(&lanes[i], r, ok)
+			default:
+			}
+		}
+		if idle {
+			select {
+			case r, ok := <-lanes[0]:
+				db.serve(&lanes[0], r, ok)
+			case r, ok := <-lanes[1]:
+				db.serve(&lanes[1], r, ok)
+			}
+		}
 	}
 	drained = true
 }
 
-// group runs first and whatever else is waiting in one transaction, and only
-// then tells every caller how it went.
-func (db *DB) group(first *request) {
+// serve does what came out of a queue: a group of it, or nothing more once it is
+// closed.
+func (db *DB) serve(lane *chan *request, first *request, ok bool) {
+	if !ok {
+		*lane = nil
+		return
+	}
+	db.group(*lane, first)
+}
+
+// group runs first and whatever else is waiting in its queue in one transaction, and
+// only then tells every caller how it went.
+func (db *DB) group(lane chan *request, first *request) {
 	if !first.state.CompareAndSwap(waiting, taken) {
 		return
 	}
@@ -98,13 +137,13 @@ func (db *DB) group(first *request) {
 		db.writer.rollback()
 		db.settle(members, err)
 	}()
-	err = db.transact(&members)
+	err = db.transact(lane, &members)
 }
 
 // transact runs the members, takes more while they are waiting, and commits.
 // A nil result means that all is durable, save for members with an error of
 // their own; any other result is that of every member.
-func (db *DB) transact(members *[]*request) error {
+func (db *DB) transact(lane chan *request, members *[]*request) error {
 	if db.broken != nil {
 		return fmt.Errorf("store: no writing after a failed commit; restart: %w", db.broken)
 	}
@@ -113,7 +152,11 @@ func (db *DB) transact(members *[]*request) error {
 	}
 	db.writer.begin()
 	kept := 0
-	deadline := time.Now().Add(groupTime)
+	limit := groupTime
+	if lane == db.bulk {
+		limit = bulkTime
+	}
+	deadline := time.Now().Add(limit)
 	for i := 0; i < len(*members); i++ {
 		r := (*members)[i]
 		var lost error
@@ -123,7 +166,7 @@ func (db *DB) transact(members *[]*request) error {
 		if r.err == nil {
 			kept++
 		}
-		if next := db.next(i+1, deadline); next != nil {
+		if next := db.next(lane, i+1, deadline); next != nil {
 			*members = append(*members, next)
 		} else if i+1 == len(*members) {
 			*members = append(*members, db.takeLater()...) // once empty, the loop ends
@@ -145,11 +188,12 @@ func (db *DB) transact(members *[]*request) error {
 }
 
 // next takes a waiting request into a group that has n, or returns nil where
-// none waits or the group is full: a lone write never waits for company.
-func (db *DB) next(n int, deadline time.Time) *request {
-	for n < groupLimit && time.Now().Before(deadline) {
+// none waits or the group is full: a lone write never waits for company, and none
+// for bulk.
+func (db *DB) next(lane chan *request, n int, deadline time.Time) *request {
+	for n < groupLimit && time.Now().Before(deadline) && (lane == db.queue || len(db.queue) == 0) {
 		select {
-		case r, ok := <-db.queue:
+		case r, ok := <-lane:
 			if !ok {
 				return nil
 			}
