@@ -28,15 +28,15 @@ func Remote(cert tls.Certificate, view *roster.View) func(member, instance strin
 		defer mu.Unlock()
 		c := clients[at.Name]
 		if c == nil {
-			c = pinned(cert, view, at.Name)
+			c = pinned(cert, view, at)
 			clients[at.Name] = c
 		}
 		return translog.HTTP(c, prefix)
 	}
 }
 
-func pinned(cert tls.Certificate, view *roster.View, name string) *http.Client {
-	config := roster.ClientTLS(cert, view, name)
+func pinned(cert tls.Certificate, view *roster.View, at roster.Member) *http.Client {
+	config := roster.ClientTLS(cert, view, at.Name)
 	if len(cert.Certificate) == 0 {
 		config.Certificates = nil
 	}
@@ -46,9 +46,10 @@ func pinned(cert tls.Certificate, view *roster.View, name string) *http.Client {
 			TLSClientConfig: config, ForceAttemptHTTP2: true, MaxConnsPerHost: 8, MaxIdleConnsPerHost: 8,
 			IdleConnTimeout: 2 * time.Minute, TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 5 * time.Second,
 			MaxResponseHeaderBytes: 16 << 10, DisableCompression: true,
+			DialTLSContext: roster.DialTLS(config, at.PublicURLs()),
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return waypost.Errorf(waypost.PermissionDenied, "%s redirects its ledger elsewhere", name)
+			return waypost.Errorf(waypost.PermissionDenied, "%s redirects its ledger elsewhere", at.Name)
 		},
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/waypost/waypost/internal/store"
 )
 
-// receiptPlace is where in the journal an action stands.
+// receiptPlace is where in the ledger an action stands. sequence names the log, too:
+// see journal.Place.
 type receiptPlace struct {
 	sequence uint64
 	deadline time.Time
@@ -27,13 +28,14 @@ func entryBody(t waypost.SignedTicket, more ...journal.Field) ([]byte, error) {
 // log appends an entry about a ticket to the journal.
 func (s *Server) log(tx *store.Tx, t waypost.SignedTicket, kind string, body []byte, now time.Time) (receiptPlace, error) {
 	sequence, err := s.Journal.Append(tx, journal.Entry{Kind: kind, Ticket: t.ID, Tau: t.Tau, At: now, Body: body})
-	return receiptPlace{sequence, s.Journal.Deadline(now)}, err
+	return receiptPlace{s.Journal.Place(sequence), s.Journal.Deadline(now)}, err
 }
 
 func (s *Server) receipt(action waypost.Action, t waypost.SignedTicket, inputs [32]byte, returned []byte, place receiptPlace) ([]byte, error) {
+	origin, sequence := s.Journal.Leaf(place.sequence)
 	r, err := waypost.Receipt{
 		Action: action, Signer: s.config.Name, Ticket: t.ID, Epoch: t.Epoch, Inputs: inputs,
-		Outputs: waypost.HashOutputs(action, returned), Origin: s.Journal.Origin(), Sequence: place.sequence, Deadline: place.deadline,
+		Outputs: waypost.HashOutputs(action, returned), Origin: origin, Sequence: sequence, Deadline: place.deadline,
 	}.Sign(s.Identity)
 	return r.Bytes(), err
 }

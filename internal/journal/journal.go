@@ -123,6 +123,19 @@ func (j *Journal) Origin() string { return j.origin }
 // Log returns the number of the log, that of its process.
 func (j *Journal) Log() int64 { return j.log }
 
+// placeBits is how many bits of a place are the number in its log.
+const placeBits = 48
+
+// Place returns a number that names an entry of this log among those of all logs in
+// the database: for what is answered again later, by any process, with the receipt
+// that was promised.
+func (j *Journal) Place(seq uint64) uint64 { return uint64(j.log)<<placeBits | seq }
+
+// Leaf returns the log and the number of the entry that a place names.
+func (j *Journal) Leaf(place uint64) (origin string, seq uint64) {
+	return j.OriginOf(int64(place >> placeBits)), place & (1<<placeBits - 1)
+}
+
 // OriginOf returns the name of another log of the same member.
 func (j *Journal) OriginOf(log int64) string {
 	return j.origin[:strings.LastIndexByte(j.origin, '/')+1] + strconv.FormatInt(log, 10)

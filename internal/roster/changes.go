@@ -98,6 +98,7 @@ func (c *changes) member(old, next Member) {
 		{"operator", old.Operator, next.Operator},
 		{"URL", old.URL, next.URL},
 		{"public URL", old.Public, next.Public},
+		{"further addresses", old.also(), next.also()},
 		{"participation", string(old.Participation), string(next.Participation)},
 		{"protocol range", fmt.Sprint(old.Protocol), fmt.Sprint(next.Protocol)},
 		{"share index", fmt.Sprint(old.Index), fmt.Sprint(next.Index)},

@@ -127,6 +127,8 @@ type Member struct {
 	// Public is "https://host:port" of a hub's or key holder's public door: its
 	// log, at a hub the logs of the gateways, at a key holder its witness.
 	Public string `json:"public,omitempty"`
+	// Also are the addresses of further processes of a hub.
+	Also []Doors `json:"also,omitempty"`
 	// From is when the member joins; until then it is not a member. Zero: it
 	// was there in version 1. It stays as it is while the member stays.
 	From time.Time `json:"from,omitzero"`

@@ -134,7 +134,7 @@ func (m Member) checkGateway() error {
 	switch {
 	case err != nil || j != m.Jurisdiction || m.Name != string(j):
 		return fault("a gateway is named after its jurisdiction, two capital letters")
-	case m.URL != "" || m.Public != "":
+	case m.URL != "" || m.Public != "" || m.Also != nil:
 		return fault("a gateway dials out and has no URL")
 	case m.Removed:
 		return fault("a gateway is removed by leaving it out")
@@ -211,6 +211,14 @@ func (m Member) checkServer() error {
 	if m.Public != "" && (!bareURL(m.Public) || m.Public == m.URL) {
 		return fault("its public URL is https://host:port and nothing more, and not its other one")
 	}
+	if m.Also != nil && m.Role != Hub || len(m.Also) > maxAlso {
+		return fault("only a hub has further addresses, and at most 15")
+	}
+	for _, d := range m.Also {
+		if m.Public == "" || !bareURL(d.URL) || !bareURL(d.Public) {
+			return fault("each further address is a URL and a public URL, https://host:port and nothing more")
+		}
+	}
 	return nil
 }
 
@@ -242,6 +250,11 @@ func (r *Roster) checkUnique() error {
 		} {
 			if take(x.set, x.value) {
 				return invalid("member %s: its %s is used twice", m.Name, x.what)
+			}
+		}
+		for _, d := range m.Also {
+			if take("url", d.URL) || take("url", d.Public) {
+				return invalid("member %s: one of its further addresses is used twice", m.Name)
 			}
 		}
 	}

@@ -135,12 +135,22 @@ func NewHTTPServer(handler http.Handler, config *tls.Config, log *slog.Logger) *
 // Dial returns a client of one member. Nothing is connected until the first
 // call.
 func Dial(cert tls.Certificate, view *roster.View, member roster.Member) *connect.Client {
-	return NewClient(roster.ClientTLS(cert, view, member.Name), member.URL)
+	config := roster.ClientTLS(cert, view, member.Name)
+	if len(member.Also) == 0 {
+		return NewClient(config, member.URL)
+	}
+	transport := newTransport(config)
+	transport.DialTLSContext = roster.DialTLS(config, member.URLs())
+	return clientOver(again{transport}, member.URL)
 }
 
 // NewClient returns a client of the server at url over the TLS configuration.
 func NewClient(config *tls.Config, url string) *connect.Client {
-	transport := &http.Transport{
+	return clientOver(newTransport(config), url)
+}
+
+func newTransport(config *tls.Config) *http.Transport {
+	return &http.Transport{
 		TLSClientConfig:     config,
 		ForceAttemptHTTP2:   true,
 		DialContext:         (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
@@ -148,6 +158,9 @@ func NewClient(config *tls.Config, url string) *connect.Client {
 		IdleConnTimeout:     2 * time.Minute,
 		HTTP2:               &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second},
 	}
+}
+
+func clientOver(transport http.RoundTripper, url string) *connect.Client {
 	return connect.NewClient(
 		connecthttp.NewTransport(&http.Client{Transport: transport}, url, options()...), errorsFromWire)
 }
