@@ -35,7 +35,7 @@ type session interface {
 	plan(query string, p prepared, params int) ([]string, error)
 	// gone reports that the connection is no more, whose transaction the engine undoes.
 	gone() bool
-	close() error
+	close(kept map[string]*stmt) error
 }
 
 type eachRow func(i int, row []driver.Value) (more bool, err error)
@@ -106,16 +106,10 @@ func (c *conn) close() error {
 	if c.s == nil {
 		return nil
 	}
-	var errs []error
-	if !c.s.gone() {
-		for _, s := range c.stmts {
-			errs = append(errs, s.close())
-		}
-	}
-	errs = append(errs, c.s.close())
+	err := c.s.close(c.stmts)
 	clear(c.stmts)
 	c.s, c.active = nil, false
-	return errors.Join(errs...)
+	return err
 }
 
 // begin starts a transaction, in the engine with its first statement.

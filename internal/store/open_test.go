@@ -54,7 +54,7 @@ func raw(t *testing.T, url string, statements ...string) {
 	c, err := f.connect(ctx, true)
 	must(t, err)
 	must(t, c.control(statements))
-	must(t, c.close())
+	must(t, c.close(nil))
 }
 
 func TestOpenOfAnother(t *testing.T) {

@@ -114,7 +114,12 @@ func (p *postgres) connect(ctx context.Context, write bool) (session, error) {
 	return &wire{pg: pg, limit: limit, controls: make(map[string]*pgconn.StatementDescription)}, nil
 }
 
-func (p *postgres) migrate(ctx context.Context, role string) error {
+func (p *postgres) migrate(ctx context.Context, role string) (err error) {
+	g, err := p.gate(ctx)
+	if err != nil {
+		return fmt.Errorf("store: %w", discreet(err))
+	}
+	defer func() { err = errors.Join(err, g.Close(ctx)) }()
 	return migrate(ctx, "postgres", stdlib.GetConnector(*p.with(migratingSettings)), portable{translate: forPostgres}, role)
 }
 
@@ -141,11 +146,29 @@ func (p *postgres) close() error { return nil }
 // and its detail quote.
 type refusal struct{ answered *pgconn.PgError }
 
+// conditions are those that whoever runs the program can do something about.
+var conditions = map[string]string{
+	"28P01": "the user or the password is wrong",
+	"28000": "the user may not log in: see pg_hba.conf on the server",
+	"3D000": "there is no database of that name: create it first",
+	"42501": "the user lacks a right: let it own the database, or grant it CREATE on the schema",
+	"25006": "it takes no writes: it is a standby, or was set so",
+	"53300": "it has too many connections: raise max_connections, or give this program fewer",
+	"53100": "its disk is full",
+	"57P03": "it is starting or stopping",
+	"55P03": "what another process holds was not given free in time",
+	"57014": "it took too long",
+	"25P03": "the transaction was idle for too long",
+}
+
 // Error names the condition and what it is about.
 func (r refusal) Error() string {
 	about := strings.TrimSpace(r.answered.TableName + " " + r.answered.ConstraintName)
 	if about != "" {
 		about = " about " + about
+	}
+	if words := conditions[r.answered.Code]; words != "" {
+		about += ": " + words
 	}
 	return fmt.Sprintf("the server refuses with SQLSTATE %s%s", r.answered.Code, about)
 }

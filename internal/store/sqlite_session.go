@@ -23,8 +23,11 @@ func (s sqliteStmt) close() error             { return s.Close() }
 
 func (s *sqliteSession) gone() bool { return false }
 
-func (s *sqliteSession) close() error {
+func (s *sqliteSession) close(kept map[string]*stmt) error {
 	var errs []error
+	for _, p := range kept {
+		errs = append(errs, p.close())
+	}
 	for _, c := range s.controls {
 		errs = append(errs, c.Close())
 	}
