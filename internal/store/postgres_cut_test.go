@@ -174,14 +174,19 @@ func TestTrips(t *testing.T) {
 		on   *conn
 		do   func() error
 	}{
-		"a write of nothing":       {0, db.writer, func() error { return db.Write(ctx, func(*Tx) error { return nil }) }},
-		"a write of one row":       {2, db.writer, func() error { return db.Write(ctx, next) }},
-		"a write of three":         {4, db.writer, func() error { return db.Write(ctx, func(tx *Tx) error { return errors.Join(next(tx), next(tx), next(tx)) }) }},
-		"a group of 1 + 8":         {9, db.writer, func() error { return errors.Join(together(db, next, next, next, next, next, next, next, next)...) }},
-		"a write of 100, by Many":  {2, db.writer, func() error { return db.Write(ctx, func(tx *Tx) error { return hundred(tx, &n) }) }},
-		"a read of one row":        {1, reader, func() error { count(t, db); return nil }},
-		"a write that is undone":   {2, db.writer, func() error { _ = db.Write(ctx, func(tx *Tx) error { must(t, next(tx)); return errNo }); return nil }},
-		"a group with one failing": {4, db.writer, func() error { together(db, next, func(tx *Tx) error { must(t, next(tx)); return errNo }, next); return nil }},
+		"a write of nothing": {0, db.writer, func() error { return db.Write(ctx, func(*Tx) error { return nil }) }},
+		"a write of one row": {2, db.writer, func() error { return db.Write(ctx, next) }},
+		"a write of three": {4, db.writer, func() error {
+			return db.Write(ctx, func(tx *Tx) error { return errors.Join(next(tx), next(tx), next(tx)) })
+		}},
+		"a group of 1 + 8":        {9, db.writer, func() error { return errors.Join(together(db, next, next, next, next, next, next, next, next)...) }},
+		"a write of 100, by Many": {2, db.writer, func() error { return db.Write(ctx, func(tx *Tx) error { return hundred(tx, &n) }) }},
+		"a read of one row":       {1, reader, func() error { count(t, db); return nil }},
+		"a write that is undone":  {2, db.writer, func() error { _ = db.Write(ctx, func(tx *Tx) error { must(t, next(tx)); return errNo }); return nil }},
+		"a group with one failing": {4, db.writer, func() error {
+			together(db, next, func(tx *Tx) error { must(t, next(tx)); return errNo }, next)
+			return nil
+		}},
 	} {
 		if got := trips(c.on, c.do); got != c.want {
 			t.Errorf("%s waits %d times, want %d", what, got, c.want)
