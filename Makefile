@@ -17,7 +17,7 @@ TESSERA_VERSION   := v1.0.4
 TORCHWOOD_VERSION := v0.9.0
 PEERS             := $(BIN)/fsck-$(TESSERA_VERSION) $(BIN)/litewitness-$(TORCHWOOD_VERSION)
 
-PROTO := case.proto counter.proto driver.proto exchange.proto message.proto move.proto questions.proto records.proto
+PROTO := case.proto ceremony.proto counter.proto driver.proto exchange.proto message.proto move.proto questions.proto records.proto
 
 # $(call need,command,package): the command is there, or its Debian package is
 # installed.

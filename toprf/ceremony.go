@@ -166,6 +166,16 @@ func (c Ceremony) openDeal(from, to int, reveals [][]byte, message []byte) (Scal
 	return value, nil
 }
 
+// CheckCommits checks the messages of round 1, as far as that can be done before
+// they are opened. An error is a *CeremonyError, unless one is missing.
+func (c Ceremony) CheckCommits(commits [][]byte) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	_, err := c.openCommits(commits)
+	return err
+}
+
 // openCommits decodes the messages of round 1.
 func (c Ceremony) openCommits(commits [][]byte) ([][32]byte, error) {
 	if len(commits) != c.dealers() {

@@ -168,7 +168,7 @@ func headsOf(rosters []*roster.Roster, notes []string) ([]translog.Checkpoint, e
 // beaconOf is headsOf for what decides: every key holder has a part in it.
 func beaconOf(rosters []*roster.Roster, notes []string) ([]translog.Checkpoint, error) {
 	heads, err := headsOf(rosters, notes)
-	for _, h := range rosters[len(rosters)-1].Holders() {
+	for _, h := range rosters[len(rosters)-1].KeyHolders() {
 		named := func(c translog.Checkpoint) bool { return strings.Contains(c.Origin, "/"+h.Name+"/") }
 		if err == nil && !slices.ContainsFunc(heads, named) {
 			err = fmt.Errorf("there is no checkpoint of %s: every key holder has a part in the draw", h.Name)

@@ -59,7 +59,7 @@ func witnesses(r *roster.Roster, except string) (holders, outside []note.Verifie
 		*list = append(*list, v)
 		return nil
 	}
-	for _, h := range r.Holders() {
+	for _, h := range r.KeyHolders() {
 		if h.Name == except || len(h.WitnessKey) == 0 {
 			continue
 		}

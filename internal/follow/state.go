@@ -86,7 +86,7 @@ func (l *log) readOwing(tx *store.Tx) error {
 func (f *Follower) enlist(ctx context.Context) error {
 	current := f.Roster.Current()
 	var added []*log
-	for _, m := range append(current.Holders(), current.Hub()) {
+	for _, m := range append(current.KeyHolders(), current.Hub()) {
 		if l := f.named(m, f.originOf(m.Name, firstInstance)); l != nil {
 			added = append(added, l)
 		}

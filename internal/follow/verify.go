@@ -241,7 +241,7 @@ type witness struct {
 }
 
 func allWitnesses(r *roster.Roster) (all []witness) {
-	for _, h := range r.Holders() {
+	for _, h := range r.KeyHolders() {
 		if len(h.WitnessKey) == 0 {
 			continue
 		}

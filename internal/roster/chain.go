@@ -100,6 +100,9 @@ func (a *indexed) precedes(b *indexed) error {
 	if err := a.rotates(b); err != nil {
 		return err
 	}
+	if err := a.reshares(b.Roster); err != nil {
+		return err
+	}
 	for name, m := range a.byName {
 		later, ok := b.byName[name]
 		switch {

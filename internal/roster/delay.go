@@ -126,6 +126,9 @@ func (r *Roster) content() Announcement {
 // exceededBy returns in words what n has that the roster neither has nor has
 // announced by the time, or "".
 func (r *Roster) exceededBy(n Announcement, at time.Time) string {
+	if r.Epoch == 0 { // nobody could ask for anything: the first key takes nothing from anybody
+		n.Threshold, n.GroupKey = 0, nil
+	}
 	known := []Announcement{r.content()}
 	for _, k := range r.Announced {
 		if !at.Before(k.From) {

@@ -28,10 +28,14 @@ type Roster struct {
 	// version below it is refused, stored messages included. It never falls.
 	RevokedBefore uint64 `json:"revoked_before"`
 
-	Profile   int    `json:"profile"`   // match-key profile
-	Epoch     uint32 `json:"epoch"`     // of the OPRF key, from 1
-	Threshold int    `json:"threshold"` // t: key holders that make a token
-	GroupKey  []byte `json:"group_key"` // OPRF public key, ristretto255, 32 bytes
+	Profile   int    `json:"profile"`             // match-key profile
+	Epoch     uint32 `json:"epoch,omitempty"`     // of the OPRF key, from 1
+	Threshold int    `json:"threshold,omitempty"` // t: key holders that make a token
+	GroupKey  []byte `json:"group_key,omitempty"` // OPRF public key, ristretto255, 32 bytes
+	// Ceremony is the hash of the transcript with which the shares were made. It
+	// changes with them. A roster without a key, under which the key holders hold
+	// their first ceremony, has none of these four.
+	Ceremony Digest `json:"ceremony,omitzero"`
 	// Beside is a second key that is served: before a rotation's switch the next
 	// one, after it the one before.
 	Beside   *Key              `json:"beside,omitempty"`
@@ -143,8 +147,9 @@ type Member struct {
 	Quota         Quota         `json:"quota,omitzero"`
 	Rise          Rise          `json:"rise,omitzero"` // to come
 
-	// For key holders: the share index, 1 to n, and the public share, that is
-	// the share times the generator, ristretto255, 32 bytes.
+	// For key holders that have a share: its index, 1 to n, and the public share,
+	// that is the share times the generator, ristretto255, 32 bytes. One that has
+	// neither waits for a ceremony, or has dealt its share to others.
 	Index       int    `json:"index,omitempty"`
 	PublicShare []byte `json:"public_share,omitempty"`
 	// WitnessKey is the key with which a key holder cosigns checkpoints.
@@ -251,14 +256,18 @@ func (r *Roster) Member(name string) (Member, bool) {
 // take part is for the View to say.
 func (r *Roster) Hub() Member { return r.withRole(Hub)[0] }
 
-// Holders returns the key holders by share index. In a roster as signed the
-// holder with index i is at position i-1; among those in force there may be
-// gaps.
+// Holders returns the key holders that have a share, by its index. In a roster as
+// signed the holder with index i is at position i-1; among those in force there
+// may be gaps.
 func (r *Roster) Holders() []Member {
-	holders := r.withRole(KeyHolder)
+	holders := slices.DeleteFunc(r.KeyHolders(), func(m Member) bool { return m.Index == 0 })
 	sort.Slice(holders, func(a, b int) bool { return holders[a].Index < holders[b].Index })
 	return holders
 }
+
+// KeyHolders returns all key holders, those without a share too: each has a ledger
+// and cosigns those of others.
+func (r *Roster) KeyHolders() []Member { return r.withRole(KeyHolder) }
 
 // Gateways returns the jurisdictions in alphabetical order.
 func (r *Roster) Gateways() []Member {
@@ -279,9 +288,12 @@ func (r *Roster) Keys() (*toprf.PublicKeys, error) { return r.Key().Public() }
 func (r *Roster) HolderShare(quota int) int {
 	n := 0
 	for i := range r.Members { // not copied: every evaluation asks
-		if r.Members[i].Role == KeyHolder {
+		if r.Members[i].Role == KeyHolder && r.Members[i].Index > 0 {
 			n++
 		}
+	}
+	if n == 0 {
+		return 0
 	}
 	share := (4*quota*(r.Quorum()+1) + 3*n - 1) / (3 * n)
 	return min(quota, share)

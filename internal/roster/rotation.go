@@ -17,6 +17,8 @@ type Key struct {
 	GroupKey  []byte `json:"group_key"` // ristretto255, 32 bytes
 	// Shares are the public shares by share index, one of each key holder.
 	Shares [][]byte `json:"shares"`
+	// Ceremony is the hash of the transcript with which the shares were made.
+	Ceremony Digest `json:"ceremony,omitzero"`
 }
 
 // Public returns the key for verifying and combining.
@@ -41,7 +43,7 @@ func (k Key) Public() (*toprf.PublicKeys, error) {
 // Key is the roster's own key. It includes the shares of key holders that are not
 // in force.
 func (r *Roster) Key() Key {
-	k := Key{Epoch: r.Epoch, Threshold: r.Threshold, GroupKey: r.GroupKey}
+	k := Key{Epoch: r.Epoch, Threshold: r.Threshold, GroupKey: r.GroupKey, Ceremony: r.Ceremony}
 	holders := r.shares
 	if holders == nil {
 		holders = r.Holders()
@@ -93,6 +95,9 @@ func (v *View) KeysFor(t waypost.Ticket) ([]Key, error) {
 	named, err := v.named(t.RosterVersion)
 	if err != nil {
 		return nil, err
+	}
+	if named.Epoch == 0 {
+		return nil, named.noKey()
 	}
 	keys := named.KeysFor(t.Kind)
 	if keys[0].Epoch != t.Epoch {

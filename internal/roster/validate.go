@@ -61,9 +61,11 @@ func (r *Roster) checkHead() error {
 		return invalid("it is valid for more than nothing and at most seven days")
 	case r.Profile < 1 || r.Profile > 255:
 		return invalid("the match-key profile is 1 to 255")
-	case r.Epoch == 0:
-		return invalid("epochs count from 1")
-	case len(r.GroupKey) != 32:
+	case (r.Epoch == 0) != (r.GroupKey == nil):
+		return invalid("epochs count from 1, and without a group key there is none")
+	case r.Epoch == 0 && (r.Threshold != 0 || r.Ceremony != Digest{} || r.Beside != nil):
+		return invalid("without a key there is no threshold, no ceremony that made it, and no key beside it")
+	case r.GroupKey != nil && len(r.GroupKey) != 32:
 		return invalid("the group key is 32 bytes")
 	case len(r.Purposes) == 0 || len(r.Purposes) > maxPurposes || repeats(r.Purposes):
 		return invalid("it names 1 to %d purposes, each once", maxPurposes)
@@ -202,8 +204,11 @@ func (m Member) checkServer() error {
 	if m.WitnessKey != nil && !soundKey(m.WitnessKey) {
 		return fault("the witness key is not a sound Ed25519 key")
 	}
-	if m.Role == KeyHolder && len(m.PublicShare) != 32 {
+	if m.PublicShare != nil && len(m.PublicShare) != 32 {
 		return fault("a public share is 32 bytes")
+	}
+	if (m.Index == 0) != (m.PublicShare == nil) {
+		return fault("a key holder has a share index and a public share, or neither")
 	}
 	if !bareURL(m.URL) {
 		return fault("its URL is https://host:port and nothing more")
@@ -273,8 +278,17 @@ func (r *Roster) checkUnique() error {
 
 func (r *Roster) checkHolders() error {
 	holders := r.Holders()
-	if len(holders) == 0 || len(holders) > maxHolders {
-		return invalid("there are 1 to %d key holders", maxHolders)
+	if len(holders) > maxHolders {
+		return invalid("there are at most %d shares", maxHolders)
+	}
+	if r.Epoch == 0 {
+		if len(holders) > 0 || len(r.KeyHolders()) == 0 {
+			return invalid("without a key there are key holders, and none has a share")
+		}
+		return nil
+	}
+	if len(holders) == 0 {
+		return invalid("there are 1 to %d key holders with a share", maxHolders)
 	}
 	for i, h := range holders {
 		if h.Index != i+1 {

@@ -118,7 +118,8 @@ func TestValidateMembers(t *testing.T) {
 		{"https://host:port", func(r *Roster) { at(r, "hub").URL = "https://u:p@hub.example:1" }},
 		{"https://host:port", func(r *Roster) { at(r, "hub").URL = "https://hub.example:1?x" }},
 
-		{"public share is 32", func(r *Roster) { at(r, "keyholder-3").PublicShare = nil }},
+		{"a share index and a public share", func(r *Roster) { at(r, "keyholder-3").PublicShare = nil }},
+		{"public share is 32", func(r *Roster) { at(r, "keyholder-3").PublicShare = []byte{1} }},
 		{"indices are 1 to 3", func(r *Roster) { at(r, "keyholder-3").Index = 2 }},
 		{"indices are 1 to 3", func(r *Roster) { at(r, "keyholder-3").Index = 4 }},
 		{"key holders", func(r *Roster) {

@@ -31,7 +31,8 @@ type View struct {
 	mu    sync.Mutex // serialises Update
 	state atomic.Pointer[chain]
 
-	onChange []func() // under mu
+	onChange []func()     // under mu
+	came     atomic.Int64 // when the newest version came, Unix nanoseconds; 0: it was there from the start
 }
 
 // NewView starts from signed rosters in order of version without a gap, as
@@ -75,6 +76,7 @@ func (v *View) Update(signed ...[]byte) error {
 	if err != nil || c.last() == v.chain().last() {
 		return err
 	}
+	v.came.Store(v.now().UnixNano())
 	v.state.Store(&c)
 	for _, told := range v.onChange {
 		told()
@@ -102,6 +104,23 @@ func (v *View) check(signed ...[]byte) (chain, error) {
 // Current returns what the newest roster amounts to at this time: see
 // [Roster.InForce]. It may have run out since: Allowed and Accepts say so.
 func (v *View) Current() *Roster { return v.inForce().Roster }
+
+// settles is how long after its arrival here a version may still be unknown to
+// others, who ask for it every FollowEvery.
+const settles = 3 * FollowEvery
+
+// Settled is Current, except that for some seconds after a new version has come it
+// is the one before, as long as that is good: what a new ticket names, so that
+// nobody who has to judge it does not know it yet.
+func (v *View) Settled() *Roster {
+	c, now := v.chain(), v.now()
+	if came := v.came.Load(); came != 0 && now.Before(time.Unix(0, came).Add(settles)) {
+		if previous := c.inGrace(now); previous != nil && previous.Epoch != 0 {
+			return previous.inForce(now).Roster
+		}
+	}
+	return c.last().inForce(now).Roster
+}
 
 // Latest returns the newest roster as it was signed, to which a successor is
 // made.
@@ -234,6 +253,9 @@ func (v *View) Threshold(version uint64) (int, error) {
 	named, err := v.named(version)
 	if err != nil {
 		return 0, err
+	}
+	if named.Epoch == 0 {
+		return 0, named.noKey() // and not that nobody is needed
 	}
 	return named.Quorum(), nil
 }

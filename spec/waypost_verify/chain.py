@@ -21,8 +21,14 @@ def follows(old, new):
     require(a["environment"] == b["environment"], "the environment cannot change")
     require(begins >= old.begins, f"version {new.version} begins before version {old.version}")
     for name in ("revoked_before", "epoch"):
-        require(b[name] >= a[name], f"{name} cannot fall")
-    require(b["epoch"] > a["epoch"] or b["group_key"] == a["group_key"], "the group key changes only with the epoch")
+        require(b.get(name, 0) >= a.get(name, 0), f"{name} cannot fall")
+    same = b.get("epoch") == a.get("epoch")
+    require(not same or b.get("group_key") == a.get("group_key"), "the group key changes only with the epoch")
+    require("epoch" in a or "epoch" not in b or "ceremony" in b, "the first key names the ceremony that made it")
+    if same:
+        moved = sharing(old) != sharing(new)
+        require(moved == (b.get("ceremony") != a.get("ceremony")) and ("ceremony" in b or not moved),
+                "shares change with the ceremony that made them, and with nothing else")
     for name, m in new.members.items():
         before = old.members.get(name)
         if before is None:
@@ -32,6 +38,11 @@ def follows(old, new):
             require(since(m) == since(before), f"the time from which {name} is a member cannot change")
     for at in sorted(t for t in {begins} | moments(old) | moments(new) if begins <= t < begins + DELAY):
         grants_no_more(old, new, at)
+
+
+def sharing(roster):
+    """Threshold and public shares."""
+    return roster.value.get("threshold"), [h["public_share"] for h in roster.holders()]
 
 
 def moments(roster):
@@ -76,6 +87,8 @@ def grants_no_more(old, new, at):
                     and all(h[x] == g[x] for x in ("member", "class", "from")) and h["extra"] >= g["extra"]]
             require_public(same, f"grants {g['member']} more")
     for content in due(new, at):
+        if "epoch" not in old.value:  # the first key takes nothing from anybody
+            content = {k: v for k, v in content.items() if k not in ("threshold", "group_key")}
         content_known(due(old, at), content, require_public)
         for keys in content.get("keys", []):
             require_public(keys_known(old, keys, keys["member"], at), f"announces keys of {keys['member']}")

@@ -136,7 +136,8 @@ MEMBER_SCHEMA = record(
 SCHEMA = record(
     ("version", number(1, 2**64 - 1)), ("environment", one_of("test", "prod")), ("previous", raw(32)),
     ("not_before", time), ("not_after", time), ("revoked_before", number(0, 2**64 - 1)), ("profile", number(1, 255)),
-    ("epoch", number(1, 2**32 - 1)), ("threshold", number(1, 32)), ("group_key", raw(32)), ("purposes", PURPOSES),
+    ("epoch?", number(1, 2**32 - 1)), ("threshold?", number(1, 32)), ("group_key?", raw(32)), ("ceremony?", raw(32, nonzero=True)),
+    ("purposes", PURPOSES),
     ("members", many(MEMBER_SCHEMA, 1, 128)), ("witnesses?", WITNESSES), ("witness_policy?", WITNESS_POLICY),
     ("auditors?", AUDITORS),
     ("grants?", many(record(("member", name), ("class", one_of("attended", "unattended", "publish")),
@@ -209,13 +210,16 @@ class Roster:
         return base64_bytes(value, "a key") if value else None
 
     def holders(self):
-        """The key holders in the order of their shares."""
-        return sorted((m for m in self.value["members"] if m["role"] == "keyholder"), key=lambda m: m["index"])
+        """The key holders that have a share, in the order of their shares."""
+        return sorted((m for m in self.key_holders() if "index" in m), key=lambda m: m["index"])
+
+    def key_holders(self):
+        return [m for m in self.value["members"] if m["role"] == "keyholder"]
 
     def witnesses(self):
         """Who cosigns: (who answers for it, key)."""
         inside = [(m["name"], note.Key(f"waypost/{m['name']}/witness", note.COSIGNATURE, self.key(m["name"], "witness_key")))
-                  for m in self.holders() if m.get("witness_key")]
+                  for m in self.key_holders() if m.get("witness_key")]
         outside = [note.parse_key(w["key"], note.COSIGNATURE) for w in self.value.get("witnesses", [])]
         return inside, [(k.name, k) for k in outside]
 

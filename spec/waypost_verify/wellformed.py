@@ -56,8 +56,8 @@ def server(m):
     require(not m.keys() & {"jurisdiction", "participation", "capabilities", "quota", "rise"},
             f"{m['name']} has a field of a gateway")
     holder = m["role"] == "keyholder"
-    require(("index" in m) == ("public_share" in m) == holder and (holder or "witness_key" not in m),
-            "a key holder, and nobody else, has a share")
+    require(("index" in m) == ("public_share" in m) and (holder or not m.keys() & {"index", "witness_key"}),
+            "a key holder, and nobody else, has a share, or waits for one")
     require(bare(m.get("url", "")) and bare(m.get("public", m["url"] + "0")) and m.get("public") != m["url"],
             f"a URL of {m['name']} is not https://host:port")
 
@@ -80,6 +80,11 @@ def loopback(host):
 
 def holders(roster, begins):
     found = roster.holders()
+    key = ("epoch", "threshold", "group_key")
+    if not any(name in roster.value for name in key):
+        require(not found and roster.key_holders() and "ceremony" not in roster.value, "without a key nobody has a share of it")
+        return
+    require(all(name in roster.value for name in key), "epoch, threshold and group key come together")
     require([h["index"] for h in found] == list(range(1, len(found) + 1)), "the shares are not numbered 1 to n")
     require(1 <= roster.threshold <= len(found) <= 32, "the threshold is 1 to the number of key holders")
     require(any("removed" not in h and times.parse(h.get("from", roster.not_before)) <= begins for h in found),
@@ -92,7 +97,7 @@ def witnesses(roster):
     for w in v.get("witnesses", []) + [w for a in v.get("announced", []) for w in a.get("witnesses", [])]:
         witness_url(w["url"])
     if wanted := v.get("witness_policy"):
-        inside = sum("witness_key" in h for h in roster.holders())
+        inside = sum("witness_key" in h for h in roster.key_holders())
         require(wanted["outside"] <= len(v["witnesses"]) and wanted["holders"] <= max(0, inside - 1),
                 "the witness policy asks for more than there are")
 

@@ -20,3 +20,27 @@ CREATE TABLE quota (
     PRIMARY KEY (member, class, key, starts)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX quota_starts ON quota (starts);
+
+-- A ceremony that this holder takes or took part in. One open ceremony at a time;
+-- there is one every few months, and they stay.
+CREATE TABLE ceremony (
+    id         BYTEA  NOT NULL PRIMARY KEY,
+    plan       BYTEA  NOT NULL,
+    started    BIGINT NOT NULL,
+    state      TEXT   NOT NULL, -- open, signed, done, aborted
+    slot       TEXT   NOT NULL, -- of its share files
+    transcript BYTEA  NOT NULL, -- hash, once it is signed
+    culprit    TEXT   NOT NULL,
+    reason     TEXT   NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
+
+-- The signed messages of ceremonies. Two different ones of one sender and round are
+-- evidence: both are kept.
+CREATE TABLE ceremony_message (
+    ceremony BYTEA  NOT NULL,
+    round    BIGINT NOT NULL,
+    sender   TEXT   NOT NULL,
+    digest   BYTEA  NOT NULL,
+    signed   BYTEA  NOT NULL,
+    PRIMARY KEY (ceremony, round, sender, digest)
+) /* sqlite: STRICT, WITHOUT ROWID */;
