@@ -5,7 +5,8 @@
 //	search.go     one part of a check: tokens in, per-ticket references out
 //	lookup.go     what a search sees
 //	index.go      labels and pointers
-//	publish.go    new pointers, also in the place of others
+//	publish.go    new pointers, also in the place of others: whether they may be
+//	writing.go    and how: pending, labelled, then live
 //	republish.go  the same pointers under the next key; what is left of the one before
 //	maintain.go   upkeep: one request of an owner, done once
 //	withdraw.go   upkeep: pointers end

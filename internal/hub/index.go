@@ -1,12 +1,13 @@
 package hub
 
 import (
-	"context"
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/store"
@@ -64,11 +65,10 @@ func (s *Server) walk(tx *store.Tx, k key, each func(pointer int64)) (uint8, err
 	return maxCounter, nil
 }
 
-// entry is a record on its way into the index.
+// entry is a record on its way into the index, and how its handle stands there.
 type entry struct {
 	record
 	standing
-	places []place // of its labels
 }
 
 // standing is how a handle of an owner stands in the index.
@@ -83,98 +83,45 @@ type standing struct {
 	rejected bool   // its generation was rolled back
 }
 
+const findPointer = `SELECT p.id, p.state, p.generation, p.version, p.epoch, p.changed, ` + visible + `,
+	EXISTS (SELECT 1 FROM generation g WHERE g.owner = p.owner AND g.number = p.generation AND g.state = 2)
+	FROM pointer p WHERE p.owner = $1 AND p.handle = $2`
+
+func (at *standing) read(scan func(dest ...any) error) error {
+	return scan(&at.pointer, &at.state, &at.in, &at.version, &at.epoch, &at.changed, &at.seen, &at.rejected)
+}
+
 // find reads how a handle stands.
 func find(tx *store.Tx, owner waypost.Jurisdiction, handle []byte) (at standing, err error) {
-	err = tx.Row(`SELECT p.id, p.state, p.generation, p.version, p.epoch, p.changed, `+visible+`,
-		EXISTS (SELECT 1 FROM generation g WHERE g.owner = p.owner AND g.number = p.generation AND g.state = 2)
-		FROM pointer p WHERE p.owner = $1 AND p.handle = $2`, owner, handle).
-		Scan(&at.pointer, &at.state, &at.in, &at.version, &at.epoch, &at.changed, &at.seen, &at.rejected)
-	if errors.Is(err, store.ErrNoRows) {
+	if err = at.read(tx.Row(findPointer, owner, handle).Scan); errors.Is(err, store.ErrNoRows) {
 		err = nil
 	}
 	return at, err
 }
 
-// place is where a token's label goes: at the first free counter from here on.
-type place struct {
-	key
-	from uint8
+// findAll reads how the handles of records stand.
+func findAll(tx *store.Tx, owner waypost.Jurisdiction, records []record) ([]entry, error) {
+	all, lists := make([]entry, len(records)), make([][]any, len(records))
+	for i, r := range records {
+		all[i].record, lists[i] = r, []any{owner, r.handle}
+	}
+	return all, tx.Many(findPointer, lists, func(i int, scan func(dest ...any) error) error { return all[i].read(scan) })
 }
 
-// scout finds on a snapshot where the labels of the records can go, so that the
-// writer, for which everybody waits, has little to look up.
-func (s *Server) scout(ctx context.Context, owner waypost.Jurisdiction, records []record) ([]entry, error) {
-	var entries []entry
-	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
-		entries = nil
-		for _, r := range records {
-			e := entry{record: r}
-			if e.standing, err = find(tx, owner, r.handle); err != nil {
-				return err
-			}
-			for _, k := range r.keys {
-				mine := false
-				from, err := s.walk(tx, k, func(pointer int64) { mine = mine || e.pointer != 0 && pointer == e.pointer })
-				if err != nil {
-					return err
-				}
-				if !mine {
-					e.places = append(e.places, place{k, from})
-				}
-			}
-			entries = append(entries, e)
-		}
-		return nil
-	})
-	return entries, err
-}
-
-// insert writes a pending pointer and its labels. A pointer that is pending from
-// an attempt that was cut short, or was rolled back with its generation, gets the
-// labels it lacks; one that is past that is left as it is, unless it is published
-// once more.
-func (s *Server) insert(tx *store.Tx, b batch, e *entry, now int64) (err error) {
-	owner := b.SOI
-	if e.standing, err = find(tx, owner, e.handle); err != nil { // again: another call may have been faster
-		return err
+// randomID draws the id of a pointer.
+func randomID() (id int64) {
+	for id == 0 {
+		var raw [8]byte
+		_, _ = rand.Read(raw[:]) // never fails (Go 1.24)
+		id = int64(binary.BigEndian.Uint64(raw[:]) >> 1)
 	}
-	switch {
-	case b.behind(e.standing):
-		return s.labels(tx, e)
-	case b.Kind == waypost.KindRepublish:
-		return nil
-	case e.pointer == 0:
-		e.state = pending
-		e.pointer, err = create(tx, owner, e.handle, pending, e.generation, b.newest(), now)
-	case e.state == live && e.rejected:
-		e.state = pending
-		if _, err = tx.Exec(`UPDATE pointer SET state = $1, generation = $2, changed = $3 WHERE id = $4`, pending, e.generation, now, e.pointer); err == nil {
-			err = count(tx, owner, e.in, -1)
-		}
-	}
-	if err != nil || e.state != pending {
-		return err
-	}
-	return s.labels(tx, e)
-}
-
-func (s *Server) labels(tx *store.Tx, e *entry) error {
-	for _, p := range e.places {
-		if err := s.label(tx, p, e.pointer); err != nil {
-			return err
-		}
-	}
-	return nil
+	return id
 }
 
 // create writes a pointer under a fresh random id.
 func create(tx *store.Tx, owner waypost.Jurisdiction, handle []byte, state int, generation, epoch uint32, now int64) (id int64, err error) {
 	for {
-		var raw [8]byte
-		_, _ = rand.Read(raw[:]) // never fails (Go 1.24)
-		if id = int64(binary.BigEndian.Uint64(raw[:]) >> 1); id == 0 {
-			continue
-		}
+		id = randomID()
 		n, err := tx.Exec(`INSERT INTO pointer (id, owner, handle, state, generation, version, epoch, receipt, changed)
 			VALUES ($1, $2, $3, $4, $5, 1, $6, $7, $8) ON CONFLICT (id) DO NOTHING`,
 			id, owner, handle, state, generation, epoch, [16]byte{}, now)
@@ -184,26 +131,89 @@ func create(tx *store.Tx, owner waypost.Jurisdiction, handle []byte, state int, 
 	}
 }
 
+// place is where a token's label goes: at the first free counter from here on.
+type place struct {
+	pointer int64
+	key
+	from uint8
+}
+
+// labelFirst writes labels with the counter 0, in the order of labels, and returns
+// the places that were taken.
+func (s *Server) labelFirst(tx *store.Tx, all []place) (taken []place, err error) {
+	type row struct {
+		label [labelSize]byte
+		place
+	}
+	rows, lists := make([]row, len(all)), make([][]any, len(all))
+	for i, p := range all {
+		rows[i] = row{label(&s.LabelKey, p.key, 0), p}
+	}
+	slices.SortFunc(rows, func(a, b row) int { return bytes.Compare(a.label[:], b.label[:]) })
+	for i := range rows {
+		lists[i] = []any{rows[i].label[:], rows[i].pointer}
+	}
+	written, err := tx.ExecMany(`INSERT INTO label (label, pointer) VALUES ($1, $2) ON CONFLICT DO NOTHING`, lists)
+	for i, n := range written {
+		if n == 0 {
+			taken = append(taken, rows[i].place)
+		}
+	}
+	return taken, err
+}
+
+// scout finds on a snapshot from which counter on the labels can go, and leaves out
+// what is there already, so that the writer, for which everybody waits, has little
+// to look up.
+func (s *Server) scout(tx *store.Tx, left []place) (open []place, err error) {
+	left = slices.Clone(left)
+	for counter := uint8(0); counter < maxCounter && len(left) > 0; counter++ {
+		lists, held := make([][]any, len(left)), make([]int64, len(left))
+		for i, p := range left {
+			at := label(&s.LabelKey, p.key, counter)
+			lists[i] = []any{at[:]}
+		}
+		err := tx.Many(`SELECT pointer FROM label WHERE label = $1`, lists,
+			func(i int, scan func(dest ...any) error) error { return scan(&held[i]) })
+		if err != nil {
+			return nil, err
+		}
+		further := left[:0]
+		for i, p := range left {
+			switch p.from = counter; held[i] {
+			case 0:
+				open = append(open, p)
+			case p.pointer:
+			default:
+				p.from++
+				further = append(further, p)
+			}
+		}
+		left = further
+	}
+	return append(open, left...), nil
+}
+
 // label writes one label, at the first free counter, unless the pointer has it.
 // Where no counter is free it takes the place of a pointer that is withdrawn.
 // Nobody has 64 living namesakes on all of the key: where there is no place
 // either the record stays findable by its other tokens.
-func (s *Server) label(tx *store.Tx, p place, pointer int64) error {
+func (s *Server) label(tx *store.Tx, p place) error {
 	for counter := p.from; counter < maxCounter; counter++ {
 		at := label(&s.LabelKey, p.key, counter)
-		n, err := tx.Exec(`INSERT INTO label (label, pointer) VALUES ($1, $2) ON CONFLICT DO NOTHING`, at[:], pointer)
+		n, err := tx.Exec(`INSERT INTO label (label, pointer) VALUES ($1, $2) ON CONFLICT DO NOTHING`, at[:], p.pointer)
 		if err != nil || n == 1 {
 			return err
 		}
 		var taken int64
-		if err := tx.Row(`SELECT pointer FROM label WHERE label = $1`, at[:]).Scan(&taken); err != nil || taken == pointer {
+		if err := tx.Row(`SELECT pointer FROM label WHERE label = $1`, at[:]).Scan(&taken); err != nil || taken == p.pointer {
 			return err
 		}
 	}
 	for counter := range uint8(maxCounter) {
 		at := label(&s.LabelKey, p.key, counter)
 		n, err := tx.Exec(`UPDATE label SET pointer = $1 WHERE label = $2
-			AND EXISTS (SELECT 1 FROM pointer p WHERE p.id = label.pointer AND p.state = $3)`, pointer, at[:], withdrawn)
+			AND EXISTS (SELECT 1 FROM pointer p WHERE p.id = label.pointer AND p.state = $3)`, p.pointer, at[:], withdrawn)
 		if err != nil || n == 1 {
 			return err
 		}

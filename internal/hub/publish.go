@@ -6,14 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
-	"github.com/waypost/waypost/internal/planted"
 	"github.com/waypost/waypost/internal/quota"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/store"
@@ -21,9 +18,6 @@ import (
 
 const (
 	handleSize = 16
-	// insertAtOnce is how many records one transaction writes: everybody else's
-	// commits wait for it (docs/adr).
-	insertAtOnce = 20
 	// publishWindow is how long after its issue the ticket of a check may publish
 	// the record that the check was for: a card is made by then.
 	publishWindow = 24 * time.Hour
@@ -248,23 +242,22 @@ func (b batch) admissible(tx *store.Tx) error {
 	if err := mayHold(tx, b.SignedTicket); err != nil {
 		return err
 	}
-	admissible := record.admissible
-	if b.Kind == waypost.KindRepublish {
-		admissible = b.repeatable
-	}
-	for _, r := range b.records {
-		if err := admissible(r, tx, b.SOI); err != nil {
-			return err
+	all, err := findAll(tx, b.SOI, b.records)
+	for _, e := range all {
+		switch {
+		case err != nil:
+		case b.Kind == waypost.KindRepublish:
+			err = b.repeatable(e)
+		default:
+			err = e.admissible(tx, b.SOI)
 		}
 	}
-	return nil
+	return err
 }
 
-func (r record) admissible(tx *store.Tx, owner waypost.Jurisdiction) error {
-	at, err := find(tx, owner, r.handle)
-	if err != nil {
-		return err
-	}
+// admissible says why the record cannot be published, as its handle stands.
+func (e entry) admissible(tx *store.Tx, owner waypost.Jurisdiction) error {
+	at, r := e.standing, e.record
 	if at.state == withdrawn || at.state == moved {
 		return waypost.Errorf(waypost.AlreadyExists, "a handle of the batch was withdrawn, or its pointer is another state's: draw a new one")
 	}
@@ -289,84 +282,4 @@ func (r record) admissible(tx *store.Tx, owner waypost.Jurisdiction) error {
 		return waypost.Errorf(waypost.InvalidArgument, "a pointer that is visible is superseded by one of generation 0")
 	}
 	return nil
-}
-
-// write puts the records into the index and makes them live. Each step may be
-// repeated.
-func (s *Server) write(ctx context.Context, b batch) error {
-	now := s.Now().Unix()
-	var written []entry
-	for chunk := range slices.Chunk(b.records, insertAtOnce) {
-		entries, err := s.scout(ctx, b.SOI, chunk)
-		if err != nil {
-			return err
-		}
-		err = s.DB.Write(ctx, func(tx *store.Tx) error {
-			if err := mayHold(tx, b.SignedTicket); err != nil {
-				return err
-			}
-			for i := range entries {
-				if err := s.insert(tx, b, &entries[i], now); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		written = append(written, entries...)
-	}
-	return s.DB.Write(ctx, func(tx *store.Tx) error { return b.goLive(tx, written, s.Now().Unix()) })
-}
-
-// goLive makes all that was written live, and ends what it supersedes: either all
-// of the batch, or nothing.
-func (b batch) goLive(tx *store.Tx, written []entry, now int64) error {
-	p, _, err := readPublication(tx, b.ID)
-	if err != nil || p.live { // by another call
-		return err
-	}
-	if err := b.admissible(tx); err != nil {
-		return err
-	}
-	if b.Kind == waypost.KindRepublish {
-		return b.advance(tx, written, now)
-	}
-	receipt := waypost.PublishedUnder(b.ID)
-	added := make(map[uint32]int64)
-	for _, e := range written {
-		n, err := tx.Exec(`UPDATE pointer SET state = $1, generation = $2, epoch = $3, receipt = $4, changed = $5 WHERE id = $6 AND state = $7`,
-			live, e.generation, b.newest(), receipt[:], now, e.pointer, pending)
-		if err != nil {
-			return err
-		}
-		if added[e.generation] += n; n == 0 { // it is live, and stays as it is
-			if _, err := tx.Exec(`UPDATE pointer SET receipt = $1, changed = $2 WHERE id = $3`, receipt[:], now, e.pointer); err != nil {
-				return err
-			}
-		}
-		if err := e.supersede(tx, b.SOI, now); err != nil {
-			return err
-		}
-	}
-	for _, generation := range slices.Sorted(maps.Keys(added)) {
-		if err := count(tx, b.SOI, generation, added[generation]); err != nil {
-			return err
-		}
-	}
-	_, err = tx.Exec(`UPDATE publication SET live = 1 WHERE ticket = $1`, b.ID[:])
-	return err
-}
-
-// supersede withdraws the pointer in whose place the record's is.
-func (r record) supersede(tx *store.Tx, owner waypost.Jurisdiction, now int64) error {
-	if len(r.supersedes) == 0 || planted.Bug("superseded-stays-live") {
-		return nil
-	}
-	old, err := find(tx, owner, r.supersedes)
-	if err != nil || old.state != live {
-		return err
-	}
-	return end(tx, owner, old, now)
 }

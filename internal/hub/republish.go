@@ -20,11 +20,9 @@ func (b batch) behind(at standing) bool {
 
 // repeatable says why a record cannot be published once more: each can once under
 // each key.
-func (b batch) repeatable(r record, tx *store.Tx, owner waypost.Jurisdiction) error {
-	at, err := find(tx, owner, r.handle)
+func (b batch) repeatable(e entry) error {
+	at := e.standing
 	switch {
-	case err != nil:
-		return err
 	case at.state != live || at.rejected || at.pointer == 0:
 		return waypost.Errorf(waypost.NotFound, "a pointer of the batch is not live in the index: there is nothing to publish once more")
 	case !b.behind(at):
@@ -35,11 +33,12 @@ func (b batch) repeatable(r record, tx *store.Tx, owner waypost.Jurisdiction) er
 
 // advance makes all of the batch visible to searches of its epoch, or nothing.
 func (b batch) advance(tx *store.Tx, written []entry, now int64) error {
-	for _, e := range written {
-		if _, err := tx.Exec(`UPDATE pointer SET epoch = $1, changed = $2 WHERE id = $3 AND state = $4 AND epoch < $1`,
-			b.newest(), now, e.pointer, live); err != nil {
-			return err
-		}
+	lists := make([][]any, len(written))
+	for i, e := range written {
+		lists[i] = []any{b.newest(), now, e.pointer, live}
+	}
+	if _, err := tx.ExecMany(`UPDATE pointer SET epoch = $1, changed = $2 WHERE id = $3 AND state = $4 AND epoch < $1`, lists); err != nil {
+		return err
 	}
 	_, err := tx.Exec(`UPDATE publication SET live = 1 WHERE ticket = $1`, b.ID[:])
 	return err
