@@ -34,6 +34,7 @@ var rooms = []string{
 	"internal/questions",
 	"internal/move",
 	"internal/duplicate",
+	"internal/ceremony",
 	"internal/keyholder",
 	"internal/hub",
 	"internal/gateway",

@@ -1,0 +1,225 @@
+package ceremony
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/toprf"
+)
+
+// fail ends the ceremony over a fault, with the evidence and this holder's word that
+// it gives up, unless it has signed: then only somebody's signed message can end it.
+func (h *Holder) fail(ctx context.Context, r record, s *session, f *Fault) (*waypostv1.CeremonyState, error) {
+	step := "aborted"
+	switch {
+	case r.state == stateAborted && (r.culprit != "" || f.Culprit == ""):
+		return h.newest(ctx, r)
+	case r.state == stateAborted:
+		step = "named" // who it was is known now
+	case r.state != stateOpen && len(f.Evidence) == 0:
+		return nil, waypost.Errorf(waypost.PermissionDenied, "%s has signed: the ceremony is over when the roster says so", h.Name)
+	}
+	open := r.state == stateOpen
+	r.state, r.culprit, r.reason = stateAborted, f.Culprit, f.Reason
+	h.Log.Error("a ceremony is void", "ceremony", short(r.id), "culprit", f.Culprit, "reason", f.Reason)
+	err := h.DB.Write(ctx, func(tx *store.Tx) error {
+		for _, heard := range s.heard {
+			for _, name := range s.participants {
+				if m, ok := heard[name]; ok {
+					if err := keepMessage(tx, m); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		for _, m := range f.Evidence {
+			if err := keepMessage(tx, m); err != nil {
+				return err
+			}
+		}
+		if _, signed := s.heard[Sign][h.Name]; open && !signed {
+			m := Message{Ceremony: r.id, Round: Abort, Sender: h.Name, Body: abortBody(f.Reason)}
+			if err := keepMessage(tx, m.sign(h.Identity)); err != nil {
+				return err
+			}
+		}
+		if err := r.update(tx); err != nil {
+			return err
+		}
+		return h.note(tx, r, step, evidence(f)...)
+	})
+	if err == nil {
+		err = h.tidy(r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return h.newest(ctx, r)
+}
+
+// evidence names the messages that show a fault, which are kept with the ceremony.
+func evidence(f *Fault) []journal.Field {
+	if len(f.Evidence) == 0 {
+		return nil
+	}
+	var all []byte
+	for _, m := range f.Evidence {
+		d := m.Digest()
+		all = append(all, d[:]...)
+	}
+	sum := sha256.Sum256(all)
+	return []journal.Field{{Name: "evidence", Value: hex.EncodeToString(sum[:])}}
+}
+
+// AbortCeremony implements the service. With messages it hears them, and ends the
+// ceremony if they show a fault or that a participant has given up; without any it
+// gives up on the word of a key holder, as long as it has not signed.
+func (h *Holder) AbortCeremony(ctx context.Context, req *waypostv1.AbortCeremonyRequest) (*waypostv1.CeremonyState, error) {
+	peer, err := admit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ctx = context.WithoutCancel(ctx)
+	r, s, err := h.take(ctx, req.Ceremony)
+	if err != nil {
+		return nil, err
+	}
+	fault, err := hearAll(s, req.Messages, func(Message) bool { return true })
+	if err != nil {
+		return nil, err
+	}
+	if fault == nil {
+		fault = s.verdict()
+	}
+	switch {
+	case fault == nil && len(req.Messages) > 0:
+		return h.newest(ctx, r) // nothing new
+	case fault == nil && r.state == stateDone:
+		return nil, waypost.Errorf(waypost.PermissionDenied, "everybody has signed: the shares count when a roster names them, and are destroyed if none does in %d days", int(Waits.Hours()/24))
+	case fault == nil:
+		fault = &Fault{Reason: fmt.Sprintf("%s gives up at the request of %s", h.Name, peer.Name)}
+	}
+	return h.fail(ctx, r, s, fault)
+}
+
+// verdict judges all rounds that are complete, and then those who have given up.
+func (s *session) verdict() *Fault {
+	for round := Commit; round <= Sign && s.complete(round); round++ {
+		if found := s.judge(round); found != nil {
+			return found
+		}
+	}
+	for _, name := range s.participants {
+		m, ok := s.heard[Abort][name]
+		if !ok {
+			continue
+		}
+		reason, ok := parseAbort(m.Body)
+		if !ok || len(m.Seen) > 0 {
+			return s.blame(Abort, name, "sent a message that is not well formed")
+		}
+		return &Fault{"", fmt.Sprintf("%s has given up: %s", name, reason), []Message{m}}
+	}
+	return nil
+}
+
+// Expire gives up what is open beyond its time, and destroys the shares that are
+// over. A key holder calls it with its housekeeping.
+func (h *Holder) Expire(ctx context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.expire(ctx); err != nil {
+		return err
+	}
+	destroyed, err := h.Vault.Sweep(h.Roster, h.Name)
+	for _, slot := range destroyed {
+		h.Log.Info("a share that no roster names is destroyed", "share", slot)
+	}
+	return err
+}
+
+func (h *Holder) expire(ctx context.Context) error {
+	known, err := h.records(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range known {
+		if r.state != stateOpen || h.Now().Before(r.plan.Ends) {
+			continue
+		}
+		_, s, err := h.take(ctx, r.id[:])
+		if err != nil {
+			return err
+		}
+		if _, err := h.fail(ctx, r, s, &Fault{Reason: fmt.Sprintf("%s gives up: the time was over", h.Name)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// GetCeremony implements the service.
+func (h *Holder) GetCeremony(ctx context.Context, req *waypostv1.GetCeremonyRequest) (*waypostv1.CeremonyState, error) {
+	if _, err := admit(ctx); err != nil {
+		return nil, err
+	}
+	known, err := h.records(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(req.Ceremony) == 0 {
+		if len(known) == 0 {
+			return new(waypostv1.CeremonyState), nil
+		}
+		req = &waypostv1.GetCeremonyRequest{Ceremony: known[len(known)-1].id[:]}
+	}
+	if len(req.Ceremony) != len(ID{}) {
+		return nil, malformed("id")
+	}
+	r, err := h.record(ctx, ID(req.Ceremony))
+	if errors.Is(err, store.ErrNoRows) {
+		return nil, waypost.Errorf(waypost.NotFound, "%s knows of no such ceremony", h.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	messages, err := h.messages(ctx, r.id)
+	answer := r.wire()
+	for _, m := range messages {
+		answer.Messages = append(answer.Messages, m.signed)
+	}
+	return answer, err
+}
+
+// newest is the state of a ceremony with what this holder has said last.
+func (h *Holder) newest(ctx context.Context, r record) (*waypostv1.CeremonyState, error) {
+	messages, err := h.messages(ctx, r.id)
+	answer := r.wire()
+	for _, m := range messages { // in the order of the rounds
+		if m.Sender == h.Name {
+			answer.Messages = [][]byte{m.signed}
+		}
+	}
+	return answer, err
+}
+
+func short(id ID) string { return hex.EncodeToString(id[:8]) }
+
+func kindWord(k toprf.Kind) string {
+	switch k {
+	case toprf.Keygen:
+		return "keygen"
+	case toprf.Refresh:
+		return "refresh"
+	}
+	return "reshare"
+}

@@ -1,0 +1,393 @@
+package ceremony
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
+	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/internal/rpc"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/toprf"
+)
+
+// Ledger is where every step is written down, in the transaction of the step.
+type Ledger interface {
+	Append(tx *store.Tx, e journal.Entry) (seq uint64, err error)
+}
+
+// Deps is what a key holder's side of ceremonies works with.
+type Deps struct {
+	Name     string // in the roster
+	Roster   *roster.View
+	DB       *store.DB
+	Journal  Ledger
+	Vault    *Vault
+	Identity ed25519.PrivateKey
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Holder is a key holder's side of ceremonies: the calls of the Ceremony service. One
+// ceremony is open at a time.
+type Holder struct {
+	Deps
+	mu sync.Mutex // one step at a time
+}
+
+var (
+	_ waypostv1connect.CeremonyHandler = (*Holder)(nil)
+	_ waypostv1connect.CeremonyClient  = (*Holder)(nil)
+)
+
+// NewHolder takes up what a process before left: secrets and shares that no ceremony
+// needs are destroyed.
+func NewHolder(ctx context.Context, deps Deps) (*Holder, error) {
+	h := &Holder{Deps: deps}
+	known, err := h.records(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range known {
+		if err := h.tidy(r); err != nil {
+			return nil, err
+		}
+	}
+	orphans, err := h.Vault.slots(".open")
+	if err != nil {
+		return nil, err
+	}
+	for _, slot := range orphans { // a crash came before the ceremony was recorded
+		if !slices.ContainsFunc(known, func(r record) bool { return r.slot == slot }) {
+			if err := h.Vault.forget(slot); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return h, nil
+}
+
+// tidy destroys what a ceremony that has come so far has no use for.
+func (h *Holder) tidy(r record) error {
+	switch r.state {
+	case stateSigned, stateDone:
+		return h.Vault.release(r.slot)
+	case stateAborted:
+		return h.Vault.forget(r.slot)
+	}
+	return nil
+}
+
+// admit refuses callers who are no key holders. Anybody may carry messages; who
+// opens ceremonies and gives them up answers for it.
+func admit(ctx context.Context) (roster.Member, error) {
+	peer := rpc.Peer(ctx)
+	if peer.Role != roster.KeyHolder {
+		return peer, waypost.Errorf(waypost.PermissionDenied, "a ceremony is the key holders' affair, and %s is none", peer.Name)
+	}
+	return peer, nil
+}
+
+// StartCeremony implements the service.
+func (h *Holder) StartCeremony(ctx context.Context, req *waypostv1.StartCeremonyRequest) (*waypostv1.CeremonyState, error) {
+	if _, err := admit(ctx); err != nil {
+		return nil, err
+	}
+	plan, err := ParsePlan(req.Plan)
+	if err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r, err := h.record(ctx, plan.ID())
+	if err == nil {
+		return h.newest(ctx, r)
+	}
+	if !errors.Is(err, store.ErrNoRows) {
+		return nil, err
+	}
+	if err := h.mayOpen(ctx, plan); err != nil {
+		return nil, err
+	}
+	if r, err = h.open(context.WithoutCancel(ctx), plan); err != nil {
+		return nil, err
+	}
+	return h.newest(ctx, r)
+}
+
+// mayOpen says in words why the plan cannot be followed here now.
+func (h *Holder) mayOpen(ctx context.Context, p Plan) error {
+	if err := h.Roster.Accepts(p.Roster); err != nil {
+		return err
+	}
+	if _, err := p.Ceremony(h.Roster.Version(p.Roster)); err != nil {
+		return err
+	}
+	if position(p.Participants(), h.Name) == 0 {
+		return waypost.Errorf(waypost.InvalidArgument, "%s has no part in this ceremony", h.Name)
+	}
+	for _, name := range p.Participants() {
+		if _, ok := h.Roster.Member(name); !ok {
+			return waypost.Errorf(waypost.InvalidArgument, "%s is not a member now", name)
+		}
+	}
+	now := h.Now()
+	if p.Begins.After(now.Add(skew)) || !now.Before(p.Ends) {
+		return waypost.Errorf(waypost.Expired, "the ceremony runs from %s to %s, and here it is %s", clock(p.Begins), clock(p.Ends), clock(now))
+	}
+	if need, needs := h.needs(p); needs {
+		if _, ok := h.Vault.Share(need); !ok {
+			return waypost.Errorf(waypost.Unavailable, "%s cannot open the share of epoch %d that the roster names", h.Name, p.Epoch)
+		}
+	}
+	known, err := h.records(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range known {
+		if r.state == stateOpen && now.Before(r.plan.Ends) {
+			return waypost.Errorf(waypost.AlreadyExists, "%s has a ceremony open, %x: end it, or abort it, or wait until %s", h.Name, r.id[:8], clock(r.plan.Ends))
+		}
+	}
+	return nil
+}
+
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// needs is the public share of the old share that this holder's part takes, if it
+// takes one.
+func (h *Holder) needs(p Plan) (public []byte, needs bool) {
+	key, ok := h.Roster.Version(p.Roster).KeyOf(p.Epoch)
+	me, _ := h.Roster.Version(p.Roster).Member(h.Name)
+	if !ok || p.Kind == toprf.Keygen || position(p.dealers(), h.Name) == 0 {
+		return nil, false
+	}
+	return key.Shares[me.Index-1], true
+}
+
+// open records the ceremony and what this holder says in the first round.
+func (h *Holder) open(ctx context.Context, p Plan) (record, error) {
+	if err := h.expire(ctx); err != nil {
+		return record{}, err
+	}
+	slot, err := h.Vault.begin(p.Epoch)
+	if err != nil {
+		return record{}, err
+	}
+	r := record{id: p.ID(), plan: p, state: stateOpen, slot: slot, started: h.Now()}
+	s, err := newSecrets(p, h.Name)
+	if err == nil {
+		err = h.Vault.hold(slot, s)
+	}
+	var m Message
+	if err == nil {
+		m, _, err = h.say(r, nil, Commit)
+	}
+	if err == nil {
+		err = h.DB.Write(ctx, func(tx *store.Tx) error {
+			if err := r.insert(tx); err != nil {
+				return err
+			}
+			if err := keepMessage(tx, m); err != nil {
+				return err
+			}
+			return h.note(tx, r, "opened")
+		})
+	}
+	if err != nil {
+		return record{}, errors.Join(err, h.Vault.forget(slot))
+	}
+	h.Log.Info("a ceremony is open", "ceremony", short(r.id), "made", kindWord(p.Kind), "epoch", p.Epoch)
+	return r, nil
+}
+
+// say makes this holder's message of a round from what it has heard, and with Sign
+// its share.
+func (h *Holder) say(r record, heard *session, round Round) (Message, *toprf.Outcome, error) {
+	if heard == nil {
+		var err error
+		if heard, err = h.session(r.plan); err != nil {
+			return Message{}, nil, err
+		}
+	}
+	s := &speaker{session: heard, me: h.Name}
+	var err error
+	if s.secrets, err = h.Vault.held(r.slot); err != nil {
+		return Message{}, nil, err
+	}
+	if need, needs := h.needs(r.plan); needs {
+		var ok bool
+		if s.old, ok = h.Vault.Share(need); !ok {
+			return Message{}, nil, waypost.Errorf(waypost.Unavailable, "%s cannot open its old share", h.Name)
+		}
+	}
+	body, outcome, err := s.body(round)
+	if err != nil {
+		return Message{}, nil, fmt.Errorf("round %s: %w", round, err)
+	}
+	m := Message{Ceremony: r.id, Round: round, Sender: h.Name, Seen: s.digests(round - 1), Body: body}
+	return m.sign(h.Identity), outcome, nil
+}
+
+func (h *Holder) session(p Plan) (*session, error) {
+	r := h.Roster.Version(p.Roster)
+	if r == nil {
+		return nil, waypost.Errorf(waypost.Unavailable, "roster version %d is not known here", p.Roster)
+	}
+	return newSession(p, r)
+}
+
+// AdvanceCeremony implements the service. Messages that it has are passed over; what
+// it has said it says again.
+func (h *Holder) AdvanceCeremony(ctx context.Context, req *waypostv1.AdvanceCeremonyRequest) (*waypostv1.CeremonyState, error) {
+	if _, err := admit(ctx); err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ctx = context.WithoutCancel(ctx)
+	r, s, err := h.take(ctx, req.Ceremony)
+	if err != nil {
+		return nil, err
+	}
+	round := Round(req.Round)
+	if req.Round < uint32(Commit) || req.Round > uint32(Sign) {
+		return nil, malformed("round")
+	}
+	if r.state == stateAborted {
+		return h.newest(ctx, r)
+	}
+	fault, err := hearAll(s, req.Messages, func(m Message) bool { return m.Round == round })
+	switch {
+	case err != nil:
+		return nil, err
+	case fault != nil:
+		return h.fail(ctx, r, s, fault)
+	case !s.complete(round):
+		return nil, waypost.Errorf(waypost.InvalidArgument, "messages of round %s are missing: %v", round, s.silent(round))
+	}
+	return h.advance(ctx, r, s, round)
+}
+
+// take finds a ceremony with all that was heard of it here.
+func (h *Holder) take(ctx context.Context, id []byte) (r record, s *session, err error) {
+	if len(id) != len(r.id) {
+		return r, nil, malformed("id")
+	}
+	if r, err = h.record(ctx, ID(id)); errors.Is(err, store.ErrNoRows) {
+		return r, nil, waypost.Errorf(waypost.NotFound, "%s knows of no such ceremony", h.Name)
+	}
+	if err != nil {
+		return r, nil, err
+	}
+	if s, err = h.session(r.plan); err != nil {
+		return r, nil, err
+	}
+	messages, err := h.messages(ctx, r.id)
+	for _, m := range messages {
+		if heard := s.hear(m); heard != nil && !errors.As(heard, new(*Fault)) {
+			return r, nil, heard
+		}
+	}
+	return r, s, err
+}
+
+// hearAll takes signed messages into a session: a fault that they show, or an error
+// where one is not what its carrier says it is.
+func hearAll(s *session, raw [][]byte, expected func(Message) bool) (fault *Fault, err error) {
+	if len(raw) > 8*maxParticipants {
+		return nil, malformed("message")
+	}
+	for _, b := range raw {
+		m, err := ParseMessage(b)
+		if err != nil {
+			return nil, err
+		}
+		if !expected(m) {
+			return nil, waypost.Errorf(waypost.InvalidArgument, "a message of round %s is not expected here", m.Round)
+		}
+		if err := s.hear(m); err != nil && !errors.As(err, &fault) {
+			return nil, err
+		}
+	}
+	return fault, nil
+}
+
+// advance judges the round and says the next thing, if it has not been said.
+func (h *Holder) advance(ctx context.Context, r record, s *session, round Round) (*waypostv1.CeremonyState, error) {
+	for before := Commit; before < round; before++ {
+		if !s.complete(before) {
+			return nil, waypost.Errorf(waypost.InvalidArgument, "%s has not seen round %s yet", h.Name, before)
+		}
+	}
+	if _, said := s.heard[round+1][h.Name]; said || r.state == stateDone {
+		return h.newest(ctx, r)
+	}
+	if r.state == stateOpen && !h.Now().Before(r.plan.Ends) {
+		return h.fail(ctx, r, s, &Fault{Reason: fmt.Sprintf("%s gives up: the time was over", h.Name)})
+	}
+	if fault := s.judge(round); fault != nil {
+		return h.fail(ctx, r, s, fault)
+	}
+	if round == Sign {
+		r.state = stateDone
+		return h.settle(ctx, r, s, round, nil, "")
+	}
+	m, outcome, err := h.say(r, s, round+1)
+	if err != nil {
+		return nil, err
+	}
+	if round+1 < Sign {
+		return h.settle(ctx, r, s, round, &m, "")
+	}
+	if body, _ := parseSign(m.Body); body.dealer == 0 { // else its complaint is judged when all have signed
+		r.state = stateSigned
+	}
+	if outcome != nil {
+		if err := h.Vault.keep(r.slot, outcome.Share); err != nil {
+			return nil, err
+		}
+	}
+	if r.state != stateSigned {
+		return h.settle(ctx, r, s, round, &m, "")
+	}
+	r.transcript = s.transcriptHash()
+	return h.settle(ctx, r, s, round, &m, "signed")
+}
+
+// settle commits a round: the messages of all, the own of the next, the state and the
+// entry. Only then does anything leave.
+func (h *Holder) settle(ctx context.Context, r record, s *session, round Round, own *Message, step string) (*waypostv1.CeremonyState, error) {
+	err := h.DB.Write(ctx, func(tx *store.Tx) error {
+		for _, name := range s.participants {
+			if err := keepMessage(tx, s.heard[round][name]); err != nil {
+				return err
+			}
+		}
+		if own != nil {
+			if err := keepMessage(tx, *own); err != nil {
+				return err
+			}
+		}
+		if err := r.update(tx); err != nil || step == "" {
+			return err
+		}
+		return h.note(tx, r, step)
+	})
+	if err == nil {
+		err = h.tidy(r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return h.newest(ctx, r)
+}

@@ -1,0 +1,118 @@
+package ceremony
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/toprf"
+)
+
+// Transcript is a ceremony that is over, for everybody: its plan and what every
+// participant signed, in the order of rounds and participants. After a finished one
+// these are the four rounds; of one that failed they are what somebody has kept.
+type Transcript struct {
+	Plan     []byte   `json:"plan"`
+	Messages [][]byte `json:"messages"`
+}
+
+// maxTranscript bounds a transcript as a file, in bytes: one of 64 participants takes
+// about 1.5 MiB.
+const maxTranscript = 8 << 20
+
+// transcript is the finished ceremony.
+func (s *session) transcript() *Transcript {
+	t := &Transcript{Plan: s.plan.Bytes()}
+	for round := Commit; round <= Sign; round++ {
+		for _, name := range s.participants {
+			t.Messages = append(t.Messages, s.heard[round][name].signed)
+		}
+	}
+	return t
+}
+
+// ReadTranscript reads a transcript file.
+func ReadTranscript(raw []byte) (*Transcript, error) {
+	if len(raw) > maxTranscript {
+		return nil, malformed("transcript")
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	t := new(Transcript)
+	if d.Decode(t) != nil || len(t.Messages) > 8*maxParticipants {
+		return nil, malformed("transcript")
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, malformed("transcript")
+	}
+	return t, nil
+}
+
+// Result is what a finished ceremony has made.
+type Result struct {
+	Plan       Plan
+	Keys       *toprf.PublicKeys
+	Transcript roster.Digest // its hash, which every participant has signed
+}
+
+// Verify checks a finished ceremony under the roster that its plan names: everything
+// that the participants could see, and that all have signed. What is wrong is a
+// *Fault where somebody's signature shows it.
+func (t *Transcript) Verify(r *roster.Roster) (*Result, error) {
+	s, err := t.session(r)
+	if err != nil {
+		return nil, err
+	}
+	for round := Commit; round <= Sign; round++ {
+		if !s.complete(round) {
+			return nil, waypost.Errorf(waypost.InvalidArgument, "the transcript has no message of %v in round %s: it counts only when all have signed", s.silent(round), round)
+		}
+		if fault := s.judge(round); fault != nil {
+			return nil, fault
+		}
+	}
+	if len(t.Messages) != 4*len(s.participants) {
+		return nil, waypost.Errorf(waypost.InvalidArgument, "the transcript holds more than the ceremony")
+	}
+	keys, err := s.publicKeys()
+	if err != nil {
+		return nil, err
+	}
+	return &Result{Plan: s.plan, Keys: keys, Transcript: s.transcriptHash()}, nil
+}
+
+// Judge says who misbehaved in a ceremony, from the signed messages that are shown;
+// nil if they do not say. Everybody comes to the same result from the same messages.
+func Judge(t *Transcript, r *roster.Roster) (*Fault, error) {
+	s, err := t.session(r)
+	if fault, ok := errors.AsType[*Fault](err); ok {
+		return fault, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.verdict(), nil
+}
+
+// session hears all messages.
+func (t *Transcript) session(r *roster.Roster) (*session, error) {
+	p, err := ParsePlan(t.Plan)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newSession(p, r)
+	if err != nil {
+		return nil, err
+	}
+	fault, err := hearAll(s, t.Messages, func(Message) bool { return true })
+	switch {
+	case err != nil:
+		return nil, err
+	case fault != nil:
+		return nil, fault
+	}
+	return s, nil
+}
