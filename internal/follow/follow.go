@@ -70,6 +70,7 @@ type Follower struct {
 	logs  map[string]*log // by origin
 	words sync.Map        // troubles that were logged and last
 
+	leading   atomic.Bool                         // this process follows for all
 	standings atomic.Pointer[map[string]standing] // by member
 	nudge     chan struct{}
 }
@@ -117,25 +118,76 @@ func New(ctx context.Context, c Config, d Deps) (*Follower, error) {
 	return f, nil
 }
 
-// Run follows until the context ends. Ticks are of the real clock, so that a
-// clock which is set ahead does not stop it.
+// Run follows until the context ends. Of several processes that share the database
+// one follows for all; the others know what it has found some seconds later.
 func (f *Follower) Run(ctx context.Context) error {
+	var mirroring sync.WaitGroup
+	defer mirroring.Wait()
+	if f.DB.Shared() {
+		mirroring.Go(func() { f.mirror(ctx) })
+	}
+	f.DB.Lead(ctx, "follow", func(ctx context.Context) {
+		f.leading.Store(true)
+		defer f.leading.Store(false)
+		f.tell("what the process before has seen", f.reload(ctx))
+		f.lead(ctx)
+	})
+	return nil
+}
+
+// mirrorEvery is how often a process that does not follow asks what was found.
+const mirrorEvery = 2 * time.Second
+
+func (f *Follower) mirror(ctx context.Context) {
+	tick := time.NewTicker(mirrorEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if !f.leading.Load() {
+			f.tell("what another process has seen", f.reload(ctx))
+		}
+	}
+}
+
+// reload takes up what the database knows by now.
+func (f *Follower) reload(ctx context.Context) error {
+	if !f.DB.Shared() {
+		return nil // all of it came from here
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	logs, err := f.load(ctx)
+	if err != nil {
+		return err
+	}
+	f.logs = logs
+	f.publishStandings()
+	return nil
+}
+
+// lead looks again and again. Ticks are of the real clock, so that a clock which is
+// set ahead does not stop it.
+func (f *Follower) lead(ctx context.Context) {
 	tick := time.NewTicker(f.config.Interval)
 	defer tick.Stop()
 	for {
 		err := f.Round(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return
 		}
 		f.tell("round", err)
 		select { // no faster than this, however often somebody asks
 		case <-ctx.Done():
-			return nil
+			return
 		case <-time.After(min(nudgeGap, f.config.Interval)):
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 		case <-f.nudge:
 		}
@@ -250,7 +302,7 @@ func (f *Follower) Seen(member string) []byte {
 	return nil
 }
 
-// first reports whether the log is the one that its member is judged by.
+// first reports whether the log is the one by which its member is known.
 func (f *Follower) first(l *log) bool { return l.origin == f.originOf(l.member, firstInstance) }
 
 func (f *Follower) originOf(member, instance string) string {
@@ -265,7 +317,9 @@ func (f *Follower) hurry() {
 	}
 }
 
-// publishStandings makes what a round found visible to Usable.
+// publishStandings makes what a round found visible to Usable. A member with several
+// logs is judged by the one that was cosigned last: the others are of processes that
+// have ended, or must show what receipts promise in them.
 func (f *Follower) publishStandings() {
 	current := f.Roster.Current()
 	standings := make(map[string]standing)
@@ -276,7 +330,10 @@ func (f *Follower) publishStandings() {
 		}
 		s := standings[l.member]
 		if f.first(l) {
-			s.since, s.cosigned, s.failed = l.since, l.seen.Cosigned, l.failed
+			s.since = l.since
+		}
+		if f.first(l) && s.cosigned.IsZero() || l.seen.Cosigned.After(s.cosigned) {
+			s.cosigned, s.failed = l.seen.Cosigned, l.failed
 		}
 		if l.broken != "" {
 			s.broken = l.broken

@@ -31,7 +31,7 @@ func (f *Follower) look(ctx context.Context) error {
 			continue
 		}
 		if !f.first(l) {
-			if extra[l.member]++; l.owing.IsZero() || extra[l.member] > maxInstances {
+			if extra[l.member]++; l.owing.IsZero() && extra[l.member] > maxInstances {
 				continue
 			}
 		}

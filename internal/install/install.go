@@ -6,7 +6,8 @@
 //	config.json        what to run and where to listen
 //	identity.key       signs tickets, receipts, messages
 //	log.key            signs the ledger's checkpoints
-//	log/               the published ledger; at the hub those of the gateways too
+//	log/               the published ledger; at the hub those of the gateways too.
+//	                   Several processes of one role share it: see Config.Logs
 //	witness.key        with which a key holder, or a witness, cosigns checkpoints
 //	tls.crt tls.key    its TLS certificate, pinned by the roster
 //	governance.json    whose signatures on a roster count
@@ -36,6 +37,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"sort"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -43,6 +46,7 @@ import (
 	"github.com/waypost/waypost/internal/move"
 	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/translog"
 )
 
@@ -54,7 +58,14 @@ type Config struct {
 	Database string      `json:"database"`         // "sqlite:hub.db"
 	People   string      `json:"people,omitempty"` // a gateway's own state system, "sqlite:people.db"
 	Origin   string      `json:"origin"`           // name of its log
-	Epoch    uint32      `json:"epoch,omitempty"`  // a key holder's share is of this key epoch
+	// Instance is the number of this process among those of the role that share its
+	// database on a server, which takes the place of the last part of Origin: 0 for the
+	// lowest that is free, absent for 1.
+	Instance *int `json:"instance,omitempty"`
+	// Logs is the folder of the published logs, "log" if empty. The processes of one role
+	// share it.
+	Logs  string `json:"logs,omitempty"`
+	Epoch uint32 `json:"epoch,omitempty"` // a key holder's share is of this key epoch
 	// Public is the host:port of a hub's or key holder's public door: its log,
 	// the rosters, and at a key holder its witness.
 	Public string `json:"public,omitempty"`
@@ -200,6 +211,36 @@ func Rosters(dir string) ([][]byte, error) {
 }
 
 func (f *Folder) path(name string) string { return filepath.Join(f.Dir, name) }
+
+// logs is the folder of the published logs.
+func (f *Folder) logs() string {
+	switch dir := f.Config.Logs; {
+	case dir == "":
+		return f.path(logFolder)
+	case filepath.IsAbs(dir):
+		return dir
+	default:
+		return f.path(dir)
+	}
+}
+
+// instance is the number that the process asks for.
+func (c Config) instance() (int, error) {
+	switch {
+	case c.Instance == nil:
+		return 1, nil
+	case c.Role == roster.KeyHolder && *c.Instance == 0:
+		return 0, waypost.Errorf(waypost.InvalidArgument, "a key holder is one process: its instance cannot be any that is free")
+	case *c.Instance < 0 || *c.Instance > store.MaxProcess:
+		return 0, waypost.Errorf(waypost.InvalidArgument, "instances are numbered from 1 to %d; 0 takes one that is free", store.MaxProcess)
+	}
+	return *c.Instance, nil
+}
+
+// logOf is the name of the log of another process of the role.
+func (c Config) logOf(instance int64) string {
+	return c.Origin[:strings.LastIndexByte(c.Origin, '/')+1] + strconv.FormatInt(instance, 10)
+}
 
 // database returns a database URL with its path made absolute to the folder.
 func (f *Folder) database(url string) string {

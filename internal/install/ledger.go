@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/follow"
+	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/publisher"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc"
@@ -41,24 +43,28 @@ func (r *Role) openLedger(ctx context.Context, now func() time.Time, log *slog.L
 	}
 	me, _ := f.Roster.Member(f.Config.Name)
 	open := follow.Remote(tls.Certificate{}, f.Roster)
-	deps := publisher.Deps{
-		Source: r.Journal, Key: key, Witnesses: f.witnesses(log), Now: now, Log: log,
-		Policy: func() (translog.Policy, error) {
-			current, ok := f.Roster.Member(me.Name)
-			if !ok {
-				current = me // removed: what it has promised is published all the same
-			}
-			return follow.Policy(f.Roster.Current(), current, f.Config.Origin)
-		},
+	r.publish = func(j *journal.Journal) (*publisher.Publisher, error) {
+		deps := publisher.Deps{
+			Source: j, Key: key, Witnesses: f.witnesses(log), Now: now, Log: log,
+			Policy: func() (translog.Policy, error) {
+				current, ok := f.Roster.Member(me.Name)
+				if !ok {
+					current = me // removed: what it has promised is published all the same
+				}
+				return follow.Policy(f.Roster.Current(), current, j.Origin())
+			},
+		}
+		if f.Config.Role == roster.Gateway {
+			deps.Upload = []publisher.Uploader{&copyAtHub{
+				hub: waypostv1connect.NewHubClient(rpc.Dial(f.Cert, f.Roster, f.Roster.Current().Hub())), member: me.Name, open: open,
+			}}
+		}
+		return publisher.New(publisher.Config{Origin: j.Origin(), Dir: f.logs(), Shared: r.DB.Shared()}, deps)
 	}
-	if f.Config.Role == roster.Gateway {
-		deps.Upload = []publisher.Uploader{&copyAtHub{
-			hub: waypostv1connect.NewHubClient(rpc.Dial(f.Cert, f.Roster, f.Roster.Current().Hub())), member: me.Name, open: open,
-		}}
-	}
-	if r.Publisher, err = publisher.New(publisher.Config{Origin: f.Config.Origin, Dir: f.path(logFolder)}, deps); err != nil {
+	if r.Publisher, err = r.publish(r.Journal); err != nil {
 		return err
 	}
+	r.closers = append(r.closers, r.Publisher.Close)
 	var trusted roster.Governance
 	if err := readJSON(f.path("governance.json"), &trusted); err != nil {
 		return err
@@ -69,7 +75,7 @@ func (r *Role) openLedger(ctx context.Context, now func() time.Time, log *slog.L
 	}
 	r.Follower, err = follow.New(ctx, follow.Config{Member: me.Name, Origin: f.Config.Origin}, follow.Deps{
 		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Open: open,
-		Publish: follow.Folder(f.path(logFolder + "/" + place)), Governance: trusted,
+		Publish: follow.Folder(filepath.Join(f.logs(), filepath.FromSlash(place))), Governance: trusted,
 		Rosters: func() ([][]byte, error) { return Rosters(f.Dir) }, Now: now, Log: log,
 	})
 	return err
@@ -96,7 +102,7 @@ func (f *Folder) witnesses(log *slog.Logger) func() []publisher.Witness {
 		mu.Lock()
 		defer mu.Unlock()
 		current := f.Roster.Current()
-		for _, h := range current.Holders() {
+		for _, h := range current.KeyHolders() {
 			if h.Name == f.Config.Name || h.WitnessKey == nil || h.Public == "" {
 				continue
 			}
@@ -180,7 +186,7 @@ func (r *Role) openDoor(now func() time.Time, log *slog.Logger) error {
 		return nil
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/log/", publisher.Handler(f.path(logFolder)))
+	mux.Handle("/log/", publisher.Handler(f.logs()))
 	rosters := r.intake.Handler()
 	mux.Handle("/roster", rosters)
 	mux.Handle("/roster/", rosters)

@@ -37,11 +37,14 @@ type Role struct {
 	// witness.
 	Publisher *publisher.Publisher
 	Follower  *follow.Follower
-	intake    *roster.Intake
-	auditors  string // for whom the ledger is sealed besides its own openers
-	log       *slog.Logger
-	now       func() time.Time
-	fault     store.Fault // or nil
+	// publish makes what publishes a log of the role: its own, or that of a process
+	// which is gone.
+	publish  func(j *journal.Journal) (*publisher.Publisher, error)
+	intake   *roster.Intake
+	auditors string // for whom the ledger is sealed besides its own openers
+	log      *slog.Logger
+	now      func() time.Time
+	fault    store.Fault // or nil
 	// What may see and replace what the role works with; or nil.
 	wrapGateway   func(*gateway.Deps)
 	wrapHub       func(*hub.Deps)
@@ -88,7 +91,7 @@ func Open(ctx context.Context, dir string, now func() time.Time, log *slog.Logge
 			err = errors.Join(err, r.Close())
 		}
 	}()
-	if r.DB, err = r.database(ctx, f.Config.Database, string(f.Config.Role), store.WithFault(r.fault)); err != nil {
+	if err = r.openDatabase(ctx); err != nil {
 		return nil, err
 	}
 	listener, err := net.Listen("tcp", f.Config.Listen)
@@ -126,6 +129,21 @@ func Open(ctx context.Context, dir string, now func() time.Time, log *slog.Logge
 		err = fmt.Errorf("%s: the role %q does not exist", dir, f.Config.Role)
 	}
 	return r, err
+}
+
+// openDatabase opens the role's own database as the process that the config names,
+// and takes the log of that number.
+func (r *Role) openDatabase(ctx context.Context) error {
+	f := r.Folder
+	instance, err := f.Config.instance()
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.path("config.json"), err)
+	}
+	if r.DB, err = r.database(ctx, f.Config.Database, string(f.Config.Role), store.WithFault(r.fault), store.AsProcess(instance)); err != nil || f.Config.Role == Witness {
+		return err
+	}
+	f.Config.Origin = f.Config.logOf(r.DB.Process())
+	return r.DB.Seize(ctx, lease(f.Config.Origin))
 }
 
 func (r *Role) database(ctx context.Context, url, role string, opts ...store.Option) (*store.DB, error) {
@@ -202,7 +220,7 @@ func (r *Role) openHub(listener net.Listener, now func() time.Time, log *slog.Lo
 		return err
 	}
 	deps := hub.Deps{
-		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Logs: publisher.NewStore(f.path(logFolder), now), LabelKey: labelKey, Identity: f.Identity, Cert: f.Cert, Now: now, Log: log, Metrics: r.metrics,
+		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Logs: publisher.NewStore(f.logs(), r.DB.Shared(), now), LabelKey: labelKey, Identity: f.Identity, Cert: f.Cert, Now: now, Log: log, Metrics: r.metrics,
 	}
 	if r.wrapHub != nil {
 		r.wrapHub(&deps)

@@ -3,10 +3,12 @@ package install
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/store"
 )
 
 // followEvery is how often a running role looks for a new roster in its folder.
@@ -31,10 +33,17 @@ func (r *Role) Run(ctx context.Context) error {
 	tasks.Go(func() { r.Publisher.Run(publishing) })
 	var watching sync.WaitGroup
 	watching.Go(func() { r.watchOthers(ctx) })
-	watching.Go(func() { r.keepLedger(ctx) })
+	watching.Go(func() { keepLedger(ctx, r.Journal, r.now, r.log) })
+	watching.Go(func() { r.keepOthers(ctx) })
+	watching.Go(func() { r.endReplaced(ctx, stop) })
 	watching.Go(func() { r.serveMetrics(ctx) })
 	err := r.follow(ctx, stop)
 	watching.Wait()
+	if r.replaced() {
+		stopPublishing()
+		tasks.Wait()
+		return errors.Join(err, store.ErrReplaced)
+	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWait)
 	defer cancel()
 	if stopErr := errors.Join(r.Journal.Stopped(last, version(), r.now()), r.Publisher.Flush(last)); stopErr != nil {
@@ -60,13 +69,13 @@ func (r *Role) watchOthers(ctx context.Context) {
 
 // keepLedger counts each day and erases what is over, once a day: a row with a
 // time in the future makes an erasure look at all that came after it.
-func (r *Role) keepLedger(ctx context.Context) {
+func keepLedger(ctx context.Context, j *journal.Journal, now func() time.Time, log *slog.Logger) {
 	tick := time.NewTicker(ledgerEvery)
 	defer tick.Stop()
 	var erased string // the day of the last erasure
 	for {
-		if err := r.tendLedger(ctx, &erased); err != nil && ctx.Err() == nil {
-			r.log.Error("the ledger could not be tended; it will be tried again", "cause", err)
+		if err := tendLedger(ctx, j, now(), &erased); err != nil && ctx.Err() == nil {
+			log.Error("the ledger could not be tended; it will be tried again", "cause", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -76,14 +85,13 @@ func (r *Role) keepLedger(ctx context.Context) {
 	}
 }
 
-func (r *Role) tendLedger(ctx context.Context, erased *string) (err error) {
-	now := r.now()
+func tendLedger(ctx context.Context, j *journal.Journal, now time.Time, erased *string) (err error) {
 	if today := now.UTC().Format(time.DateOnly); *erased != today {
-		if _, err = r.Journal.Erase(ctx, journal.DefaultRetention(), now); err == nil {
+		if _, err = j.Erase(ctx, journal.DefaultRetention(), now); err == nil {
 			*erased = today
 		}
 	}
-	return errors.Join(err, r.Journal.Daily(ctx, now))
+	return errors.Join(err, j.Daily(ctx, now))
 }
 
 // follow runs the role's own work, and takes up rosters meanwhile.

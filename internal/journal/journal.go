@@ -68,6 +68,7 @@ type Journal struct {
 	log    int64 // the number of the process, which ends origin
 	keys   dataKeys
 	page   int // rows that one step of an erasure looks at
+	guard  func(tx *store.Tx) error
 	// lastReceipt is the highest number of a kept receipt, so that no number
 	// is given out again.
 	lastReceipt atomic.Int64
@@ -162,6 +163,11 @@ func originsIn(tx *store.Tx) (map[int64]string, error) {
 	return origins, err
 }
 
+// Guard has every entry ask first, in its transaction, whether this process may still
+// append to the log: of one that it keeps in the place of a process that is gone. It
+// is set before anything is appended.
+func (j *Journal) Guard(check func(tx *store.Tx) error) { j.guard = check }
+
 // Deadline returns when an entry committed by now must have its leaf in the
 // published log: [MergeDelay] later, rounded up to a whole second, in UTC.
 func (j *Journal) Deadline(now time.Time) time.Time {
@@ -181,6 +187,11 @@ func (j *Journal) append(tx *store.Tx, e Entry) (seq uint64, full translog.Entry
 	if e.Ticket == [32]byte{} && e.Tau != [32]byte{} {
 		// Others could link the leaf: τ stands for its ticket and nothing else.
 		return 0, full, errors.New("journal: an audit secret without its ticket")
+	}
+	if j.guard != nil {
+		if err := j.guard(tx); err != nil {
+			return 0, full, err
+		}
 	}
 	full = translog.Entry{Kind: e.Kind, At: e.At, Ticket: e.Ticket, Tau: e.Tau, Body: e.Body}
 	key, wrapped, err := j.keys.at(e.At)

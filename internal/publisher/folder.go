@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/waypost/waypost/internal/store"
 )
 
 // syncs is how many files are brought to disk at once: a file system's journal
@@ -183,6 +185,15 @@ func (b *batch) abandon() error {
 		err = errors.Join(err, b.remove(temporary(p)))
 	}
 	return err
+}
+
+// lockFolder locks the folder of a log among processes, until the file is closed or
+// the process ends.
+func lockFolder(root string) (*os.File, error) {
+	if err := os.MkdirAll(root, 0o755); err != nil { //nolint:gosec // published: others read it
+		return nil, err
+	}
+	return store.LockFile(filepath.Join(root, ".lock"))
 }
 
 // syncDir brings the names in a folder to disk, where the system can.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,7 @@ type Config struct {
 	// Dir is the folder of logs that Handler serves: this one lies in
 	// <member>/<instance> in it.
 	Dir      string
+	Shared   bool          // other processes may have the folder, too: one at a time publishes a log
 	Interval time.Duration // between two looks; 10 s where zero
 }
 
@@ -80,6 +82,7 @@ type Publisher struct {
 
 	mu       sync.Mutex // held during a round, for all below
 	folder   *folder
+	held     *os.File // the lock of a shared folder, else nil
 	pruner   pruner
 	loaded   bool
 	greeted  bool                    // the witnesses were asked about what an earlier process signed
@@ -183,6 +186,31 @@ func (p *Publisher) Run(ctx context.Context) {
 	}
 }
 
+// Close gives a shared folder free, after Run has returned. Nothing is published any
+// more.
+func (p *Publisher) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held == nil {
+		return nil
+	}
+	return p.held.Close()
+}
+
+// hold locks a shared folder: two processes that wrote in it could show a checkpoint
+// and then an older one.
+func (p *Publisher) hold() error {
+	if !p.config.Shared || p.held != nil {
+		return nil
+	}
+	held, err := lockFolder(p.folder.root)
+	if err != nil {
+		return fmt.Errorf("publisher: another process publishes %s in this folder: %w", p.config.Origin, err)
+	}
+	p.held = held
+	return nil
+}
+
 // Flush publishes everything that is committed now, with its cosignatures and
 // to all places, or says what stands in the way.
 func (p *Publisher) Flush(ctx context.Context) error {
@@ -228,6 +256,9 @@ func (p *Publisher) publish(ctx context.Context) error {
 		return p.shorter()
 	}
 	if !p.loaded {
+		if err := p.hold(); err != nil {
+			return err
+		}
 		if err := p.load(ctx); err != nil {
 			return err
 		}

@@ -29,6 +29,9 @@ const (
 	// minPart is the smallest part of a file but for its last, in bytes: each is
 	// written with all before it.
 	minPart = 64 << 10
+	// holdTime is how long a request waits for one about the same log at another
+	// process.
+	holdTime = 5 * time.Second
 	// smallest is what any file counts for: a small one takes a block all the same.
 	smallest = 4096
 )
@@ -37,9 +40,10 @@ const (
 // nothing: a checkpoint is kept only where its tiles are there and hash to it,
 // and what was published stays.
 type Store struct {
-	dir   string
-	now   func() time.Time
-	limit int64
+	dir    string
+	now    func() time.Time
+	limit  int64
+	shared bool
 
 	mu   sync.Mutex
 	logs map[string]*storedLog // by place
@@ -61,9 +65,10 @@ type usage struct {
 	bytes int64
 }
 
-// NewStore keeps logs in dir, which [Handler] can serve.
-func NewStore(dir string, now func() time.Time) *Store {
-	return &Store{dir: dir, now: now, limit: dayLimit, logs: make(map[string]*storedLog), used: make(map[string]*usage)}
+// NewStore keeps logs in dir, which [Handler] can serve. Where it is shared, other
+// processes keep logs in it, too.
+func NewStore(dir string, shared bool, now func() time.Time) *Store {
+	return &Store{dir: dir, shared: shared, now: now, limit: dayLimit, logs: make(map[string]*storedLog), used: make(map[string]*usage)}
 }
 
 // Checkpoint returns the stored checkpoint of a log, nil if there is none.
@@ -83,7 +88,7 @@ func (s *Store) Checkpoint(_ context.Context, origin string) ([]byte, error) {
 // checkpoint that needs them. The policy is that of the log with this member's
 // key. Everything is on disk when it returns nil; after an error some objects
 // may be, and the same request may be made again. Errors are waypost errors.
-func (s *Store) Put(_ context.Context, member string, policy translog.Policy, objects []Object, checkpoint []byte) error {
+func (s *Store) Put(ctx context.Context, member string, policy translog.Policy, objects []Object, checkpoint []byte) error {
 	place, err := Place(policy.Origin)
 	if err != nil || !strings.HasPrefix(place, member+"/") {
 		return waypost.Errorf(waypost.PermissionDenied, "%q is not a log of %s", policy.Origin, member)
@@ -94,6 +99,13 @@ func (s *Store) Put(_ context.Context, member string, policy translog.Policy, ob
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if s.shared {
+		held, err := l.hold(ctx)
+		if err != nil {
+			return waypost.Errorf(waypost.Unavailable, "the log cannot be stored now; try again").WithCause(err)
+		}
+		defer held.Close()
+	}
 	grown, err := l.put(objects, s.room(member))
 	s.charge(member, grown)
 	if err == nil && len(checkpoint) > 0 {
@@ -104,6 +116,22 @@ func (s *Store) Put(_ context.Context, member string, policy translog.Policy, ob
 		return waypost.Errorf(waypost.Unavailable, "the log cannot be stored now; try again").WithCause(err)
 	}
 	return err
+}
+
+// hold locks the folder of a log, which another process of the hub may be writing in.
+func (l *storedLog) hold(ctx context.Context) (held *os.File, err error) {
+	ctx, cancel := context.WithTimeout(ctx, holdTime)
+	defer cancel()
+	for {
+		if held, err = lockFolder(l.root); err == nil {
+			return held, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 func (s *Store) open(member, place, origin string) (*storedLog, error) {

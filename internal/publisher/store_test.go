@@ -49,7 +49,7 @@ func (f *far) Put(ctx context.Context, origin string, objects []Object, checkpoi
 }
 
 func newFar(r *rig) *far {
-	f := &far{Store: NewStore(r.t.TempDir(), r.clock.now), r: r}
+	f := &far{Store: NewStore(r.t.TempDir(), false, r.clock.now), r: r}
 	r.uploads = []Uploader{f}
 	return f
 }
@@ -109,7 +109,7 @@ func TestUpload(t *testing.T) {
 	checkLeft(t, hub.folder(), 20_302, 20_303)
 
 	must(t, os.RemoveAll(hub.folder()))
-	hub.Store = NewStore(hub.dir, r.clock.now)
+	hub.Store = NewStore(hub.dir, false, r.clock.now)
 	p = r.open()
 	r.flush(p)
 	if c := hub.check(); c.N != 20_303 {

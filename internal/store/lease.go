@@ -2,8 +2,13 @@ package store
 
 import (
 	"context"
+	"os"
 	"time"
 )
+
+// LockFile makes the file at path if need be and locks it, until it is closed or the
+// process ends. It is an error, at once, if another process has it.
+func LockFile(path string) (*os.File, error) { return lockFile(path) }
 
 // leaseEvery is how often a process tries to get a lease that another holds.
 const leaseEvery = time.Second
