@@ -69,7 +69,7 @@ func (s *Server) askAll(ctx context.Context, q *inquiry, candidates waypost.Cand
 				return err
 			}
 		}
-		_, err := tx.Exec(`UPDATE inquiry SET receipts = $1, tags = $2, too_many = CASE WHEN $3 THEN 1 ELSE too_many END WHERE ticket = $4`,
+		_, err := tx.Exec(`UPDATE inquiry SET receipts = $1, tags = $2, too_many = CASE WHEN $3 = 1 THEN 1 ELSE too_many END WHERE ticket = $4`,
 			stored, tags, candidates.TooMany, q.ticket.ID[:])
 		return err
 	})

@@ -163,7 +163,7 @@ func (s *Server) cutOff(ctx context.Context, id waypost.TicketID) error {
 		state, due = inquiryRefused, nil // whose it is makes it again
 	}
 	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`UPDATE inquiry SET state = $1, due = CASE WHEN successor IS NULL THEN $2 END WHERE ticket = $3 AND state = $4`,
+		n, err := tx.Exec(`UPDATE inquiry SET state = $1, due = CASE WHEN successor IS NULL THEN CAST($2 AS BIGINT) END WHERE ticket = $3 AND state = $4`,
 			state, due, id[:], inquiryOpen)
 		if err != nil || n == 0 {
 			return err

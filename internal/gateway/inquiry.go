@@ -327,7 +327,7 @@ func (s *Server) giveUp(ctx context.Context, q *inquiry, cause error) (waypost.A
 	}
 	ctx = context.WithoutCancel(ctx)
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`UPDATE inquiry SET state = $1, due = CASE WHEN successor IS NULL THEN $2 END WHERE ticket = $3 AND state = $4`,
+		n, err := tx.Exec(`UPDATE inquiry SET state = $1, due = CASE WHEN successor IS NULL THEN CAST($2 AS BIGINT) END WHERE ticket = $3 AND state = $4`,
 			state, due, q.ticket.ID[:], inquiryOpen)
 		if err != nil || n == 0 {
 			return err

@@ -105,7 +105,7 @@ func checkComparison(c *waypostv1.Comparison) error {
 // affordable bounds what one comparison reads, by what the owner has.
 func affordable(tx *store.Tx, owner waypost.Jurisdiction, c *waypostv1.Comparison) error {
 	var all int64
-	if err := tx.Row(`SELECT COALESCE(sum(pointers), 0) FROM generation WHERE owner = $1`, owner).Scan(&all); err != nil {
+	if err := tx.Row(`SELECT CAST(COALESCE(sum(pointers), 0) AS BIGINT) FROM generation WHERE owner = $1`, owner).Scan(&all); err != nil {
 		return err
 	}
 	if all*int64(c.Count)>>c.Bits > maxCompared {

@@ -23,7 +23,7 @@ const (
 func leave(t waypost.SignedTicket) act {
 	return func(tx *store.Tx, _ int64) (*waypostv1.Maintained, []journal.Field, error) {
 		var pointers int64
-		if err := tx.Row(`SELECT COALESCE(sum(pointers), 0) FROM generation WHERE owner = $1`, t.SOI).Scan(&pointers); err != nil {
+		if err := tx.Row(`SELECT CAST(COALESCE(sum(pointers), 0) AS BIGINT) FROM generation WHERE owner = $1`, t.SOI).Scan(&pointers); err != nil {
 			return nil, nil, err
 		}
 		// One that is on its way goes on; one that is over begins anew.
@@ -111,7 +111,7 @@ func (s *Server) departStep(tx *store.Tx, owner waypost.Jurisdiction) (d departu
 	if _, err := tx.Exec(`UPDATE departure SET reached = $1, withdrawn = $2, ended = $3 WHERE owner = $4`, d.reached, d.withdrawn, d.ended, owner); err != nil {
 		return d, err
 	}
-	err = tx.Row(`SELECT COALESCE(sum(pointers), 0) FROM generation WHERE owner = $1`, owner).Scan(&d.left)
+	err = tx.Row(`SELECT CAST(COALESCE(sum(pointers), 0) AS BIGINT) FROM generation WHERE owner = $1`, owner).Scan(&d.left)
 	return d, err
 }
 
