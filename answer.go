@@ -9,7 +9,7 @@ type Answer struct {
 	Coverage   Coverage          `json:"coverage"`
 	Complete   bool              `json:"complete"` // nothing is outstanding
 	TooMany    bool              `json:"too_many,omitempty"`
-	Owed       bool              `json:"owed,omitempty"` // no quorum of key holders yet: never a silent "no other card"
+	Owed       bool              `json:"owed,omitempty"` // not searched in full yet: never a silent "no other card"
 }
 
 // CandidateAnswer is one state's answer about one record.
@@ -37,6 +37,8 @@ type Coverage struct {
 	// state has the person's record from another state, for people with and without
 	// an SSN.
 	NamesOnly bool `json:"names_only,omitempty"`
+	// IndexInPart: a part of the index did not answer. The check is owed.
+	IndexInPart bool `json:"index_in_part,omitempty"`
 }
 
 // Best returns the strongest outcome among the candidates: match before

@@ -45,7 +45,11 @@ type Candidate struct {
 type Candidates struct {
 	Ticket  TicketID
 	TooMany bool
-	List    []Candidate // at most MaxCandidates
+	// Unreached is how many of the part's tokens could not be looked up, or not in
+	// full, because a part of the index did not answer. Where it is not 0, no list is
+	// a "no".
+	Unreached int
+	List      []Candidate // at most MaxCandidates
 }
 
 // Bytes is the canonical form, which the hub's receipt commits to through
@@ -59,6 +63,7 @@ func (c Candidates) Bytes() []byte {
 		many = 1
 	}
 	b.AddUint8(many)
+	b.AddUint8(uint8(c.Unreached))
 	b.AddUint8(uint8(len(c.List)))
 	for _, one := range c.List {
 		b.AddBytes(one.Reference[:])
@@ -72,11 +77,12 @@ func ParseCandidates(raw []byte) (Candidates, error) {
 	bad := Errorf(InvalidArgument, "the list of candidates is not well formed")
 	s := cryptobyte.String(raw)
 	var c Candidates
-	var many, n uint8
-	if !readDomain(&s, candidatesDomain) || !s.CopyBytes(c.Ticket[:]) || !s.ReadUint8(&many) || !s.ReadUint8(&n) || n > MaxCandidates {
+	var many, unreached, n uint8
+	if !readDomain(&s, candidatesDomain) || !s.CopyBytes(c.Ticket[:]) || !s.ReadUint8(&many) || !s.ReadUint8(&unreached) ||
+		!s.ReadUint8(&n) || unreached > CheckElements || n > MaxCandidates {
 		return Candidates{}, bad
 	}
-	c.TooMany = many == 1
+	c.TooMany, c.Unreached = many == 1, int(unreached)
 	for range n {
 		var one Candidate
 		var owner [2]byte

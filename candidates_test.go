@@ -12,7 +12,7 @@ import (
 )
 
 func anyCandidates(t *rapid.T) waypost.Candidates {
-	c := waypost.Candidates{Ticket: array32(t, "ticket"), TooMany: rapid.Bool().Draw(t, "many")}
+	c := waypost.Candidates{Ticket: array32(t, "ticket"), TooMany: rapid.Bool().Draw(t, "many"), Unreached: rapid.IntRange(0, waypost.CheckElements).Draw(t, "unreached")}
 	references := rapid.SliceOfNDistinct(rapid.SliceOfN(rapid.Byte(), 16, 16), 0, waypost.MaxCandidates, func(b []byte) string { return string(b) }).Draw(t, "references")
 	slices.SortFunc(references, bytes.Compare)
 	for _, r := range references {
@@ -53,7 +53,8 @@ func TestCandidatesCanonical(t *testing.T) {
 		"a trailing byte":      append(bytes.Clone(good), 0),
 		"one byte short":       good[:len(good)-1],
 		"a third truth":        append(append(bytes.Clone(good[:flag]), 2), good[flag+1:]...),
-		"a count too high":     append(append(bytes.Clone(good[:flag+1]), 3), good[flag+2:]...),
+		"too many unreached":   append(append(bytes.Clone(good[:flag+1]), waypost.CheckElements+1), good[flag+2:]...),
+		"a count too high":     append(append(bytes.Clone(good[:flag+2]), 3), good[flag+3:]...),
 		"another domain":       append([]byte("W"), good[1:]...),
 		"nothing":              nil,
 		"somebody else's list": []byte("CA, NV"),

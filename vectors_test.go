@@ -68,9 +68,10 @@ type vectors struct {
 		Wire          hexBytes
 	}
 	Candidates []struct {
-		Ticket  hexBytes
-		TooMany bool `json:"too_many"`
-		List    []struct {
+		Ticket    hexBytes
+		TooMany   bool `json:"too_many"`
+		Unreached int
+		List      []struct {
 			Reference hexBytes
 			Owner     waypost.Jurisdiction
 		}
@@ -147,7 +148,7 @@ func TestVectors(t *testing.T) {
 		}
 	}
 	for _, x := range v.Candidates {
-		want := waypost.Candidates{Ticket: waypost.TicketID(x.Ticket), TooMany: x.TooMany}
+		want := waypost.Candidates{Ticket: waypost.TicketID(x.Ticket), TooMany: x.TooMany, Unreached: x.Unreached}
 		for _, one := range x.List {
 			want.List = append(want.List, waypost.Candidate{Reference: waypost.Reference(one.Reference), Owner: one.Owner})
 		}

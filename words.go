@@ -10,7 +10,11 @@ import (
 func (a Answer) Words() string {
 	var b strings.Builder
 	if a.Owed {
-		fmt.Fprintln(&b, "CHECK OWED. Too few key holders, or not the hub, can be reached, so not everything could be searched. This is")
+		missing := "Too few key holders, or not the hub, can be reached"
+		if a.Coverage.IndexInPart {
+			missing = "A part of the hub's index cannot be reached"
+		}
+		fmt.Fprintf(&b, "CHECK OWED. %s, so not everything could be searched. This is\n", missing)
 		fmt.Fprintln(&b, "not a \"no\": issue interim paper; the card is released when the check has been made. It is tried again by itself.")
 	}
 	a.outcomes(&b)
@@ -65,6 +69,9 @@ func (c CandidateAnswer) words() string {
 func (c Coverage) Words() string {
 	var parts []string
 	searched := fmt.Sprintf("Searched: %s", count(len(c.Searched), "state"))
+	if c.IndexInPart {
+		searched = "Searched: only the part of the index that can be reached; any state may have a record in the rest"
+	}
 	if c.NamesOnly {
 		searched += ", by name and date of birth: this state has the record from another one"
 	}

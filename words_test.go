@@ -22,6 +22,8 @@ func TestWords(t *testing.T) {
 		{"a match", waypost.Answer{Complete: true, Candidates: []waypost.CandidateAnswer{match}}, []string{"MATCH: this person holds a card of CA (licence, valid); it must be ended"}, []string{"NO OTHER CARD"}},
 		{"not answered", waypost.Answer{Candidates: []waypost.CandidateAnswer{pending}, Coverage: coverage, TicketHex: "ab"}, []string{"NV has not answered yet", "completes by itself"}, []string{"NO OTHER CARD"}},
 		{"owed", waypost.Answer{Owed: true}, []string{"CHECK OWED", "not a \"no\""}, []string{"NO OTHER CARD"}},
+		{"a part of the index", waypost.Answer{Owed: true, Coverage: waypost.Coverage{IndexInPart: true}},
+			[]string{"CHECK OWED. A part of the hub's index", "only the part of the index that can be reached"}, []string{"NO OTHER CARD", "0 states", "key holders"}},
 		{"owed, one found already", waypost.Answer{Owed: true, Candidates: []waypost.CandidateAnswer{match}}, []string{"CHECK OWED", "MATCH"}, []string{"NO OTHER CARD"}},
 		{"too many", waypost.Answer{TooMany: true, Complete: true}, []string{"TOO MANY", "supervisor"}, []string{"NO OTHER CARD"}},
 	} {

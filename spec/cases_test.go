@@ -221,7 +221,8 @@ func receiptCases(t testing.TB) []question {
 		question{Name: "candidates: out of order", Check: "candidates", Data: swapped.Bytes()},
 		question{Name: "candidates: one twice", Check: "candidates", Data: twice.Bytes()},
 		question{Name: "candidates: cut short", Check: "candidates", Data: good[:len(good)-1]},
-		question{Name: "candidates: a flag that is neither 0 nor 1", Check: "candidates", Data: bytes.Replace(good, []byte("\x00\x02\x01"), []byte("\x02\x02\x01"), 1)})
+		question{Name: "candidates: a flag that is neither 0 nor 1", Check: "candidates", Data: bytes.Replace(good, []byte("\x00\x00\x02\x01"), []byte("\x02\x00\x02\x01"), 1)},
+		question{Name: "candidates: more tokens unreached than a check has", Check: "candidates", Data: bytes.Replace(good, []byte("\x00\x00\x02\x01"), []byte("\x00\x21\x02\x01"), 1)})
 }
 
 func bodyCases() (list []question) {

@@ -36,7 +36,7 @@ type Search struct {
 // Found is what a tag search has come to so far.
 type Found struct {
 	Over     bool                // every candidate's state has answered, or their time is over
-	GivenUp  bool                // it was never made: nobody was asked
+	GivenUp  bool                // it was not made, or in part: it is to be made again
 	Agreeing []waypost.Candidate // whose states said continue
 }
 

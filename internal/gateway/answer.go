@@ -40,7 +40,7 @@ func (s *Server) Answer(ctx context.Context, id waypost.TicketID) (waypost.Answe
 		Owed: kept.state == inquiryOpen || kept.state == inquiryOwed,
 	}
 	if a.Owed {
-		a.Coverage = waypost.Coverage{Searched: []waypost.Jurisdiction{}}
+		a.Coverage = waypost.Coverage{Searched: []waypost.Jurisdiction{}, IndexInPart: kept.coverage.IndexInPart}
 	}
 	a.Coverage.Unanswered = unanswered(kept.asked)
 	return a, nil

@@ -37,6 +37,9 @@ func (s *Server) TagSearch(ctx context.Context, who waypost.Person, why duplicat
 			err = s.search(ctx, q, p)
 		}
 	}
+	if err == nil && q.unreached > 0 {
+		err = errInPart
+	}
 	if err != nil {
 		if unreachable(err) {
 			err = waypost.Errorf(waypost.Unavailable, "the search could not be made now").WithCause(err)
@@ -54,7 +57,7 @@ func (s *Server) Found(ctx context.Context, search waypost.TicketID) (duplicate.
 		return duplicate.Found{}, err
 	}
 	found := duplicate.Found{
-		GivenUp: kept.state == inquiryRefused && len(kept.asked) == 0,
+		GivenUp: kept.state == inquiryRefused && (len(kept.asked) == 0 || kept.coverage.IndexInPart),
 		Over:    kept.state == inquiryComplete || kept.state == inquiryRefused && allAnswered(kept.asked),
 	}
 	if kept.state == inquiryRefused && s.Now().Sub(kept.ticket.IssuedAt) > answerLife {

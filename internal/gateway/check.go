@@ -81,6 +81,11 @@ func (s *Server) Check(ctx context.Context, who Applicant, why Counter) (waypost
 		}
 	}
 
+	// What the hub could not look up is owed, whatever else was found.
+	if q.unreached > 0 {
+		return s.giveUp(ctx, q, errInPart)
+	}
+
 	// 9. Everything is asked: from here on the last answer completes the check,
 	// whether a clerk still waits for it or not. Plain words, and always the
 	// coverage.

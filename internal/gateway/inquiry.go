@@ -43,6 +43,7 @@ type inquiry struct {
 	repays      bool                    // an owed check is made again by this one
 	tries       int                     // how often it has been owed before
 	namesOnly   bool                    // searched without the second part
+	unreached   int                     // tokens that the hub could not look up
 }
 
 // cutOffAfter is far longer than Check takes: what is open then was cut off.
@@ -326,9 +327,13 @@ func (s *Server) giveUp(ctx context.Context, q *inquiry, cause error) (waypost.A
 		kind = "abandoned"
 	}
 	ctx = context.WithoutCancel(ctx)
-	err := s.DB.Write(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`UPDATE inquiry SET state = $1, due = CASE WHEN successor IS NULL THEN CAST($2 AS BIGINT) END WHERE ticket = $3 AND state = $4`,
-			state, due, q.ticket.ID[:], inquiryOpen)
+	coverage, err := json.Marshal(waypost.Coverage{IndexInPart: errors.Is(cause, errInPart)})
+	if err != nil {
+		return waypost.Answer{}, err
+	}
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		n, err := tx.Exec(`UPDATE inquiry SET state = $1, due = CASE WHEN successor IS NULL THEN CAST($2 AS BIGINT) END, coverage = $3 WHERE ticket = $4 AND state = $5`,
+			state, due, coverage, q.ticket.ID[:], inquiryOpen)
 		if err != nil || n == 0 {
 			return err
 		}

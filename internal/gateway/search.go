@@ -26,6 +26,10 @@ var (
 	secondPart = part{2, waypost.ActionSearchSecond, waypost.NameElements, waypost.CheckElements}
 )
 
+// errInPart ends a check for which not every token could be looked up: one that has
+// found nobody would look like a "no".
+var errInPart = waypost.Errorf(waypost.Unavailable, "a part of the hub's index does not answer: the check could be searched in part only")
+
 // searchWait bounds a call to the hub; its answer takes milliseconds.
 const searchWait = 5 * time.Second
 
@@ -51,6 +55,7 @@ func (s *Server) search(ctx context.Context, q *inquiry, p part) error {
 		return err
 	}
 	q.hubReceipts = append(q.hubReceipts, res.Receipt)
+	q.unreached += candidates.Unreached
 	return s.askAll(ctx, q, candidates)
 }
 

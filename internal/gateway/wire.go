@@ -14,6 +14,7 @@ func AnswerToProto(a waypost.Answer) *waypostv1.CheckAnswer {
 		Coverage: &waypostv1.Coverage{
 			Searched: texts(a.Coverage.Searched), Unanswered: texts(a.Coverage.Unanswered),
 			Loading: texts(a.Coverage.Loading), NotMembers: texts(a.Coverage.NotMembers), NamesOnly: a.Coverage.NamesOnly,
+			IndexInPart: a.Coverage.IndexInPart,
 		},
 	}
 	for _, c := range a.Candidates {
@@ -35,6 +36,7 @@ func AnswerFromProto(p *waypostv1.CheckAnswer) waypost.Answer {
 		Coverage: waypost.Coverage{
 			Searched: states(p.GetCoverage().GetSearched()), Unanswered: states(p.GetCoverage().GetUnanswered()),
 			Loading: states(p.GetCoverage().GetLoading()), NotMembers: states(p.GetCoverage().GetNotMembers()), NamesOnly: p.GetCoverage().GetNamesOnly(),
+			IndexInPart: p.GetCoverage().GetIndexInPart(),
 		},
 	}
 	if raw, err := hex.DecodeString(p.Ticket); err == nil {

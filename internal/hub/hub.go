@@ -4,6 +4,7 @@
 //
 //	search.go     one part of a check: tokens in, per-ticket references out
 //	lookup.go     what a search sees
+//	reach.go      what it sees while a server of labels does not answer
 //	index.go      labels and pointers
 //	publish.go    new pointers, also in the place of others: whether they may be
 //	writing.go    and how: pending, labelled, then live
@@ -39,6 +40,7 @@ import (
 	"github.com/waypost/waypost/internal/quota"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc"
+	"github.com/waypost/waypost/internal/shards"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/translog"
 )
@@ -92,6 +94,7 @@ type Server struct {
 	keys     *directory
 	boxes    *boxes
 	boxLimit int64 // bytes that one mailbox holds
+	reach    *shards.Reach
 }
 
 // New checks that name and roster agree.
@@ -106,7 +109,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	if deps.Authority == nil {
 		deps.Authority = deps.Roster
 	}
-	s := &Server{config: config, Deps: deps, keys: newDirectory(), boxes: newBoxes(), boxLimit: boxLimit}
+	s := &Server{config: config, Deps: deps, keys: newDirectory(), boxes: newBoxes(), boxLimit: boxLimit, reach: &shards.Reach{DB: deps.DB, Log: deps.Log}}
 	s.measure()
 	return s, nil
 }

@@ -45,42 +45,58 @@ func see(tx *store.Tx, pointer int64, epoch uint32) (f found, err error) {
 // lookUp finds the visible pointers of all tokens on one snapshot, without those
 // of the asking state, of states that are members no more, and those that an
 // earlier part of the ticket returned as the same owner's. It looks everything
-// up, whatever it finds, and returns the pointers with most hits first.
-func (s *Server) lookUp(ctx context.Context, t waypost.Ticket, id waypost.TicketID, tokens []waypost.Token) ([]found, error) {
-	var all []found
-	err := s.DB.Read(ctx, func(tx *store.Tx) error {
-		all = nil
-		hits := make(map[int64]int)
-		for _, token := range tokens {
-			if _, err := s.walk(tx, key{t.Epoch, token}, func(pointer int64) { hits[pointer]++ }); err != nil {
-				return err
+// up, whatever it finds, and returns the pointers with most hits first, and how many
+// tokens it could not look up because a server of the index does not answer.
+func (s *Server) lookUp(ctx context.Context, t waypost.Ticket, id waypost.TicketID, tokens []waypost.Token) (all []found, unreached int, err error) {
+	if s.reach.Whole() {
+		err = s.DB.Read(ctx, func(tx *store.Tx) error {
+			hits := make(map[int64]int)
+			for _, token := range tokens {
+				if _, err := s.walk(tx, key{t.Epoch, token}, func(pointer int64) { hits[pointer]++ }); err != nil {
+					return err
+				}
 			}
-		}
-		before, err := returnedBefore(tx, id)
-		if err != nil {
+			all, err = s.seen(tx, t, id, hits)
 			return err
-		}
-		for pointer, n := range hits {
-			f, err := see(tx, pointer, t.Epoch)
-			if errors.Is(err, store.ErrNoRows) {
-				continue
-			}
-			if err != nil {
+		})
+	}
+	if store.Unreachable(err) || !s.reach.Whole() {
+		var hits map[int64]int
+		if hits, unreached, err = s.hitsInReach(ctx, t.Epoch, tokens); err == nil {
+			err = s.DB.Read(ctx, func(tx *store.Tx) error {
+				all, err = s.seen(tx, t, id, hits)
 				return err
-			}
-			f.hits = n
-			_, member := s.Roster.Member(string(f.owner))
-			if f.owner != t.SOI && member && !before[returned{pointer, f.owner}] {
-				all = append(all, f)
-			}
+			})
 		}
-		return nil
-	})
+	}
 	// Equal hits are ordered by chance: the id is random, and nobody sees it.
 	slices.SortFunc(all, func(a, b found) int {
 		return cmp.Or(cmp.Compare(b.hits, a.hits), cmp.Compare(a.pointer, b.pointer))
 	})
-	return all, err
+	return all, unreached, err
+}
+
+// seen are those of the pointers that a search returns.
+func (s *Server) seen(tx *store.Tx, t waypost.Ticket, id waypost.TicketID, hits map[int64]int) (all []found, err error) {
+	before, err := returnedBefore(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	for pointer, n := range hits {
+		f, err := see(tx, pointer, t.Epoch)
+		if errors.Is(err, store.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		f.hits = n
+		_, member := s.Roster.Member(string(f.owner))
+		if f.owner != t.SOI && member && !before[returned{pointer, f.owner}] {
+			all = append(all, f)
+		}
+	}
+	return all, nil
 }
 
 // returned is a pointer that a ticket has a reference for, as its owner's then.

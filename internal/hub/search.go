@@ -67,11 +67,11 @@ const searchTries = 5
 // searchPart looks the tokens up and commits what was found.
 func (s *Server) searchPart(ctx context.Context, t waypost.SignedTicket, receipts []waypost.SignedReceipt, part uint32, tokens []waypost.Token, inputs [32]byte) (*searched, error) {
 	for range searchTries {
-		hits, err := s.lookUp(ctx, t.Ticket, t.ID, tokens)
+		hits, unreached, err := s.lookUp(ctx, t.Ticket, t.ID, tokens)
 		if err != nil {
 			return nil, err
 		}
-		done, err := s.commit(ctx, t, receipts, part, parts[part].action, inputs, hits)
+		done, err := s.commit(ctx, t, receipts, part, parts[part].action, inputs, hits, unreached)
 		if !errors.Is(err, errStale) {
 			return done, err
 		}
@@ -152,8 +152,8 @@ type planned struct {
 
 // plan gives every pointer a reference of this ticket and seals a notice to its
 // owner.
-func (s *Server) plan(ctx context.Context, t waypost.SignedTicket, receipts []waypost.SignedReceipt, hits []found) (plan, error) {
-	list := waypost.Candidates{Ticket: t.ID, TooMany: len(hits) > waypost.MaxCandidates}
+func (s *Server) plan(ctx context.Context, t waypost.SignedTicket, receipts []waypost.SignedReceipt, hits []found, unreached int) (plan, error) {
+	list := waypost.Candidates{Ticket: t.ID, TooMany: len(hits) > waypost.MaxCandidates, Unreached: unreached}
 	hits = hits[:min(len(hits), waypost.MaxCandidates)]
 	var p plan
 	var err error
@@ -189,8 +189,8 @@ func (s *Server) plan(ctx context.Context, t waypost.SignedTicket, receipts []wa
 
 // commit makes what was found the answer of this part for good, unless another
 // call with the same ticket has done so, and wakes the owners.
-func (s *Server) commit(ctx context.Context, t waypost.SignedTicket, receipts []waypost.SignedReceipt, part uint32, action waypost.Action, inputs [32]byte, hits []found) (*searched, error) {
-	p, err := s.plan(ctx, t, receipts, hits)
+func (s *Server) commit(ctx context.Context, t waypost.SignedTicket, receipts []waypost.SignedReceipt, part uint32, action waypost.Action, inputs [32]byte, hits []found, unreached int) (*searched, error) {
+	p, err := s.plan(ctx, t, receipts, hits, unreached)
 	if err != nil {
 		return nil, err
 	}

@@ -179,7 +179,7 @@ func (r refusal) Unwrap() error { return r.answered }
 func discreet(err error) error {
 	var answered *pgconn.PgError
 	if errors.As(err, &answered) {
-		return refusal{answered}
+		return coded(refusal{answered})
 	}
 	return err
 }

@@ -65,10 +65,10 @@ def release(roster, env, change, source, to, expires, *passings):
     }
 
 
-def candidates(too_many, *found):
-    raw = b"waypost candidates v1\n" + seq(0x40, 32) + bytes([too_many, len(found)])
+def candidates(too_many, unreached, *found):
+    raw = b"waypost candidates v1\n" + seq(0x40, 32) + bytes([too_many, unreached, len(found)])
     raw += b"".join(ref + owner.encode() for ref, owner in found)
-    return {"ticket": seq(0x40, 32).hex(), "too_many": bool(too_many),
+    return {"ticket": seq(0x40, 32).hex(), "too_many": bool(too_many), "unreached": unreached,
             "list": [{"reference": ref.hex(), "owner": owner} for ref, owner in found], "wire": raw.hex()}
 
 
@@ -94,7 +94,7 @@ print(json.dumps({
                 *((seq(16 * i + 1, 16), seq(0xf0 - 16 * i, 16)) for i in range(8))),
     ],
     "candidates": [
-        candidates(0), candidates(1, (seq(1, 16), "CA"), (seq(2, 16), "NV")),
+        candidates(0, 0), candidates(0, 7), candidates(1, 0, (seq(1, 16), "CA"), (seq(2, 16), "NV")),
     ],
     "tokens": {"searched": ELEMENTS.hex(), "hash": sha("waypost searched tokens v1\n", ELEMENTS).hex()},
     "token": {"epoch": 1, "output": seq(0x50, 64).hex(), "token": token.hex(), "ticket": seq(0x40, 32).hex(),

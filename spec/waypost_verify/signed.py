@@ -139,13 +139,13 @@ def role_of(receipt):
 def parse_candidates(raw):
     c = Cursor(raw, "the list of candidates")
     c.expect(b"waypost candidates v1\n")
-    ticket, many, n = c.take(32), c.number(1), c.number(1)
-    require(many <= 1 and n <= 20, "the list of candidates is out of range")
+    ticket, many, unreached, n = c.take(32), c.number(1), c.number(1), c.number(1)
+    require(many <= 1 and unreached <= 32 and n <= 20, "the list of candidates is out of range")
     found = [(c.take(16), c.take(2).decode("ascii", "replace")) for _ in range(n)]
     c.end()
     require(all(re.fullmatch("[A-Z]{2}", owner) for _, owner in found), "an owner is not two capital letters")
     require(all(a[0] < b[0] for a, b in zip(found, found[1:])), "the candidates are not in order")
-    return {"ticket": ticket, "too_many": bool(many), "list": found}
+    return {"ticket": ticket, "too_many": bool(many), "unreached": unreached, "list": found}
 
 
 def parse_statement(raw):

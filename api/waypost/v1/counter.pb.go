@@ -384,11 +384,12 @@ func (x *OwnRecord) GetOutcome() string {
 
 type Coverage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Searched      []string               `protobuf:"bytes,1,rep,name=searched,proto3" json:"searched,omitempty"`                       // states whose records are in the index
-	Unanswered    []string               `protobuf:"bytes,2,rep,name=unanswered,proto3" json:"unanswered,omitempty"`                   // states asked that have not answered yet
-	Loading       []string               `protobuf:"bytes,3,rep,name=loading,proto3" json:"loading,omitempty"`                         // states whose records are still being loaded
-	NotMembers    []string               `protobuf:"bytes,4,rep,name=not_members,json=notMembers,proto3" json:"not_members,omitempty"` // jurisdictions that do not take part
-	NamesOnly     bool                   `protobuf:"varint,5,opt,name=names_only,json=namesOnly,proto3" json:"names_only,omitempty"`   // not by the SSN: this state has the person's record from another state
+	Searched      []string               `protobuf:"bytes,1,rep,name=searched,proto3" json:"searched,omitempty"`                             // states whose records are in the index
+	Unanswered    []string               `protobuf:"bytes,2,rep,name=unanswered,proto3" json:"unanswered,omitempty"`                         // states asked that have not answered yet
+	Loading       []string               `protobuf:"bytes,3,rep,name=loading,proto3" json:"loading,omitempty"`                               // states whose records are still being loaded
+	NotMembers    []string               `protobuf:"bytes,4,rep,name=not_members,json=notMembers,proto3" json:"not_members,omitempty"`       // jurisdictions that do not take part
+	NamesOnly     bool                   `protobuf:"varint,5,opt,name=names_only,json=namesOnly,proto3" json:"names_only,omitempty"`         // not by the SSN: this state has the person's record from another state
+	IndexInPart   bool                   `protobuf:"varint,6,opt,name=index_in_part,json=indexInPart,proto3" json:"index_in_part,omitempty"` // a part of the index did not answer: the check is owed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -454,6 +455,13 @@ func (x *Coverage) GetNotMembers() []string {
 func (x *Coverage) GetNamesOnly() bool {
 	if x != nil {
 		return x.NamesOnly
+	}
+	return false
+}
+
+func (x *Coverage) GetIndexInPart() bool {
+	if x != nil {
+		return x.IndexInPart
 	}
 	return false
 }
@@ -1333,7 +1341,7 @@ const file_waypost_v1_counter_proto_rawDesc = "" +
 	"\treference\x18\a \x01(\tR\treference\"5\n" +
 	"\tOwnRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
-	"\aoutcome\x18\x02 \x01(\tR\aoutcome\"\xa0\x01\n" +
+	"\aoutcome\x18\x02 \x01(\tR\aoutcome\"\xc4\x01\n" +
 	"\bCoverage\x12\x1a\n" +
 	"\bsearched\x18\x01 \x03(\tR\bsearched\x12\x1e\n" +
 	"\n" +
@@ -1343,7 +1351,8 @@ const file_waypost_v1_counter_proto_rawDesc = "" +
 	"\vnot_members\x18\x04 \x03(\tR\n" +
 	"notMembers\x12\x1d\n" +
 	"\n" +
-	"names_only\x18\x05 \x01(\bR\tnamesOnly\"[\n" +
+	"names_only\x18\x05 \x01(\bR\tnamesOnly\x12\"\n" +
+	"\rindex_in_part\x18\x06 \x01(\bR\vindexInPart\"[\n" +
 	"\vLoadRequest\x12,\n" +
 	"\arecords\x18\x01 \x03(\v2\x12.waypost.v1.RecordR\arecords\x12\x1e\n" +
 	"\n" +

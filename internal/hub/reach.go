@@ -1,0 +1,51 @@
+package hub
+
+import (
+	"context"
+	"errors"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/shards"
+	"github.com/waypost/waypost/internal/store"
+)
+
+// hitsInReach counts, while a server of labels does not answer, for each pointer
+// the tokens that hit it, as far as the others know, and the tokens that were not
+// looked up in full.
+func (s *Server) hitsInReach(ctx context.Context, epoch uint32, tokens []waypost.Token) (hits map[int64]int, unreached int, err error) {
+	hits = make(map[int64]int)
+	for _, token := range tokens {
+		whole, err := s.walkInReach(ctx, key{epoch, token}, func(pointer int64) { hits[pointer]++ })
+		if err != nil {
+			return nil, 0, err
+		}
+		if !whole {
+			unreached++
+		}
+	}
+	return hits, unreached, nil
+}
+
+// walkInReach is walk as far as servers answer. The first two labels of a token are
+// looked up whether there is anything or not: how many tokens were not looked up
+// must not tell what is in the index.
+func (s *Server) walkInReach(ctx context.Context, k key, each func(pointer int64)) (whole bool, err error) {
+	whole = true
+	for counter := range uint8(maxCounter) {
+		at := label(&s.LabelKey, k, counter)
+		pointer, err := s.reach.Find(ctx, at[:])
+		found := err == nil
+		switch {
+		case found:
+			each(pointer)
+		case shards.Unreachable(err):
+			whole = false
+		case !errors.Is(err, store.ErrNoRows):
+			return false, err
+		}
+		if counter > 0 && !found {
+			break
+		}
+	}
+	return whole, nil
+}
