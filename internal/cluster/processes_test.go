@@ -96,10 +96,10 @@ func TestProcesses(t *testing.T) {
 	if err := p.Stop("keyholder-1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(filepath.Join(dir, "keyholder-1", "share.key")); err != nil {
+	if err := os.RemoveAll(filepath.Join(dir, "keyholder-1", "identities")); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Start(ctx, "keyholder-1"); err == nil || !strings.Contains(err.Error(), "a key is missing") {
+	if err := p.Start(ctx, "keyholder-1"); err == nil || !strings.Contains(err.Error(), "its identity") {
 		t.Errorf("a key holder without its share: %v", err)
 	}
 	if err := p.Kill("keyholder-1"); err == nil {

@@ -137,7 +137,8 @@ type builder struct {
 }
 
 func (b *builder) build() error {
-	outcomes, err := generateKey(b.plan.Threshold, b.plan.Holders)
+	// A rehearsal: nobody but this machine has to trust it, and no transcript is signed.
+	outcomes, err := toprf.Ceremony{Kind: toprf.Keygen, ID: toprf.NewSeed(), Epoch: 1, Threshold: b.plan.Threshold, Holders: b.plan.Holders}.Rehearse(nil)
 	if err != nil {
 		return err
 	}
@@ -176,11 +177,6 @@ func (b *builder) build() error {
 		// what stands still with fewer stands still anyway.
 		WitnessPolicy: roster.WitnessPolicy{Holders: b.plan.Threshold - 1, Outside: 1 + len(b.plan.Witnesses)},
 	})
-}
-
-// generateKey runs the Feldman key generation among n holders.
-func generateKey(threshold, n int) ([]*toprf.Outcome, error) {
-	return toprf.Ceremony{Kind: toprf.Keygen, ID: toprf.NewSeed(), Threshold: threshold, Holders: n}.Rehearse(nil)
 }
 
 func (b *builder) hub() error {
@@ -234,12 +230,12 @@ func (b *builder) holder(index int, o *toprf.Outcome) error {
 		return err
 	}
 	name := "keyholder-" + strconv.Itoa(index)
-	share, err := o.Share.MarshalBinary()
+	public := o.Share.Public()
+	vault, err := (&Folder{Dir: filepath.Join(b.dir, name)}).vault()
 	if err != nil {
 		return err
 	}
-	public := o.Share.Public()
-	if err := writeHex(filepath.Join(b.dir, name, "share.key"), share); err != nil {
+	if err := vault.Put(1, o.Share); err != nil {
 		return err
 	}
 	door, err := b.address()
@@ -253,7 +249,7 @@ func (b *builder) holder(index int, o *toprf.Outcome) error {
 	return b.role(roster.Member{
 		Name: name, Role: roster.KeyHolder, Operator: "Demonstration key holder " + strconv.Itoa(index), URL: "https://" + address,
 		Public: "https://" + door, Index: index, PublicShare: public.Bytes(), WitnessKey: cosigns,
-	}, Config{Database: "sqlite:keyholder.db", Epoch: 1})
+	}, Config{Database: "sqlite:keyholder.db"})
 }
 
 func (b *builder) gateway(state waypost.Jurisdiction) error {

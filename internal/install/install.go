@@ -12,7 +12,8 @@
 //	tls.crt tls.key    its TLS certificate, pinned by the roster
 //	governance.json    whose signatures on a roster count
 //	roster/000001      every roster since the beginning
-//	share.key          a key holder's share of the OPRF key
+//	share/             a key holder's shares of the OPRF key, each encrypted
+//	identities/        the age identities that open them; may lie elsewhere
 //	label.key          the hub's secret h, outside its database
 //	secret.key         a gateway's secret for decoys and operator tags
 //	opener.key         opens the ledger's entries; in production it is kept offline
@@ -64,11 +65,16 @@ type Config struct {
 	Instance *int `json:"instance,omitempty"`
 	// Logs is the folder of the published logs, "log" if empty. The processes of one role
 	// share it.
-	Logs  string `json:"logs,omitempty"`
-	Epoch uint32 `json:"epoch,omitempty"` // a key holder's share is of this key epoch
+	Logs string `json:"logs,omitempty"`
 	// Public is the host:port of a hub's or key holder's public door: its log,
 	// the rosters, and at a key holder its witness.
 	Public string `json:"public,omitempty"`
+	// ShareIdentities is the folder with the age identities that open a key holder's
+	// shares; empty: identities. It may lie on another disk or a token.
+	ShareIdentities string `json:"share_identities,omitempty"`
+	// WithoutShare has a key holder start that has lost its share, to get another one
+	// in a ceremony.
+	WithoutShare bool `json:"without_share,omitempty"`
 	// Openers are the age recipients to whom the member itself opens its ledger;
 	// the auditors of the roster are entitled besides.
 	Openers []string `json:"openers,omitempty"`

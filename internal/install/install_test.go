@@ -176,7 +176,7 @@ func TestOpenSays(t *testing.T) {
 		"no roster":         {"gateway-AZ", func(d string) error { return os.RemoveAll(filepath.Join(d, "roster")) }, "no roster"},
 		"no certificate":    {"gateway-AZ", func(d string) error { return os.Remove(filepath.Join(d, "tls.crt")) }, "tls.crt"},
 		"no label key":      {"hub", func(d string) error { return os.Remove(filepath.Join(d, "label.key")) }, "label.key"},
-		"no share":          {"keyholder-1", func(d string) error { return os.Remove(filepath.Join(d, "share.key")) }, "share.key"},
+		"no share":          {"keyholder-1", func(d string) error { return os.RemoveAll(filepath.Join(d, "share")) }, "does not have the share"},
 		"no operators":      {"gateway-AZ", func(d string) error { return os.RemoveAll(filepath.Join(d, "operators")) }, "operator"},
 		"a bad operator":    {"gateway-AZ", func(d string) error { return os.WriteFile(filepath.Join(d, "operators", "x.crt"), []byte("x"), 0o600) }, "not a certificate"},
 		"an operator twice": {"gateway-AZ", func(d string) error { return copyAs(d, "operators/clerk-1.crt", d, "operators/clerk-2.crt") }, "of their own"},
@@ -186,7 +186,9 @@ func TestOpenSays(t *testing.T) {
 		"another's cert": {"gateway-AZ", func(d string) error {
 			return errors.Join(copyAs(whole, "gateway-CA/tls.key", d, "tls.key"), copyAs(whole, "gateway-CA/tls.crt", d, "tls.crt"))
 		}, "not the certificate"},
-		"another's share":  {"keyholder-1", func(d string) error { return copyAs(whole, "keyholder-2/share.key", d, "share.key") }, "not the one that the roster commits to"},
+		"another's share": {"keyholder-1", func(d string) error {
+			return errors.Join(copyAs(whole, "keyholder-2/share/1-1.age", d, "share/1-1.age"), copyAs(whole, "keyholder-2/identities/1-1.key", d, "identities/1-1.key"))
+		}, "does not have the share"},
 		"another's config": {"gateway-AZ", func(d string) error { return copyAs(whole, "hub/config.json", d, "config.json") }, "not the key that the roster names for hub"},
 		"a misspelt setting": {"hub", func(d string) error {
 			return os.WriteFile(filepath.Join(d, "config.json"), []byte(`{"listne": "127.0.0.1:1"}`), 0o600)

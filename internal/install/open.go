@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/ceremony"
 	"github.com/waypost/waypost/internal/follow"
 	"github.com/waypost/waypost/internal/gateway"
 	"github.com/waypost/waypost/internal/hub"
@@ -24,7 +25,6 @@ import (
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
-	"github.com/waypost/waypost/toprf"
 )
 
 // Role is a role that is open: its port is bound and its databases are ready.
@@ -120,7 +120,7 @@ func Open(ctx context.Context, dir string, now func() time.Time, log *slog.Logge
 	}
 	switch f.Config.Role {
 	case roster.KeyHolder:
-		err = r.openKeyHolder(listener, now, log)
+		err = r.openKeyHolder(ctx, listener, now, log)
 	case roster.Hub:
 		err = r.openHub(listener, now, log)
 	case roster.Gateway:
@@ -189,25 +189,34 @@ func (r *Role) Close() error {
 	return errors.Join(errs...)
 }
 
-func (r *Role) openKeyHolder(listener net.Listener, now func() time.Time, log *slog.Logger) error {
+func (r *Role) openKeyHolder(ctx context.Context, listener net.Listener, now func() time.Time, log *slog.Logger) error {
 	f := r.Folder
-	raw, err := f.hexFile("share.key")
+	vault, err := f.vault()
 	if err != nil {
 		return err
 	}
-	var share toprf.Share
-	if err := share.UnmarshalBinary(raw); err != nil {
-		return fmt.Errorf("%s: %w", f.path("share.key"), err)
+	for _, why := range vault.Closed() {
+		log.Warn("a share cannot be used", "cause", why)
+	}
+	ceremonies, err := ceremony.NewHolder(ctx, ceremony.Deps{
+		Name: f.Config.Name, Roster: f.Roster, DB: r.DB, Journal: r.Journal, Vault: vault, Identity: f.Identity, Now: now, Log: log,
+	})
+	if err != nil {
+		return err
 	}
 	deps := keyholder.Deps{
-		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Shares: keyholder.Held(share), Identity: f.Identity, Cert: f.Cert, Now: now, Log: log, Metrics: r.metrics,
+		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Shares: vault, Identity: f.Identity, Cert: f.Cert, Now: now, Log: log, Metrics: r.metrics,
+		Ceremony: ceremonies,
 	}
 	if r.wrapKeyHolder != nil {
 		r.wrapKeyHolder(&deps)
 	}
-	server, err := keyholder.New(keyholder.Config{Name: f.Config.Name}, deps)
+	server, err := keyholder.New(keyholder.Config{Name: f.Config.Name, WithoutShare: f.Config.WithoutShare}, deps)
 	if err != nil {
-		return err
+		if missing := vault.Closed(); len(missing) > 0 {
+			return fmt.Errorf("%w (%s)", err, missing[0])
+		}
+		return fmt.Errorf("%w; if it is lost, set without_share in %s and have the key holders reshare", err, f.path("config.json"))
 	}
 	r.run = func(ctx context.Context) error { return server.Run(ctx, listener) }
 	return nil

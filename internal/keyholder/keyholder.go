@@ -45,6 +45,9 @@ type Ledger interface {
 // Config names this key holder.
 type Config struct {
 	Name string // its name in the roster, "keyholder-1"
+	// WithoutShare has it start though it does not have the share that the roster
+	// names: one that has lost it can get another in a ceremony.
+	WithoutShare bool
 }
 
 // Deps is what a key holder works with.
@@ -58,6 +61,15 @@ type Deps struct {
 	Now      func() time.Time
 	Log      *slog.Logger
 	Metrics  *metrics.Set // may be nil
+	Ceremony Ceremony     // may be nil: it takes part in none
+}
+
+// Ceremony is this key holder's side of the ceremonies in which the shares are made.
+type Ceremony interface {
+	waypostv1connect.CeremonyHandler
+	// Expire is its housekeeping: what is open beyond its time is given up, shares
+	// that no roster names any more are destroyed.
+	Expire(ctx context.Context) error
 }
 
 // Server is one key holder.
@@ -75,8 +87,8 @@ func New(config Config, deps Deps) (*Server, error) {
 	}
 	s := &Server{config: config, Deps: deps, replays: newReplays()}
 	for _, epoch := range s.missing() {
-		if epoch == deps.Roster.Latest().Epoch {
-			return nil, waypost.Errorf(waypost.InvalidArgument, "the share of %s is not the one that the roster commits to for key epoch %d", config.Name, epoch)
+		if epoch == deps.Roster.Latest().Epoch && !config.WithoutShare {
+			return nil, waypost.Errorf(waypost.InvalidArgument, "%s does not have the share that the roster commits to for key epoch %d", config.Name, epoch)
 		}
 		deps.Log.Error("this key holder has no share of a key that the roster serves: it can answer nothing but errands until it has", "epoch", epoch)
 	}
@@ -84,10 +96,14 @@ func New(config Config, deps Deps) (*Server, error) {
 	return s, nil
 }
 
-// Handler serves the KeyHolder calls to member states.
+// Handler serves the KeyHolder calls to member states, and the ceremonies to other
+// key holders.
 func (s *Server) Handler() http.Handler {
 	server := rpc.NewServer(s.Roster, s.Log, s.Metrics.Call)
 	waypostv1connect.RegisterKeyHolderHandler(server, s)
+	if s.Ceremony != nil {
+		waypostv1connect.RegisterCeremonyHandler(server, s.Ceremony)
+	}
 	return rpc.Mount(server)
 }
 
@@ -98,7 +114,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	defer housekeeping.Wait()
 	defer stop()
 	housekeeping.Go(func() { s.keepHouse(ctx) })
-	return rpc.Serve(ctx, rpc.NewHTTPServer(s.Handler(), roster.ServerTLS(s.Cert, s.Roster, roster.Gateway), s.Log), listener)
+	return rpc.Serve(ctx, rpc.NewHTTPServer(s.Handler(), roster.ServerTLS(s.Cert, s.Roster, roster.Gateway, roster.KeyHolder), s.Log), listener)
 }
 
 // Evaluate judges the ticket, commits the entry, and only then multiplies.
@@ -155,6 +171,9 @@ func (s *Server) judge(ctx context.Context, t waypost.SignedTicket, elements []b
 		return nil, err
 	}
 	if t.Elements == 0 {
+		if _, err := s.Roster.HolderKey(t.RosterVersion, s.config.Name); err != nil {
+			return nil, err // nobody counts the receipt of who has no share
+		}
 		_, err := s.Roster.KeysFor(t.Ticket)
 		return nil, err
 	}
@@ -293,13 +312,17 @@ func (s *Server) keepHouse(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
+		err := s.Clean(ctx)
+		if s.Ceremony != nil {
+			err = errors.Join(err, s.Ceremony.Expire(ctx))
+		}
+		if err != nil && ctx.Err() == nil {
+			s.Log.Error("housekeeping failed", "cause", err)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		}
-		if err := s.Clean(ctx); err != nil && ctx.Err() == nil {
-			s.Log.Error("housekeeping failed", "cause", err)
 		}
 	}
 }
@@ -307,7 +330,7 @@ func (s *Server) keepHouse(ctx context.Context) {
 // cleanAtOnce bounds what one transaction deletes: others wait for it.
 const cleanAtOnce = 500
 
-// Clean deletes what is over. Run calls it every minute.
+// Clean deletes what is over. Run calls it at once and every minute.
 func (s *Server) Clean(ctx context.Context) error {
 	now := s.Now()
 	for deleted := int64(cleanAtOnce); deleted == cleanAtOnce; {

@@ -348,7 +348,7 @@ func TestNew(t *testing.T) {
 	}{
 		"unknown":         {keyholder.Config{Name: "keyholder-9"}, func(*keyholder.Deps) {}, "keyholder-9 is not a key holder"},
 		"a gateway":       {keyholder.Config{Name: "AZ"}, func(*keyholder.Deps) {}, "AZ is not a key holder"},
-		"another's share": {keyholder.Config{Name: holderName}, func(d *keyholder.Deps) { d.Shares = keyholder.Held(r.Party("keyholder-2").Share) }, "not the one that the roster commits to for key epoch 1"},
+		"another's share": {keyholder.Config{Name: holderName}, func(d *keyholder.Deps) { d.Shares = keyholder.Held(r.Party("keyholder-2").Share) }, "does not have the share that the roster commits to for key epoch 1"},
 	} {
 		deps := r.deps()
 		c.change(&deps)

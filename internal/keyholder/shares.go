@@ -38,12 +38,13 @@ func (s *Server) shares(t waypost.Ticket) ([]toprf.Share, error) {
 	if err != nil {
 		return nil, err
 	}
-	me, ok := s.Roster.Version(t.RosterVersion).Member(s.config.Name)
-	if !ok {
-		return nil, waypost.Errorf(waypost.Unavailable, "%s is not in roster version %d", s.config.Name, t.RosterVersion)
+	me, _ := s.Roster.Version(t.RosterVersion).Member(s.config.Name)
+	if me.Index == 0 {
+		return nil, waypost.Errorf(waypost.Unavailable, "%s has no share by roster version %d", s.config.Name, t.RosterVersion)
 	}
 	mine := make([]toprf.Share, len(keys))
 	for i, k := range keys {
+		var ok bool
 		if mine[i], ok = s.Shares.Share(k.Shares[me.Index-1]); !ok {
 			return nil, waypost.Errorf(waypost.Unavailable, "%s has no share of key epoch %d, as roster version %d names it", s.config.Name, k.Epoch, t.RosterVersion)
 		}
@@ -55,6 +56,9 @@ func (s *Server) shares(t waypost.Ticket) ([]toprf.Share, error) {
 func (s *Server) missing() (epochs []uint32) {
 	current := s.Roster.Latest()
 	me, _ := current.Member(s.config.Name)
+	if me.Index == 0 {
+		return nil // it waits for a ceremony, or has left one
+	}
 	for _, k := range current.KeysFor(waypost.KindCheck) {
 		if _, ok := s.Shares.Share(k.Shares[me.Index-1]); !ok {
 			epochs = append(epochs, k.Epoch)

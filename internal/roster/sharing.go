@@ -64,6 +64,12 @@ func (r *Roster) setOwn(k Key, holders []string) error {
 	return nil
 }
 
+// index is the share index of a key holder, 0 if it has no share.
+func (r *Roster) index(name string) int {
+	m, _ := r.Member(name)
+	return m.Index
+}
+
 // KeyOf is the key of an epoch, if the roster serves it.
 func (r *Roster) KeyOf(epoch uint32) (Key, bool) {
 	switch {

@@ -240,8 +240,14 @@ func (v *View) StateKey(version uint64, j waypost.Jurisdiction) (ed25519.PublicK
 }
 
 // HolderKey is SenderKey for a key holder, which signs receipts.
+//
+// One that has no share in that version has nothing to sign.
 func (v *View) HolderKey(version uint64, name string) (ed25519.PublicKey, error) {
-	return v.identity(version, name, KeyHolder)
+	key, err := v.identity(version, name, KeyHolder)
+	if err == nil && v.Version(version).index(name) == 0 {
+		return nil, waypost.Errorf(waypost.PermissionDenied, "%s has no share in roster version %d", name, version)
+	}
+	return key, err
 }
 
 // Environment is the environment of the rosters; it never changes.
