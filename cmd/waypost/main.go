@@ -32,7 +32,7 @@ type commands struct {
 	Population populationCommand `cmd:"" help:"Write synthetic people of several states, with the truth about them, as CSV."`
 	Matcheval  matchevalCommand  `cmd:"" help:"Measure the match keys on two CSV files."`
 	Bench      benchCommand      `cmd:"" help:"Measure the group arithmetic beside circl, and one check end to end."`
-	Hub        roleCommand       `cmd:"" help:"Run the hub from its folder."`
+	Hub        hubCommand        `cmd:"" help:"Run the hub from its folder; the label table over several servers."`
 	Keyholder  roleCommand       `cmd:"" help:"Run a key holder from its folder."`
 	Gateway    roleCommand       `cmd:"" help:"Run a state's gateway from its folder."`
 	Witness    roleCommand       `cmd:"" help:"Run a witness of the ledgers, outside the key holders, from its folder."`

@@ -33,9 +33,13 @@ waypost demo --dir D makes the folders; with the demo stopped, each role can be 
 
 // Run serves until the process is told to stop.
 func (c roleCommand) Run(s *session, command *kong.Context) (err error) {
+	selected := command.Selected()
+	if selected.Parent.DefaultCmd == selected { // of a group with the role's name
+		selected = selected.Parent
+	}
 	if role, err := install.RoleOf(c.Dir); err != nil {
 		return err
-	} else if name := command.Selected().Name; name != string(role) {
+	} else if name := selected.Name; name != string(role) {
 		return fmt.Errorf("%s is the folder of a %s: run it with waypost %s %s", c.Dir, role, role, c.Dir)
 	}
 	ctx, stop := context.WithCancel(s.ctx)

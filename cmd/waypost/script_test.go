@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"regexp"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/cluster"
+	"github.com/waypost/waypost/internal/store/pgtest"
 )
 
 // The scripts run the real program, as real processes.
@@ -24,6 +26,12 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
+		Condition: func(cond string) (bool, error) {
+			if cond != "postgres" {
+				return false, fmt.Errorf("there is no condition %q", cond)
+			}
+			return pgtest.Installed(), nil
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TMPDIR", env.WorkDir)
 			env.Values[rolesKey{}] = new(scriptRoles)
@@ -68,7 +76,8 @@ func TestScripts(t *testing.T) {
 					}
 				}
 			},
-			"roles": roles,
+			"roles":     roles,
+			"shardable": shardable(t),
 		},
 	})
 }

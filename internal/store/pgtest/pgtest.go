@@ -78,6 +78,12 @@ func Shared(t testing.TB) *Cluster {
 	return shared.Cluster
 }
 
+// Installed reports whether PostgreSQL is, or must be.
+func Installed() bool {
+	_, err := programs()
+	return err == nil || os.Getenv("CI") != ""
+}
+
 func needed(t testing.TB) string {
 	t.Helper()
 	bin, err := programs()
