@@ -97,7 +97,7 @@ func (s *Server) onFirstAnswer(ctx context.Context, m seal.Message) error {
 	if err := proto.Unmarshal(m.Body, &answer); err != nil {
 		return malformed(m)
 	}
-	kept, before, err := s.questionOf(ctx, m, answer.Reference)
+	kept, before, err := s.questionOf(ctx, m, answer.Reference, askSent)
 	if err != nil || before.state > askSent {
 		return err
 	}
@@ -161,7 +161,7 @@ func (s *Server) onSecondAnswer(ctx context.Context, m seal.Message) error {
 	if err := proto.Unmarshal(m.Body, &answer); err != nil {
 		return malformed(m)
 	}
-	_, before, err := s.questionOf(ctx, m, answer.Reference)
+	_, before, err := s.questionOf(ctx, m, answer.Reference, askContinues)
 	if err != nil || before.state != askContinues {
 		return err
 	}
@@ -209,8 +209,12 @@ func (s *Server) settle(ctx context.Context, m seal.Message, a ask) error {
 	return err
 }
 
-// questionOf finds the check and the candidate that a message answers.
-func (s *Server) questionOf(ctx context.Context, m seal.Message, reference []byte) (kept, ask, error) {
+// questionOf finds the check and the candidate that a message answers, who is
+// expected to be in that state.
+func (s *Server) questionOf(ctx context.Context, m seal.Message, reference []byte, state int) (kept, ask, error) {
+	if kept, a, ok := s.watch.question(m.Ticket, m.Sender, reference, state); ok {
+		return kept, a, nil
+	}
 	kept, err := s.inquiryOf(ctx, m.Ticket)
 	if err != nil {
 		return kept, ask{}, err
@@ -219,16 +223,21 @@ func (s *Server) questionOf(ctx context.Context, m seal.Message, reference []byt
 	return kept, a, err
 }
 
+const askedOf = `SELECT reference, owner, state, outcome, status, card_kind, termination_required, refused, statement FROM ask WHERE ticket = $1`
+
 func askedIn(tx *store.Tx, id waypost.TicketID) ([]ask, error) {
 	var all []ask
-	err := tx.Query(`SELECT reference, owner, state, outcome, status, card_kind, termination_required, refused, statement FROM ask WHERE ticket = $1`,
-		[]any{id[:]}, func(scan func(dest ...any) error) error {
-			var a ask
-			err := scan(&a.reference, &a.State, &a.state, &a.Outcome, &a.Status, &a.CardKind, &a.TerminationRequired, &a.Refused, &a.statement)
-			all = append(all, a)
-			return err
-		})
+	err := tx.Query(askedOf, []any{id[:]}, func(scan func(dest ...any) error) error {
+		a, err := scanAsk(scan)
+		all = append(all, a)
+		return err
+	})
 	return all, err
+}
+
+func scanAsk(scan func(dest ...any) error) (a ask, err error) {
+	err = scan(&a.reference, &a.State, &a.state, &a.Outcome, &a.Status, &a.CardKind, &a.TerminationRequired, &a.Refused, &a.statement)
+	return a, err
 }
 
 func answersOf(asked []ask) []waypost.CandidateAnswer {

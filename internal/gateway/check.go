@@ -40,14 +40,17 @@ const (
 // rest when it has come. Where too few key holders or no hub can be reached the
 // check is owed: it is made again, under a new ticket, until it succeeds.
 func (s *Server) Check(ctx context.Context, who Applicant, why Counter) (waypost.Answer, error) {
+	lap := lapper(ctx)
+
 	// 1, 2. The match keys, blinded in an order of their own, under a ticket
 	// that is committed before anything leaves this process.
 	q, err := s.open(ctx, who, why)
 	if err != nil {
 		return waypost.Answer{}, err
 	}
+	lap(stageTicket)
 	s.looks.note(why, s.Now())
-	s.watch.begin(q.ticket.ID)
+	s.watch.begin(q)
 	defer s.watch.end(q.ticket.ID)
 
 	// 3, 4. Any t key holders make the tokens; none of them learns about whom.
@@ -55,23 +58,27 @@ func (s *Server) Check(ctx context.Context, who Applicant, why Counter) (waypost
 	if err != nil {
 		return s.giveUp(ctx, q, err)
 	}
+	lap(stageEvaluate)
 
 	// 5, 6. Names first: the hub turns tokens into candidates and tells their
 	// owners, who are then asked without a name.
 	if err := s.search(ctx, q, firstPart); err != nil {
 		return s.giveUp(ctx, q, err)
 	}
+	lap(stageSearch)
 
 	// 7, 8. A state whose own record agrees gets the applicant in clear and
 	// compares; this goes on in the mailbox, here we wait for it.
 	deadline := s.Now().Add(answerWait)
 	asked, err := s.await(ctx, q, firstLegWait, firstLegsIn)
+	lap(stageFirstLeg)
 	if err == nil && anyContinues(asked) {
 		asked, err = s.await(ctx, q, disclosureWait, disclosuresIn)
 	}
 	if err != nil {
 		return s.giveUp(ctx, q, err)
 	}
+	lap(stageDisclosure)
 
 	// 5 again. The other twelve tokens, unless the person is found, or they would
 	// tell the hub of a pointer that was passed here what it is made of.
@@ -95,6 +102,7 @@ func (s *Server) Check(ctx context.Context, who Applicant, why Counter) (waypost
 	if _, err := s.await(ctx, q, deadline.Sub(s.Now()), allAnswered); err != nil {
 		return waypost.Answer{}, err
 	}
+	defer lap(stageConclude)
 	return s.Answer(ctx, q.ticket.ID)
 }
 

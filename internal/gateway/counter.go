@@ -124,10 +124,12 @@ func (d counterDoor) Check(ctx context.Context, req *waypostv1.CheckRequest) (*w
 		}
 	}
 	defer d.courtesy.begin()()
+	ctx, laps := timed(ctx, d.server.Now)
 	answer, err := d.server.Check(ctx, who, why)
 	if err != nil {
 		return nil, err
 	}
+	laps.tell(ctx)
 	d.server.Metrics.Count(metrics.Checks, firstRead(answer))
 	return AnswerToProto(answer), nil
 }

@@ -314,6 +314,7 @@ func placesOf(stored []byte) (string, error) {
 // it is owed, and never a silent "no other card". A refusal is returned to the
 // clerk, unless an earlier answer has promised the check.
 func (s *Server) giveUp(ctx context.Context, q *inquiry, cause error) (waypost.Answer, error) {
+	s.watch.end(q.ticket.ID) // from here on the database is asked whether it goes on
 	state, kind := inquiryRefused, "refused"
 	var due *int64
 	switch {

@@ -12,6 +12,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/toprf"
 )
 
 // kept is what the database holds of an inquiry.
@@ -77,16 +78,18 @@ func (k kept) ask(sender string, reference []byte) (ask, error) {
 	return ask{}, waypost.Errorf(waypost.PermissionDenied, "%s answered a question that it was not asked", sender)
 }
 
-// watch is what the checks that somebody waits for know of their candidates, so
-// that waiting costs no look into the database. It may miss a change that was
-// committed: then the wait is longer, and the answer, which comes from the
-// database, is the same.
+// watch is what the checks that somebody waits for know of themselves and of their
+// candidates, so that neither waiting nor an answer that comes meanwhile costs a
+// look into the database. It may miss a change that was committed: then the wait is
+// longer, and what is committed and told, for which the database decides, is the
+// same.
 type watch struct {
 	mu     sync.Mutex
 	checks map[waypost.TicketID]*watched
 }
 
 type watched struct {
+	kept    kept // without what is known only later
 	asked   []ask
 	changed chan struct{} // closed at the next change
 }
@@ -94,16 +97,35 @@ type watched struct {
 func newWatch() *watch { return &watch{checks: make(map[waypost.TicketID]*watched)} }
 
 // begin and end enclose the time in which somebody waits.
-func (w *watch) begin(id waypost.TicketID) {
+func (w *watch) begin(q *inquiry) {
+	known := kept{
+		ticket: q.ticket, elements: toprf.EncodeElements(q.blinding.Elements()), seed: q.seed,
+		applicant: &waypostv1.CheckRequest{Applicant: toProto(q.who), Ssn5: q.who.SSN5}, state: inquiryOpen,
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.checks[id] = &watched{changed: make(chan struct{})}
+	w.checks[q.ticket.ID] = &watched{kept: known, changed: make(chan struct{})}
 }
 
 func (w *watch) end(id waypost.TicketID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.checks, id)
+}
+
+// question returns a check that somebody waits for and the candidate that a
+// member answers for, where that one is in the state given as far as known here.
+func (w *watch) question(id waypost.TicketID, sender string, reference []byte, state int) (kept, ask, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.checks[id]
+	if c == nil {
+		return kept{}, ask{}, false
+	}
+	known := c.kept
+	known.asked = c.asked
+	a, err := known.ask(sender, reference)
+	return known, a, err == nil && a.state == state
 }
 
 // note tells how far a candidate has come. News that is older than what is

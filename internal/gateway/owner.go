@@ -63,8 +63,9 @@ func (s *Server) onNotice(ctx context.Context, m seal.Message) error {
 		return err
 	}
 	entry := journal.Entry{Kind: "notified", Ticket: m.Ticket, Tau: [32]byte(notice.Tau), At: s.Now(), Body: body}
-	return s.once(ctx, m, func(tx *store.Tx) (bool, error) {
-		isNew, err := one(tx.Exec(`INSERT INTO notice (ticket, reference, handle, asking, state, agreed, signed, question, told, applicant, tau, statement, at)
+	isNew := false
+	err = s.once(ctx, m, func(tx *store.Tx) (bool, error) {
+		isNew, err = one(tx.Exec(`INSERT INTO notice (ticket, reference, handle, asking, state, agreed, signed, question, told, applicant, tau, statement, at)
 			VALUES ($1, $2, $3, $4, $5, 0, $6, $6, '', $6, $7, $8, $9) ON CONFLICT (ticket, reference) DO NOTHING`,
 			m.Ticket[:], notice.Reference, notice.Handle, asking, noticed, []byte{}, notice.Tau, m.Statement, s.Now().Unix()))
 		if err == nil && isNew {
@@ -72,6 +73,11 @@ func (s *Server) onNotice(ctx context.Context, m seal.Message) error {
 		}
 		return isNew, err
 	})
+	if err == nil && isNew {
+		s.notices.put(question{m.Ticket, waypost.Reference(notice.Reference)},
+			noticeRow{asking: asking, state: noticed, handle: waypost.Handle(notice.Handle), tau: notice.Tau})
+	}
+	return err
 }
 
 // onFirstLeg answers with one bit: which of the record's own keys agree is seen
@@ -101,15 +107,16 @@ func (s *Server) onFirstLeg(ctx context.Context, m seal.Message) error {
 	if err != nil {
 		return err
 	}
-	return s.once(ctx, m, func(tx *store.Tx) (bool, error) {
+	answered := false
+	err = s.once(ctx, m, func(tx *store.Tx) (bool, error) {
 		if goOn {
 			if err := s.stillFirst(tx, ticket.ID, row.handle, leg.Reference); err != nil {
 				return false, err
 			}
 		}
-		changed, err := one(tx.Exec(`UPDATE notice SET state = $1, agreed = $2, signed = $3 WHERE ticket = $4 AND reference = $5 AND state = $6`,
+		answered, err = one(tx.Exec(`UPDATE notice SET state = $1, agreed = $2, signed = $3 WHERE ticket = $4 AND reference = $5 AND state = $6`,
 			state, agreed, ticket.Bytes(), m.Ticket[:], leg.Reference, noticed))
-		if err != nil || !changed {
+		if err != nil || !answered {
 			return false, err
 		}
 		if err := s.Journal.KeepReceipts(tx, ticket, leg.Receipts); err != nil {
@@ -117,6 +124,11 @@ func (s *Server) onFirstLeg(ctx context.Context, m seal.Message) error {
 		}
 		return true, s.log(tx, ticket, kind, more...)
 	}, answer)
+	if err == nil && answered && goOn {
+		row.state, row.agreed, row.signed = state, agreed, ticket.Bytes()
+		s.notices.put(question{m.Ticket, waypost.Reference(leg.Reference)}, row)
+	}
+	return err
 }
 
 // admit verifies the chain of authorisation and that the hub announced exactly
@@ -135,7 +147,7 @@ func (s *Server) admit(ctx context.Context, m seal.Message, leg *waypostv1.First
 	if len(leg.Tags) != waypost.CheckElements*tagSize {
 		return ticket, noticeRow{}, waypost.Errorf(waypost.InvalidArgument, "a first leg brings %d tags", waypost.CheckElements)
 	}
-	row, err := s.noticeOf(ctx, m.Ticket, leg.Reference)
+	row, err := s.noticeIn(ctx, noticed, m.Ticket, leg.Reference)
 	if err != nil {
 		return ticket, row, err
 	}
@@ -146,6 +158,15 @@ func (s *Server) admit(ctx context.Context, m seal.Message, leg *waypostv1.First
 		return ticket, row, waypost.Errorf(waypost.PermissionDenied, "this question has been answered, or was announced for another state")
 	}
 	return ticket, row, nil
+}
+
+// noticeIn is noticeOf for who expects the question in a state, in which it may
+// have been left a moment ago.
+func (s *Server) noticeIn(ctx context.Context, state int, ticket waypost.TicketID, reference []byte) (noticeRow, error) {
+	if row, ok := s.notices.take(question{ticket, waypost.Reference(reference)}); ok && row.state == state {
+		return row, nil
+	}
+	return s.noticeOf(ctx, ticket, reference)
 }
 
 func (s *Server) noticeOf(ctx context.Context, ticket [32]byte, reference []byte) (noticeRow, error) {
@@ -245,7 +266,7 @@ func (s *Server) stillFirst(tx *store.Tx, id waypost.TicketID, h waypost.Handle,
 // examine checks that this question may be asked in clear now, and that the
 // ticket's name probes were made from this applicant.
 func (s *Server) examine(ctx context.Context, m seal.Message, leg *waypostv1.SecondLeg) (noticeRow, waypost.SignedTicket, Applicant, error) {
-	row, err := s.noticeOf(ctx, m.Ticket, leg.Reference)
+	row, err := s.noticeIn(ctx, continued, m.Ticket, leg.Reference)
 	if err != nil {
 		return row, waypost.SignedTicket{}, Applicant{}, err
 	}
