@@ -19,18 +19,28 @@ type loop struct {
 	order   int // of the last event: those of one time run in the order in which they were set
 	running *task
 	waiting []*task // for something to change; in the order in which they began to
+	hands   []*hand // all coroutines
+	idle    []*hand // those with nothing to do
 	passed  func()  // called whenever the clock moves
 	stepped func()  // called after each slice of a task
 }
 
-// task is one coroutine.
+// task is something that is done, with waits in between.
 type task struct {
 	name    string
-	next    func() (struct{}, bool)
-	stop    func()
-	yield   func(struct{}) bool
+	do      func()
+	hand    *hand           // that does it; nil before it has begun
 	changed <-chan struct{} // waited for besides the time, or nil
 	wake    *event          // when it goes on if nothing changes
+}
+
+// hand is a coroutine that does one task after the other: its stack has grown by
+// then, which costs more than many tasks do.
+type hand struct {
+	next  func() (struct{}, bool)
+	stop  func()
+	yield func(struct{}) bool
+	task  *task
 }
 
 // event is a task that is due.
@@ -56,18 +66,43 @@ func (e *events) Pop() any {
 
 // in begins a task after a while.
 func (l *loop) in(d time.Duration, name string, do func()) {
-	t := &task{name: name}
-	t.next, t.stop = iter.Pull(func(yield func(struct{}) bool) {
-		t.yield = yield
-		defer func() {
-			// The stack would be lost on the way out.
-			if p := recover(); p != nil && p != any(abandoned{}) {
-				panic(fmt.Sprintf("%s: %v\n%s", name, p, debug.Stack()))
+	l.due(&task{name: name, do: do}, d)
+}
+
+// take returns a coroutine that has nothing to do.
+func (l *loop) take() *hand {
+	if last := len(l.idle) - 1; last >= 0 {
+		h := l.idle[last]
+		l.idle = l.idle[:last]
+		return h
+	}
+	h := &hand{}
+	h.next, h.stop = iter.Pull(func(yield func(struct{}) bool) {
+		h.yield = yield
+		for h.work() {
+			l.idle = append(l.idle, h)
+			if !yield(struct{}{}) {
+				return
 			}
-		}()
-		do()
+		}
 	})
-	l.due(t, d)
+	l.hands = append(l.hands, h)
+	return h
+}
+
+// work does the task to its end, and reports whether the world has not ended
+// meanwhile.
+func (h *hand) work() (done bool) {
+	name := h.task.name
+	defer func() {
+		// The stack would be lost on the way out.
+		if p := recover(); p != nil && p != any(abandoned{}) {
+			panic(fmt.Sprintf("%s: %v\n%s", name, p, debug.Stack()))
+		}
+	}()
+	h.task.do()
+	h.task = nil
+	return true
 }
 
 func (l *loop) due(t *task, d time.Duration) {
@@ -89,7 +124,7 @@ func (l *loop) Wait(ctx context.Context, changed <-chan struct{}, d time.Duratio
 		l.waiting = append(l.waiting, t)
 	}
 	l.due(t, d)
-	if !t.yield(struct{}{}) {
+	if !t.hand.yield(struct{}{}) {
 		panic(abandoned{}) // the world has ended
 	}
 	return ctx.Err()
@@ -120,8 +155,12 @@ func (l *loop) until(end time.Time) {
 // run lets a task go on, and then makes due what it has changed.
 func (l *loop) run(t *task) {
 	l.waiting = slices.DeleteFunc(l.waiting, func(w *task) bool { return w == t })
+	if t.hand == nil {
+		t.hand = l.take()
+		t.hand.task = t
+	}
 	l.running = t
-	t.next()
+	t.hand.next()
 	l.running = nil
 	l.stepped()
 	l.waiting = slices.DeleteFunc(l.waiting, func(w *task) bool {
@@ -145,10 +184,8 @@ func closed(c <-chan struct{}) bool {
 
 // end abandons what still waits.
 func (l *loop) end() {
-	for _, e := range l.events {
-		if e.task != nil {
-			e.task.stop() // unwinds its stack
-		}
+	for _, h := range l.hands {
+		h.stop() // unwinds its stack
 	}
-	l.events, l.waiting = nil, nil
+	l.events, l.waiting, l.hands, l.idle = nil, nil, nil, nil
 }

@@ -138,7 +138,7 @@ func (l *life) saveKeyring(ring *seal.Keyring) (err error) {
 	}
 	l.keyring, err = ring.MarshalBinary()
 	if err == nil {
-		l.w.watch.saved(l.name, l.keyring)
+		l.w.watch.save(l.name, l.keyring)
 	}
 	return err
 }

@@ -103,7 +103,7 @@ func (s *Stage) Run(seed uint64, show io.Writer) (res Result, err error) {
 			return res, err
 		}
 		if r.keyring = s.keyrings[r.name]; r.keyring != nil {
-			w.watch.saved(r.name, r.keyring)
+			w.watch.save(r.name, r.keyring)
 		}
 	}
 	w.populate()

@@ -13,7 +13,8 @@ import (
 // watch looks into every message on its way: it has everybody's keys.
 type watch struct {
 	w         *world
-	rings     map[string]*seal.Keyring              // as last saved
+	saved     map[string][]byte                     // keyrings, as last saved
+	rings     map[string]*seal.Keyring              // the same, once they were needed
 	continued map[question]bool                     // who may be told who the applicant is
 	checks    map[question]bool                     // the same, without a reference
 	cited     map[waypost.TicketID]waypost.TicketID // by the ticket of a request, the check that it follows
@@ -28,28 +29,41 @@ type question struct {
 }
 
 func newWatch(w *world) *watch {
-	return &watch{w: w, rings: make(map[string]*seal.Keyring), continued: make(map[question]bool),
+	return &watch{w: w, saved: make(map[string][]byte), rings: make(map[string]*seal.Keyring), continued: make(map[question]bool),
 		checks: make(map[question]bool), cited: make(map[waypost.TicketID]waypost.TicketID), seen: make(map[[16]byte]bool)}
 }
 
-// saved takes a keyring as a gateway has stored it.
-func (v *watch) saved(name string, raw []byte) {
-	ring, err := seal.ParseKeyring(raw, name)
-	if err != nil {
-		v.w.failf("the keyring of %s: %v", name, err)
-		return
+// save takes a keyring as a gateway has stored it.
+func (v *watch) save(name string, raw []byte) {
+	v.saved[name] = raw
+	delete(v.rings, name)
+}
+
+// ring is a gateway's keyring, or nil where nobody of that name has one.
+func (v *watch) ring(name string) *seal.Keyring {
+	if v.rings[name] == nil && v.saved[name] != nil {
+		ring, err := seal.ParseKeyring(v.saved[name], name)
+		if err != nil {
+			v.w.failf("the keyring of %s: %v", name, err)
+			return nil
+		}
+		v.rings[name] = ring
 	}
-	v.rings[name] = ring
+	return v.rings[name]
 }
 
 // open opens a message, once.
 func (v *watch) open(sealed []byte) (m seal.Message, ok bool) {
 	env, err := seal.PeekEnvelope(sealed)
-	if err != nil || v.seen[env.ID] || v.rings[env.Recipient] == nil {
+	if err != nil || v.seen[env.ID] {
+		return m, false
+	}
+	ring := v.ring(env.Recipient)
+	if ring == nil {
 		return m, false
 	}
 	v.seen[env.ID] = true
-	m, err = seal.Open(sealed, v.rings[env.Recipient], v.w.roster.SenderKey, v.w.Now())
+	m, err = seal.Open(sealed, ring, v.w.roster.SenderKey, v.w.Now())
 	return m, err == nil // one that is too old is for nobody
 }
 

@@ -19,6 +19,7 @@ type sqliteFile struct {
 	path     string
 	lock     *os.File
 	unsynced bool // of a simulation
+	made     bool // by a simulation, which knows its own files: not looked into again
 }
 
 // applicationID marks our files ("WAYP"), so that a path typed wrong never
@@ -62,6 +63,10 @@ func openSQLite(ctx context.Context, path string, unsynced bool) (*sqliteFile, e
 	f := &sqliteFile{path: path, unsynced: unsynced}
 	if f.lock, err = lockFile(path + ".lock"); err != nil {
 		return nil, err
+	}
+	if info, err := os.Stat(path); unsynced && err == nil && info.Size() > 0 {
+		f.made = true
+		return f, nil
 	}
 	if err := f.prepare(ctx); err != nil {
 		return nil, errors.Join(err, f.close())
@@ -144,6 +149,9 @@ func (f *sqliteFile) open(ctx context.Context, settings string) (driver.Conn, er
 }
 
 func (f *sqliteFile) migrate(ctx context.Context, role string) error {
+	if f.made {
+		return nil
+	}
 	connector, err := sqlite.NewConnector(f.dsn(writerSettings))
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
