@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -8,15 +10,17 @@ import (
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/demo"
+	"github.com/waypost/waypost/internal/store"
 )
 
 type demoCommand struct {
-	Once    bool              `help:"Play the scenario, print what happened, and exit: 0 only if all of it agreed with the truth."`
-	Dir     string            `help:"Keep all state here and stay up. With --once: keep the state for a look afterwards." type:"path"`
-	People  int               `help:"Synthetic people in each state." default:"5000"`
-	States  string            `help:"States, separated by commas; the first load sets them." default:"CA,AZ,NV,NY"`
-	Seed    uint64            `help:"The same seed makes the same people." default:"1"`
-	Records map[string]string `help:"Load these CSV files instead of made-up people: CA=ca.csv;NV=nv.csv." placeholder:"STATE=FILE"`
+	Once     bool              `help:"Play the scenario, print what happened, and exit: 0 only if all of it agreed with the truth."`
+	Dir      string            `help:"Keep all state here and stay up. With --once: keep the state for a look afterwards." type:"path"`
+	People   int               `help:"Synthetic people in each state." default:"5000"`
+	States   string            `help:"States, separated by commas; the first load sets them." default:"CA,AZ,NV,NY"`
+	Seed     uint64            `help:"The same seed makes the same people." default:"1"`
+	Database string            `help:"Keep the databases on this PostgreSQL server, one for each role: postgres://user@host/name. The user must be allowed to create databases." placeholder:"URL"`
+	Records  map[string]string `help:"Load these CSV files instead of made-up people: CA=ca.csv;NV=nv.csv." placeholder:"STATE=FILE"`
 }
 
 // Help shows an example.
@@ -24,6 +28,7 @@ func (demoCommand) Help() string {
 	return `Examples:
   waypost demo --once            plays everything in a temporary folder
   waypost demo --dir D           stays up; ask it with waypost check --dir D ...
+  waypost demo --once --database postgres://waypost@localhost/postgres    the same on PostgreSQL
 Everything is real but the people: the servers, TLS with client certificates, the key generation, the databases.
 They listen on 127.0.0.1 only.`
 }
@@ -42,6 +47,13 @@ func (c demoCommand) Run(s *session) (err error) {
 			return err
 		}
 		defer os.RemoveAll(options.Dir)
+	}
+	if c.Database != "" {
+		server := databases{ctx: s.ctx, server: c.Database}
+		options.Databases = server.make
+		if c.Dir == "" {
+			defer func() { err = errors.Join(err, server.drop()) }()
+		}
 	}
 	d, err := demo.Open(s.ctx, options)
 	if err != nil {
@@ -87,4 +99,32 @@ func (c demoCommand) options(s *session) (demo.Options, error) {
 		}
 	}
 	return o, nil
+}
+
+// databases are those of a demonstration on a PostgreSQL server.
+type databases struct {
+	ctx    context.Context
+	server string
+	tag    string // of this demonstration
+	made   []string
+}
+
+func (d *databases) make(name, kind string) (string, error) {
+	if d.tag == "" {
+		d.tag = strings.ToLower(rand.Text()[:8])
+	}
+	database := "waypost_" + d.tag + "_" + strings.ToLower(strings.ReplaceAll(name, "-", "_")) + "_" + kind
+	url, err := store.CreateDatabase(d.ctx, d.server, database)
+	if err == nil {
+		d.made = append(d.made, database)
+	}
+	return url, err
+}
+
+// drop removes them, even after an interrupt.
+func (d *databases) drop() (err error) {
+	for _, name := range d.made {
+		err = errors.Join(err, store.DropDatabase(context.WithoutCancel(d.ctx), d.server, name))
+	}
+	return err
 }

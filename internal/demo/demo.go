@@ -36,6 +36,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Progress reports rows done while a state's records are loaded.
 	Progress func(state waypost.Jurisdiction, done, total int)
+	// Databases is as in install.Plan: without it the databases are files.
+	Databases func(name, kind string) (url string, err error)
 }
 
 // Demo is an exchange with its people loaded.
@@ -52,7 +54,7 @@ func Open(ctx context.Context, o Options) (*Demo, error) {
 	d := &Demo{options: o}
 	fmt.Fprintf(o.Out, "Starting the exchange in %s\n", o.Dir)
 	var err error
-	d.exchange, err = cluster.Open(ctx, cluster.Config{Dir: o.Dir, States: o.States, Log: o.Log})
+	d.exchange, err = cluster.Open(ctx, cluster.Config{Dir: o.Dir, States: o.States, Log: o.Log, Databases: o.Databases})
 	if err != nil {
 		return nil, err
 	}

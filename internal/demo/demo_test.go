@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/journal/journaltest"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 )
 
 // TestPlay plays the whole demonstration on a small population, and then looks
@@ -91,6 +93,21 @@ func TestPlay(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPlayOnPostgres plays it with every role's database on a server.
+func TestPlayOnPostgres(t *testing.T) {
+	var out bytes.Buffer
+	d, err := Open(t.Context(), Options{
+		Dir: t.TempDir(), States: []waypost.Jurisdiction{"CA", "AZ", "NV", "NY"}, People: 40, Seed: 3,
+		Out: &out, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Databases: storetest.Server(t),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(d.Play(t.Context()), d.Close()); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
 }
 
 // personal is everything about the population that must not leave a gateway.

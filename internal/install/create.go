@@ -31,6 +31,9 @@ type Plan struct {
 	// besides the one that Create makes.
 	Witnesses []roster.Witness
 	Now       time.Time
+	// Databases, if set, names the database for what kind of thing ("hub", "keyholder",
+	// "gateway", "people", "witness") of whom; without it each is a file in the folder.
+	Databases func(name, kind string) (url string, err error)
 }
 
 // rosterLife is how long a roster made here is valid.
@@ -189,7 +192,7 @@ func (b *builder) hub() error {
 		return err
 	}
 	m := roster.Member{Name: "hub", Role: roster.Hub, Operator: "Waypost demonstration hub", URL: "https://" + address, Public: "https://" + public}
-	return b.role(m, Config{Database: "sqlite:hub.db"}, "label.key")
+	return b.role(m, Config{}, "label.key")
 }
 
 // witnessName is the witness outside the key holders. In a demonstration it
@@ -212,8 +215,12 @@ func (b *builder) witness() (roster.Witness, error) {
 		return w, err
 	}
 	b.folders = append(b.folders, folder)
+	url, err := b.database(witnessName, string(Witness))
+	if err != nil {
+		return w, err
+	}
 	return w, writeJSON(filepath.Join(folder, "config.json"), Config{
-		Role: Witness, Name: witnessName, Listen: address, Database: "sqlite:witness.db", Origin: "waypost.test/" + witnessName,
+		Role: Witness, Name: witnessName, Listen: address, Database: url, Origin: "waypost.test/" + witnessName,
 	})
 }
 
@@ -249,7 +256,7 @@ func (b *builder) holder(index int, o *toprf.Outcome) error {
 	return b.role(roster.Member{
 		Name: name, Role: roster.KeyHolder, Operator: "Demonstration key holder " + strconv.Itoa(index), URL: "https://" + address,
 		Public: "https://" + door, Index: index, PublicShare: public.Bytes(), WitnessKey: cosigns,
-	}, Config{Database: "sqlite:keyholder.db"})
+	}, Config{})
 }
 
 func (b *builder) gateway(state waypost.Jurisdiction) error {
@@ -260,11 +267,22 @@ func (b *builder) gateway(state waypost.Jurisdiction) error {
 			return err
 		}
 	}
+	people, err := b.database(string(state), "people")
+	if err != nil {
+		return err
+	}
 	return b.role(roster.Member{
 		Name: string(state), Role: roster.Gateway, Operator: string(state) + " licensing agency (demonstration)",
 		Jurisdiction: state, Participation: roster.Full, Quota: b.plan.Quota,
 		Capabilities: []roster.Capability{roster.Search, roster.Answer, roster.Publish, roster.History, roster.RealID},
-	}, Config{Database: "sqlite:gateway.db", People: "sqlite:people.db"}, "secret.key")
+	}, Config{People: people}, "secret.key")
+}
+
+func (b *builder) database(name, kind string) (url string, err error) {
+	if b.plan.Databases == nil {
+		return "sqlite:" + kind + ".db", nil
+	}
+	return b.plan.Databases(name, kind)
 }
 
 // role makes what every role has, and the secrets named.
@@ -284,6 +302,9 @@ func (b *builder) role(m roster.Member, c Config, secrets ...string) error {
 	}
 	var err error
 	if m.CertKey, err = certificate(folder, "tls", m.Name); err != nil {
+		return err
+	}
+	if c.Database, err = b.database(m.Name, string(m.Role)); err != nil {
 		return err
 	}
 	m.Protocol = roster.Protocol{Min: 1, Max: 1}

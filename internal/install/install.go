@@ -15,9 +15,9 @@
 //	share/             a key holder's shares of the OPRF key, each encrypted
 //	identities/        the age identities that open them; may lie elsewhere
 //	label.key          the hub's secret h, outside its database
-//	secret.key         a gateway's secret for decoys and operator tags
+//	secret.key         a gateway's secret for decoys and operator tags; its message
+//	                   keys rest in its database under it
 //	opener.key         opens the ledger's entries; in production it is kept offline
-//	keyring            a gateway's message keys
 //	counter.crt counter.key  a gateway's door for its own counters
 //	operators/NAME.crt  who may use that door, named after the file
 //	auditors/NAME.crt   who may have tickets opened and canaries planted there
@@ -56,7 +56,7 @@ type Config struct {
 	Role     roster.Role `json:"role"`             // hub, keyholder, gateway or witness
 	Name     string      `json:"name"`             // in the roster
 	Listen   string      `json:"listen"`           // host:port; a gateway's is for its own counters only
-	Database string      `json:"database"`         // "sqlite:hub.db"
+	Database string      `json:"database"`         // "sqlite:hub.db", or "postgres://user@host/name"
 	People   string      `json:"people,omitempty"` // a gateway's own state system, "sqlite:people.db"
 	Origin   string      `json:"origin"`           // name of its log
 	// Instance is the number of this process among those of the role that share its

@@ -43,6 +43,16 @@ func URL(t testing.TB, path, role string) string {
 	return url
 }
 
+// Server gives every role of an exchange a database of its own on PostgreSQL.
+func Server(t testing.TB) func(name, kind string) (url string, err error) {
+	cluster := pgtest.Shared(t)
+	return func(_, kind string) (string, error) {
+		url, drop := cluster.Like(kind, func(url string) error { return fill(url, kind) })
+		t.Cleanup(drop)
+		return url, nil
+	}
+}
+
 func fill(url, role string) error {
 	db, err := store.Open(context.Background(), url, role)
 	if err != nil {
