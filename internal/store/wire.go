@@ -311,12 +311,12 @@ func (w *wire) plan(_ string, p prepared, params int) (plan []string, err error)
 		text += ")"
 	}
 	// Tables of a test are small: is there an index at all?
-	results, err := w.pg.Exec(background, "SET LOCAL enable_seqscan = off; "+text).ReadAll()
+	results, err := w.pg.Exec(background, "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; "+text).ReadAll()
 	if err != nil {
 		return nil, err
 	}
 	for _, row := range results[len(results)-1].Rows {
 		plan = append(plan, string(row[0]))
 	}
-	return plan, nil
+	return sqlitePlan(plan), nil
 }

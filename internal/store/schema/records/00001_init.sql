@@ -33,7 +33,7 @@ CREATE TABLE pointer (
     changed    BIGINT  NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX pointer_record ON pointer (record);
-CREATE INDEX pointer_due ON pointer (state, due) WHERE due IS NOT NULL;
+CREATE INDEX pointer_due ON pointer (state, due, handle) WHERE due IS NOT NULL;
 CREATE INDEX pointer_generation ON pointer (generation, state);
 
 -- The state's own search of its own people: the first half of each token.
