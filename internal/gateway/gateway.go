@@ -12,7 +12,6 @@
 //	mail.go      mailbox, inbox
 //	loop.go      Run, or one step of it after the other
 //	house.go     what is owed, cut off, held back or too old
-//	shared.go    one of several processes
 //	unit.go      questions about protected persons
 //	publish.go   what the state's own records need of it
 //	applicant.go what may be said about a person, and how it travels
@@ -107,9 +106,6 @@ type Deps struct {
 	// SaveKeyring stores the keyring durably; it is called before a new public
 	// key is announced.
 	SaveKeyring func(*seal.Keyring) error
-	// TakeKeyring takes up what another process of this gateway has stored; nil where
-	// there is none.
-	TakeKeyring func(context.Context, *seal.Keyring) error
 	Policy      *policy.Table
 	Holders     Holders
 	Hub         Hub
@@ -139,10 +135,8 @@ type Server struct {
 	looks       looks
 	care        keyCare
 	house       house
-	begun       time.Time // when this process began
-	resumed     bool      // what the one before has left is taken up
+	promises    promises
 	rooms       rooms
-	leading     atomic.Bool  // this process does what one does for all
 	handled     uint64       // number of the last message that was handled and is not acknowledged
 	loader      atomic.Value // string: the operator who loaded last
 }
@@ -158,7 +152,7 @@ func New(config Config, deps Deps) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		config: config, Deps: deps, name: string(config.State), keys: keys, begun: deps.Now(),
+		config: config, Deps: deps, name: string(config.State), keys: keys,
 		decoySecret: derive(deps.Secret, "decoys"), operatorKey: derive(deps.Secret, "operators"),
 		hedge: newHedgeBudget(), outgoing: make(chan letter, 1024), watch: newWatch(), notices: newRecent[question, noticeRow](),
 	}
