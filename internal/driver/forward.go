@@ -41,12 +41,12 @@ func (d *Desk) forward(q errand.Question, rep report, f found) (errand.Response,
 			return err
 		}
 		statement := rep.statement
-		if rep.hops == 0 {
+		if rep.Reporter == q.From { // also where it was the state of record itself
 			statement = q.Statement
-			if known == 0 {
-				if err := d.punctual(tx, rep.Item); err != nil {
-					return err
-				}
+		}
+		if rep.hops == 0 && known == 0 {
+			if err := d.punctual(tx, rep.Item); err != nil {
+				return err
 			}
 		}
 		return d.passOn(tx, f.record, *f.gone, rep.Item, statement, rep.hops, &q)

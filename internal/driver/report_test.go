@@ -225,6 +225,30 @@ func TestForward(t *testing.T) {
 	}))
 }
 
+// An item that a former state of record itself has reported is passed on further
+// with its signature: the record may be two states on when it is sent.
+func TestForwardOwnTwice(t *testing.T) {
+	r := newRig(t, "CA", "AZ", "UT")
+	ca, ut := r.states["CA"], r.states["UT"]
+	ca.add(jane(t, "CA-1", "D111"))
+	r.move("CA", "AZ", "CA-1", "AZ-1", func() {
+		own := item(t, Accident, "A-1")
+		if _, err := (Door{ca.desk}).AddOwn(context.Background(), &waypostv1.AddOwnRequest{Record: "CA-1", Items: []*waypostv1.Item{own.Proto()}}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	r.move("AZ", "UT", "AZ-1", "UT-1", nil)
+	r.settle()
+	if got := ut.book("UT-1"); !slices.Equal(got, []string{"A-1"}) {
+		t.Errorf("UT has %q", got)
+	}
+	for _, p := range r.wire {
+		if !p.over {
+			t.Errorf("an errand to %s is not over", p.mine.To)
+		}
+	}
+}
+
 // Five moves are followed, six are not; and a pointer that leads to itself is not
 // followed for ever.
 func TestForwardEnds(t *testing.T) {
