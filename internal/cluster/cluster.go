@@ -41,6 +41,8 @@ type Config struct {
 	Witnesses []roster.Witness
 	// Databases is as in install.Plan: without it the databases are files.
 	Databases func(name, kind string) (url string, err error)
+	// Processes is as in install.Plan: how many share a database.
+	Processes map[string]int
 	Log       *slog.Logger
 	// Faults, if set, is asked at every point of every commit of the role's
 	// database, and may fail it: see store.Fault.
@@ -190,7 +192,7 @@ func create(c Config) error {
 	if _, err := os.Stat(filepath.Join(c.Dir, "governance")); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	plan := install.Plan{States: c.States, Holders: c.Holders, Threshold: c.Threshold, Quota: c.Quota, Witnesses: c.Witnesses, Databases: c.Databases, Now: time.Now()}
+	plan := install.Plan{States: c.States, Holders: c.Holders, Threshold: c.Threshold, Quota: c.Quota, Witnesses: c.Witnesses, Databases: c.Databases, Processes: c.Processes, Now: time.Now()}
 	if plan.Holders == 0 {
 		plan.Holders, plan.Threshold = 5, 3
 	}

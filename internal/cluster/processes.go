@@ -110,7 +110,7 @@ func (p *Processes) Start(ctx context.Context, name string) error {
 // door is what to expect at the door of a role: its own certificate.
 func (p *Processes) door(name string) (*tls.Config, error) {
 	file := "tls.crt"
-	if len(name) == 2 {
+	if install.IsGateway(name) {
 		file = "counter.crt" // a gateway's only door
 	}
 	cert, err := os.ReadFile(filepath.Join(install.FolderOf(p.dir, name), file))
@@ -233,7 +233,7 @@ func (p *Processes) Close() (err error) {
 		switch {
 		case isWitness(name):
 			witnesses = append(witnesses, name)
-		case len(name) == 2:
+		case install.IsGateway(name):
 			gateways = append(gateways, name)
 		default:
 			servers = append(servers, name)

@@ -29,7 +29,7 @@ func (d *Demo) attempts(ctx context.Context) ([]result, error) {
 	if err := d.exchange.Stop(name); err != nil {
 		return nil, err
 	}
-	r, err := newRogue(folder, d.exchange.Clock.Now)
+	r, err := newRogue(ctx, folder, d.exchange.Clock.Now)
 	if err != nil {
 		return nil, err
 	}

@@ -4,10 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"encoding/hex"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -34,19 +30,12 @@ type rogue struct {
 	keyring *seal.Keyring
 }
 
-func newRogue(folder *install.Folder, now func() time.Time) (*rogue, error) {
-	raw, err := os.ReadFile(filepath.Join(folder.Dir, "keyring"))
+func newRogue(ctx context.Context, folder *install.Folder, now func() time.Time) (*rogue, error) {
+	keyring, err := install.Keyring(ctx, folder)
 	if err != nil {
 		return nil, err
 	}
-	decoded, err := hex.DecodeString(strings.TrimSpace(string(raw)))
-	if err != nil {
-		return nil, err
-	}
-	r := &rogue{folder: folder, state: waypost.Jurisdiction(folder.Config.Name), now: now, holders: make(map[string]waypostv1connect.KeyHolderClient)}
-	if r.keyring, err = seal.ParseKeyring(decoded, folder.Config.Name); err != nil {
-		return nil, err
-	}
+	r := &rogue{folder: folder, state: waypost.Jurisdiction(folder.Config.Name), now: now, keyring: keyring, holders: make(map[string]waypostv1connect.KeyHolderClient)}
 	for _, h := range folder.Roster.Current().Holders() {
 		r.holders[h.Name] = waypostv1connect.NewKeyHolderClient(rpc.Dial(folder.Cert, folder.Roster, h))
 	}

@@ -2,6 +2,7 @@ package errand
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"sync"
@@ -110,7 +111,24 @@ func (e *Engine) log(tx *store.Tx, t waypost.SignedTicket, kind string, more ...
 	return err
 }
 
-// claims keep two calls from working on the same thing at the same time.
+// claim keeps two calls from working on the same thing at the same time, in whichever
+// process. It returns what ends it, or nil where another call is at it.
+func (e *Engine) claim(ctx context.Context, what string) (leave func()) {
+	if !e.busy.take(what) {
+		return nil
+	}
+	release := e.DB.Claim(ctx, "errand "+hex.EncodeToString([]byte(what)))
+	if release == nil {
+		e.busy.leave(what)
+		return nil
+	}
+	return func() {
+		release()
+		e.busy.leave(what)
+	}
+}
+
+// claims are what this process is working on.
 type claims struct {
 	mu   *sync.Mutex
 	held map[string]bool

@@ -39,10 +39,11 @@ func (e *Engine) answerDue(ctx context.Context) error {
 // moment is due again later: the question is kept, and its message done with.
 func (e *Engine) answer(ctx context.Context, from waypost.Jurisdiction, id ID) error {
 	name := string(from) + string(id[:])
-	if !e.busy.take(name) {
+	leave := e.claim(ctx, name)
+	if leave == nil {
 		return nil
 	}
-	defer e.busy.leave(name)
+	defer leave()
 	q, err := e.loadAsked(ctx, from, id)
 	if err != nil || q.due == nil {
 		return err

@@ -57,10 +57,11 @@ func (e *Engine) carryOut(ctx context.Context) error {
 // it from being sent: after a refusal it is cancelled, otherwise it is due again
 // later.
 func (e *Engine) advance(ctx context.Context, id ID) error {
-	if !e.busy.take(string(id[:])) {
+	leave := e.claim(ctx, string(id[:]))
+	if leave == nil {
 		return nil
 	}
-	defer e.busy.leave(string(id[:]))
+	defer leave()
 	m, t, err := e.look(ctx, id)
 	now := e.Now()
 	switch {

@@ -12,6 +12,7 @@
 //	mail.go      mailbox, inbox
 //	loop.go      Run, or one step of it after the other
 //	house.go     what is owed, cut off, held back or too old
+//	shared.go    one of several processes
 //	unit.go      questions about protected persons
 //	publish.go   what the state's own records need of it
 //	applicant.go what may be said about a person, and how it travels
@@ -43,7 +44,6 @@ import (
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
-	"github.com/waypost/waypost/toprf"
 )
 
 // Holders reaches the key holders by their roster names.
@@ -106,6 +106,9 @@ type Deps struct {
 	// SaveKeyring stores the keyring durably; it is called before a new public
 	// key is announced.
 	SaveKeyring func(*seal.Keyring) error
+	// TakeKeyring takes up what another process of this gateway has stored; nil where
+	// there is none.
+	TakeKeyring func(context.Context, *seal.Keyring) error
 	Policy      *policy.Table
 	Holders     Holders
 	Hub         Hub
@@ -125,7 +128,7 @@ type Server struct {
 	name        string // in the roster
 	decoySecret []byte
 	operatorKey []byte
-	keys        *toprf.PublicKeys
+	sharings    sharings
 	hedge       *hedgeBudget
 	outgoing    chan letter // committed to the outbox
 	watch       *watch
@@ -135,8 +138,10 @@ type Server struct {
 	looks       looks
 	care        keyCare
 	house       house
-	promises    promises
+	begun       time.Time // when this process began
+	resumed     bool      // what the one before has left is taken up
 	rooms       rooms
+	leading     atomic.Bool  // this process does what one does for all
 	handled     uint64       // number of the last message that was handled and is not acknowledged
 	loader      atomic.Value // string: the operator who loaded last
 }
@@ -147,12 +152,12 @@ func New(config Config, deps Deps) (*Server, error) {
 	if !ok || me.Role != roster.Gateway {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "%s is not a member state of the roster", config.State)
 	}
-	keys, err := deps.Roster.Current().Keys()
-	if err != nil {
-		return nil, err
-	}
 	s := &Server{
-		config: config, Deps: deps, name: string(config.State), keys: keys,
+<<<<<<< /tmp/cp.work
+		config: config, Deps: deps, name: string(config.State), keys: keys, begun: deps.Now(),
+=======
+		config: config, Deps: deps, name: string(config.State),
+>>>>>>> /tmp/cp.mine
 		decoySecret: derive(deps.Secret, "decoys"), operatorKey: derive(deps.Secret, "operators"),
 		hedge: newHedgeBudget(), outgoing: make(chan letter, 1024), watch: newWatch(), notices: newRecent[question, noticeRow](),
 	}

@@ -45,7 +45,7 @@ func (s *Server) tidy(ctx context.Context) error {
 
 // keepPromises makes owed checks again, and those that a crash cut off.
 func (s *Server) keepPromises(ctx context.Context) {
-	s.promises.begun = s.Now()
+	s.resumed = false
 	for pause(ctx, houseEvery) {
 		if err := s.makeGood(ctx); err != nil && ctx.Err() == nil {
 			s.Log.Warn("owed checks could not be made; they stay owed", "cause", err)
@@ -53,27 +53,22 @@ func (s *Server) keepPromises(ctx context.Context) {
 	}
 }
 
-// promises is what is remembered of them from one step to the next.
-type promises struct {
-	begun   time.Time // when this process began
-	resumed bool
-}
-
 func (s *Server) makeGood(ctx context.Context) (err error) {
-	if s.promises.begun.IsZero() {
-		s.promises.begun = s.Now()
-	}
-	if !s.promises.resumed {
-		err = s.resume(ctx, s.promises.begun)
-		s.promises.resumed = err == nil
+	if !s.resumed {
+		err = s.resume(ctx, s.begun)
+		s.resumed = err == nil
 	}
 	return errors.Join(err, s.repayAll(ctx))
 }
 
 // resume makes due at once what the process before has left open or owed: it
 // is not at work on anything any more, and whatever kept it from others may be
-// over.
+// over. Where another process is at work, what is open may be its own, and is left
+// until its time is over.
 func (s *Server) resume(ctx context.Context, begun time.Time) error {
+	if !s.alone() {
+		return nil
+	}
 	return errors.Join(s.file.Resume(ctx, begun), s.DB.Write(ctx, func(tx *store.Tx) error {
 		_, err := tx.Exec(`UPDATE inquiry SET due = $1 WHERE due > $1 AND created < $1 AND state IN ($2, $3)`,
 			begun.Unix(), inquiryOpen, inquiryOwed)

@@ -20,15 +20,16 @@ type Loop interface {
 	Wait(ctx context.Context, changed <-chan struct{}, d time.Duration) error
 }
 
-// Run announces the encryption key, delivers what is in the outbox, works
-// through the mailbox and keeps house until the context ends.
+// Run delivers what is in the outbox, announces the encryption key, works through
+// the mailbox and keeps house until the context ends; of several processes each does
+// the first and one the rest.
 func (s *Server) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var tasks sync.WaitGroup
-	for _, task := range []func(context.Context){s.keepKeys, s.deliver, s.collect, s.keepHouse, s.keepPromises, s.keepCanaries, s.keepFile, s.keepRooms} {
-		tasks.Go(func() { task(ctx) })
-	}
+	tasks.Go(func() { s.deliver(ctx) })
+	tasks.Go(func() { s.watchOthers(ctx) })
+	tasks.Go(func() { s.DB.Lead(ctx, houseLease, s.lead) })
 	tasks.Wait()
 	return nil
 }

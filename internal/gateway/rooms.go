@@ -33,7 +33,7 @@ func (s *Server) openRooms() (err error) {
 	r := &s.rooms
 	r.errands = errand.New(errand.Deps{
 		State: s.config.State, Roster: s.Roster, DB: s.DB, Journal: s.Journal, Permits: permits{s}, Post: outgoing{s}, Ledgers: s.Ledgers,
-		Subject: s.file.Subject, Pause: s.wait, Now: s.Now, Log: s.Log,
+		Subject: s.file.Subject, Pause: s.waitInAll, Now: s.Now, Log: s.Log,
 	})
 	if r.desk, err = driver.New(driver.Deps{
 		State: s.config.State, Keys: s.Roster, DB: s.DB, Errands: r.errands, File: s.file, Checker: checker{s},
@@ -142,7 +142,7 @@ func (o outgoing) Seal(ctx context.Context, to, messageType string, ticket waypo
 // State implements errand.Post.
 func (o outgoing) State(messageType string, ticket waypost.TicketID, body []byte) ([]byte, error) {
 	return seal.State(seal.Message{
-		Sender: o.name, Type: messageType, Ticket: ticket, RosterVersion: o.Roster.Current().Version, Expiry: o.Now().Add(waypost.MessageLife), Body: body,
+		Sender: o.name, Type: messageType, Ticket: ticket, RosterVersion: o.Roster.Settled().Version, Expiry: o.Now().Add(waypost.MessageLife), Body: body,
 	}, o.Identity)
 }
 

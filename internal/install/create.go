@@ -34,6 +34,9 @@ type Plan struct {
 	// Databases, if set, names the database for what kind of thing ("hub", "keyholder",
 	// "gateway", "people", "witness") of whom; without it each is a file in the folder.
 	Databases func(name, kind string) (url string, err error)
+	// Processes is how many processes share a database, of the hub and of gateways by
+	// their names; one each where it is not said.
+	Processes map[string]int
 }
 
 // rosterLife is how long a roster made here is valid.
@@ -63,7 +66,7 @@ func Create(dir string, plan Plan) error {
 	if err := os.RemoveAll(filepath.Join(dir, building)); err != nil {
 		return err
 	}
-	if err := vacant(dir, plan); err != nil {
+	if err := errors.Join(plan.checkProcesses(), vacant(dir, plan)); err != nil {
 		return err
 	}
 	b := builder{dir: filepath.Join(dir, building), plan: plan, taken: make(map[string]bool)}
@@ -98,6 +101,11 @@ func vacant(dir string, plan Plan) error {
 	for _, state := range plan.States {
 		names = append(names, string(state))
 	}
+	for name, n := range plan.Processes {
+		for ; n > 1; n-- {
+			names = append(names, ProcessName(name, n))
+		}
+	}
 	for _, name := range names {
 		if _, err := os.Stat(FolderOf(dir, name)); !errors.Is(err, fs.ErrNotExist) {
 			return errors.Join(err, waypost.Errorf(waypost.AlreadyExists, "%s exists, but no exchange: choose another folder", FolderOf(dir, name)))
@@ -125,7 +133,7 @@ func place(dir string) error {
 
 // FolderOf is the folder of a role under an exchange's folder.
 func FolderOf(dir, name string) string {
-	if len(name) == 2 {
+	if IsGateway(name) {
 		return filepath.Join(dir, "gateway-"+name)
 	}
 	return filepath.Join(dir, name)
@@ -307,6 +315,9 @@ func (b *builder) role(m roster.Member, c Config, secrets ...string) error {
 	if c.Database, err = b.database(m.Name, string(m.Role)); err != nil {
 		return err
 	}
+	if err := b.doors(&m); err != nil {
+		return err
+	}
 	m.Protocol = roster.Protocol{Min: 1, Max: 1}
 	opener, err := identity(filepath.Join(folder, openerKey))
 	if err != nil {
@@ -321,7 +332,7 @@ func (b *builder) role(m roster.Member, c Config, secrets ...string) error {
 		}
 	}
 	b.members, b.folders = append(b.members, m), append(b.folders, folder)
-	return writeJSON(filepath.Join(folder, "config.json"), c)
+	return errors.Join(writeJSON(filepath.Join(folder, "config.json"), c), b.further(m, c))
 }
 
 // certificate makes a key and a self-signed certificate; the roster or the

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -23,7 +22,6 @@ import (
 	"github.com/waypost/waypost/internal/publisher"
 	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/roster"
-	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -248,7 +246,8 @@ func (r *Role) openGateway(ctx context.Context, listener net.Listener, now func(
 	if err != nil {
 		return err
 	}
-	keyring, err := r.keyring(now)
+	rings := ringStore{db: r.DB, member: f.Config.Name, key: ringKey(secret)}
+	keyring, err := rings.open(ctx, f.Identity, now())
 	if err != nil {
 		return err
 	}
@@ -260,7 +259,7 @@ func (r *Role) openGateway(ctx context.Context, listener net.Listener, now func(
 	exchange := gateway.DialHub(f.Cert, f.Roster)
 	deps := gateway.Deps{
 		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Identity: f.Identity, Secret: secret,
-		Keyring: keyring, SaveKeyring: f.saveKeyring, Policy: policy.Default(),
+		Keyring: keyring, SaveKeyring: rings.save, TakeKeyring: rings.take, Policy: policy.Default(),
 		Holders: gateway.DialHolders(f.Cert, f.Roster), Hub: exchange, Mailbox: exchange,
 		People: records.NewPeople(people), Ledgers: r.Follower, Now: now, Log: log, Metrics: r.metrics,
 	}
@@ -311,30 +310,4 @@ func (r *Role) openGateway(ctx context.Context, listener net.Listener, now func(
 		return errors.Join(err, counterErr)
 	}
 	return nil
-}
-
-// keyring reads the message keys, or makes the first one. The gateway renews
-// them.
-func (r *Role) keyring(now func() time.Time) (*seal.Keyring, error) {
-	f := r.Folder
-	raw, err := f.hexFile("keyring")
-	if errors.Is(err, os.ErrNotExist) {
-		ring, err := seal.NewKeyring(f.Config.Name, f.Identity, now())
-		if err != nil {
-			return nil, err
-		}
-		return ring, f.saveKeyring(ring)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return seal.ParseKeyring(raw, f.Config.Name)
-}
-
-func (f *Folder) saveKeyring(ring *seal.Keyring) error {
-	raw, err := ring.MarshalBinary()
-	if err != nil {
-		return err
-	}
-	return writeHex(f.path("keyring"), raw)
 }

@@ -88,7 +88,7 @@ func New(deps Deps) (*File, error) {
 		deps.Retention = DefaultRetention()
 	}
 	return &File{
-		Deps: deps, decoySecret: DecoySecret(deps.Secret), begun: deps.Now(), busy: newInFlight(), index: lock{pause: deps.Pause},
+		Deps: deps, decoySecret: DecoySecret(deps.Secret), begun: deps.Now(), busy: newInFlight(), index: lock{pause: deps.Pause, processes: deps.DB.NewLock("pointers")},
 		units: make(map[string]Unit), away: func(*store.Tx, string) (bool, error) { return false, nil },
 	}, nil
 }

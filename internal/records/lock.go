@@ -4,21 +4,42 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/waypost/waypost/internal/store"
 )
 
-// lock is a read-write lock that is held while others are called. In a
-// simulation, where everybody is on one loop, who waits for it lets the others go
-// on.
+// lock is a read-write lock that is held while others are called, among all
+// processes of the gateway. In a simulation, where everybody is on one loop, who
+// waits for it lets the others go on.
 type lock struct {
 	sync.RWMutex
-	pause func(ctx context.Context, changed <-chan struct{}, d time.Duration) error // nil but in a simulation
+	processes *store.Lock
+	pause     func(ctx context.Context, changed <-chan struct{}, d time.Duration) error // nil but in a simulation
 }
 
 // Lock locks it for who does something with all pointers.
-func (l *lock) Lock() { l.wait(l.TryLock, l.RWMutex.Lock) }
+func (l *lock) Lock() {
+	l.wait(l.TryLock, l.RWMutex.Lock)
+	l.processes.Lock()
+}
+
+// Unlock ends what Lock began.
+func (l *lock) Unlock() {
+	l.processes.Unlock()
+	l.RWMutex.Unlock()
+}
 
 // RLock locks it for who writes single pointers.
-func (l *lock) RLock() { l.wait(l.TryRLock, l.RWMutex.RLock) }
+func (l *lock) RLock() {
+	l.wait(l.TryRLock, l.RWMutex.RLock)
+	l.processes.RLock()
+}
+
+// RUnlock ends what RLock began.
+func (l *lock) RUnlock() {
+	l.processes.RUnlock()
+	l.RWMutex.RUnlock()
+}
 
 func (l *lock) wait(try func() bool, wait func()) {
 	if l.pause == nil {

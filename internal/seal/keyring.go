@@ -3,6 +3,7 @@ package seal
 import (
 	"crypto/ed25519"
 	"crypto/hpke"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,9 +14,9 @@ import (
 
 // Keyring holds the private encryption keys of one member: the current one and
 // those it replaced, until they are destroyed. It is safe for concurrent use.
-// The caller keeps it on disk: after every Rotate that reports a change it must
-// store MarshalBinary durably, in place of the old file, before it hands out
-// the new public key.
+// The caller keeps it: after every Rotate that reports a change it must store
+// MarshalBinary durably, in place of what was there, before it hands out the new
+// public key.
 type Keyring struct {
 	recipient string
 
@@ -162,6 +163,21 @@ func ParseKeyring(data []byte, recipient string) (*Keyring, error) {
 		return nil, badKey("the keyring is empty")
 	}
 	return r, nil
+}
+
+// Replace takes the keys of another ring of the same member, as another process has
+// stored them, in place of its own.
+func (r *Keyring) Replace(by *Keyring) error {
+	if by.recipient != r.recipient {
+		return badKey("the keyring belongs to %s, not to %s", by.recipient, r.recipient)
+	}
+	by.mu.RLock()
+	keys := slices.Clone(by.keys)
+	by.mu.RUnlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keys = keys
+	return nil
 }
 
 func readRingKey(s *cryptobyte.String) (ringKey, error) {

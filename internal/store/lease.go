@@ -40,6 +40,23 @@ func (db *DB) Lead(ctx context.Context, name string, work func(ctx context.Conte
 	}
 }
 
+// Claim takes the lease if it is free, and returns what gives it back, or nil where it
+// is taken: by another process, or by a caller in this one. Without [AsProcess] there
+// is nobody else to ask for it, and callers keep themselves apart.
+func (db *DB) Claim(ctx context.Context, name string) (release func()) {
+	if !db.Shared() {
+		return func() {}
+	}
+	_, stop, ok := db.lease(ctx, name)
+	if !ok {
+		return nil
+	}
+	return func() {
+		stop()
+		db.release(name)
+	}
+}
+
 // lease gets the lease if nobody holds it who lives.
 func (db *DB) lease(ctx context.Context, name string) (leading context.Context, stop context.CancelFunc, ok bool) {
 	err := db.Write(ctx, func(tx *Tx) error {
@@ -66,11 +83,14 @@ func (db *DB) Seize(ctx context.Context, name string) error {
 	if !db.Shared() {
 		return nil
 	}
-	return db.Write(ctx, func(tx *Tx) error {
-		_, err := tx.Exec(`INSERT INTO store_lease (name, process, token) VALUES ($1, $2, $3)
-			ON CONFLICT (name) DO UPDATE SET process = excluded.process, token = excluded.token`, name, db.place.number, db.place.token)
-		return err
-	})
+	return db.Write(ctx, func(tx *Tx) error { return db.place.take(tx, name) })
+}
+
+// take makes the lease this process's, whoever had it.
+func (p *place) take(tx *Tx, name string) error {
+	_, err := tx.Exec(`INSERT INTO store_lease (name, process, token) VALUES ($1, $2, $3)
+		ON CONFLICT (name) DO UPDATE SET process = excluded.process, token = excluded.token`, name, p.number, p.token)
+	return err
 }
 
 // Holds reports, in a transaction that writes, whether this process holds the lease:

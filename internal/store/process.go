@@ -182,7 +182,10 @@ func (p *place) try(tx *Tx, first *map[int64]pulse) error {
 		ON CONFLICT (number) DO UPDATE SET token = store_process.token + 1, alive = 1`, number); err != nil {
 		return err
 	}
-	p.number = number
+	p.number, p.living = number, make(map[int64]bool)
+	for other := range alive {
+		p.living[other] = true
+	}
 	return tx.Row("SELECT token FROM store_process WHERE number = $1", number).Scan(&p.token)
 }
 

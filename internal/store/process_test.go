@@ -147,3 +147,44 @@ func eventually(t *testing.T, what func() bool) {
 		}
 	}
 }
+
+// TestLock: readers of several processes go together, a writer alone, and one that
+// dies holds nobody up for ever.
+func TestLock(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Start(t, 1)[0].URL()
+	dbs := []*DB{openAs(t, url, 1), openAs(t, url, 2)}
+	locks := []*Lock{dbs[0].NewLock("index"), dbs[1].NewLock("index")}
+	locks[0].RLock()
+	locks[1].RLock()
+	locks[1].RLock()
+	var inside atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		locks[0].RUnlock()
+		locks[0].Lock()
+		inside.Store(true)
+		close(done)
+	}()
+	time.Sleep(4 * lockRetry)
+	locks[1].RUnlock()
+	if inside.Load() {
+		t.Fatal("a writer came in beside a reader")
+	}
+	locks[1].RUnlock()
+	<-done
+	reads := make(chan struct{})
+	go func() { locks[1].RLock(); close(reads) }()
+	select {
+	case <-reads:
+		t.Fatal("a reader came in beside the writer")
+	case <-time.After(4 * lockRetry):
+	}
+	halt(dbs[0]) // and never unlocks
+	select {
+	case <-reads:
+	case <-time.After(3 * deadAfter):
+		t.Fatal("the lock of a dead process is not freed")
+	}
+	locks[1].RUnlock()
+}

@@ -110,3 +110,10 @@ CREATE TABLE canary (
     due       BIGINT  NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX canary_due ON canary (due);
+
+-- The gateway's message keys, encrypted under a key that comes from a secret outside
+-- the database.
+CREATE TABLE keyring (
+    member TEXT  NOT NULL PRIMARY KEY,
+    sealed BYTEA NOT NULL
+) /* sqlite: STRICT, WITHOUT ROWID */;
