@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +39,18 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			// replace OLD NEW FILE changes a text that must be there.
+			"replace": func(ts *testscript.TestScript, neg bool, args []string) {
+				if neg || len(args) != 3 {
+					ts.Fatalf("usage: replace OLD NEW FILE")
+				}
+				before := ts.ReadFile(args[2])
+				after := strings.ReplaceAll(before, args[0], args[1])
+				if after == before {
+					ts.Fatalf("%s is not in %s", args[0], args[2])
+				}
+				ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(after), 0o600))
+			},
 			// ready DIR STATE N waits until the state's counter answers and has
 			// N records in the index.
 			"ready": func(ts *testscript.TestScript, neg bool, args []string) {

@@ -34,6 +34,7 @@ type side struct {
 	*Cases
 	w        *world
 	state    waypost.Jurisdiction
+	begun    int64 // errands
 	config   Config
 	deps     Deps
 	handler  errand.Handler
@@ -178,7 +179,8 @@ func (s *side) Begin(tx *store.Tx, e errand.Errand) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(`INSERT INTO outbox (id, sealed, at) VALUES ($1, $2, $3)`, e.ID[:], raw, s.w.now.Unix())
+	s.begun++
+	_, err = tx.Exec(`INSERT INTO outbox (id, sealed, at) VALUES ($1, $2, $3)`, e.ID[:], raw, s.begun)
 	return err
 }
 
@@ -187,7 +189,7 @@ func (s *side) Begin(tx *store.Tx, e errand.Errand) error {
 func (s *side) waiting() (list []errand.Errand) {
 	s.read(func(tx *store.Tx) error {
 		list = nil
-		return tx.Query(`SELECT sealed FROM outbox ORDER BY rowid`, nil, func(scan func(dest ...any) error) error {
+		return tx.Query(`SELECT sealed FROM outbox ORDER BY at`, nil, func(scan func(dest ...any) error) error {
 			var raw []byte
 			var e errand.Errand
 			err := errors.Join(scan(&raw), json.Unmarshal(raw, &e))

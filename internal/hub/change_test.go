@@ -134,7 +134,7 @@ func TestPublishUnderCheck(t *testing.T) {
 	_, err := r.tryPublish(p, person(9, token(9)))
 	refused(t, "before the search", err, waypost.PermissionDenied, "part one of its search is not here")
 	r.first(p)
-	used := r.count(`SELECT sum(used) FROM quota WHERE member = 'AZ' AND class IN ('tickets', 'publish', 'operator')`)
+	used := r.count(`SELECT CAST(sum(used) AS BIGINT) FROM quota WHERE member = 'AZ' AND class IN ('tickets', 'publish', 'operator')`)
 	r.Advance(23 * time.Hour)
 	must(t, hub.Clean(t.Context(), r.deps()))
 	for _, records := range [][]*waypostv1.PublishedRecord{nil, people(40, 2)} {
@@ -157,7 +157,7 @@ func TestPublishUnderCheck(t *testing.T) {
 	}
 	r.finds("the record", "CA", 1, token(9))
 	r.finds("the one before", "CA", 0, token(1))
-	if now := r.count(`SELECT sum(used) FROM quota WHERE member = 'AZ' AND class IN ('tickets', 'publish', 'operator')`); now != used {
+	if now := r.count(`SELECT CAST(sum(used) AS BIGINT) FROM quota WHERE member = 'AZ' AND class IN ('tickets', 'publish', 'operator')`); now != used {
 		t.Errorf("the ticket counted again: %d, and %d before", now, used)
 	}
 	if kinds := r.kinds(); kinds["publish"] != 2 || kinds["misuse"] != 1 {

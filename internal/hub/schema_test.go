@@ -14,6 +14,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/storetest"
 	"github.com/waypost/waypost/matchkey"
 )
 
@@ -44,6 +45,7 @@ func tokensOf(p waypost.Person, secret []byte) (tokens []waypost.Token) {
 // the tables, the rows of each, and length and type of every value. Where the
 // schema or the code kept anything about the SSN, they would differ.
 func TestSchema(t *testing.T) {
+	storetest.File(t) // it asks SQLite for the columns
 	t.Parallel()
 	with, without := newRig(t), newRig(t)
 	secret := []byte(strings.Repeat("s", 32))

@@ -48,17 +48,26 @@ const (
 	readerSettings = sqliteSettings + "&_pragma=cache_size(-16384)&_pragma=query_only(ON)"
 )
 
-func openSQLite(ctx context.Context, path string, unsynced bool) (*sqliteFile, error) {
+// absolute is the path of a file in a folder that is there.
+func absolute(path string) (string, error) {
 	if path == "" || strings.HasPrefix(path, ":") || strings.ContainsRune(path, 0) {
-		return nil, errors.New("store: sqlite: needs the path of a file after it")
+		return "", errors.New("store: sqlite: needs the path of a file after it")
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("store: %w", err)
+		return "", fmt.Errorf("store: %w", err)
 	}
 	dir := filepath.Dir(path)
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("store: the folder %s does not exist; create it first, so that a mistyped path cannot start a new database", dir)
+		return "", fmt.Errorf("store: the folder %s does not exist; create it first, so that a mistyped path cannot start a new database", dir)
+	}
+	return path, nil
+}
+
+func openSQLite(ctx context.Context, path string, unsynced bool) (*sqliteFile, error) {
+	path, err := absolute(path)
+	if err != nil {
+		return nil, err
 	}
 	f := &sqliteFile{path: path, unsynced: unsynced}
 	if f.lock, err = lockFile(path + ".lock"); err != nil {
@@ -177,10 +186,12 @@ func (f *sqliteFile) doubt(err error) (unknown, broken bool) {
 // processes lock two different files of one name.
 func (f *sqliteFile) close() error { return f.lock.Close() }
 
+var errInUse = errors.New("in use by another process")
+
 func inUse(path string, taken bool, err error) error {
 	path = strings.TrimSuffix(path, ".lock")
 	if taken {
-		return fmt.Errorf("store: %s is in use by another process; stop that one first", path)
+		return fmt.Errorf("store: %s is %w; stop that one first", path, errInUse)
 	}
 	return fmt.Errorf("store: %s cannot be locked: %w", path, err)
 }

@@ -103,9 +103,9 @@ type engine interface {
 // does not. It is an error, in words, if another process has the file, if it
 // belongs to another role or another program, or if a newer version wrote it.
 func Open(ctx context.Context, url, role string, opts ...Option) (*DB, error) {
-	scheme, rest, ok := strings.Cut(url, ":")
-	if !ok || scheme != "sqlite" && scheme != "postgres" {
-		return nil, fmt.Errorf("store: a database is named sqlite:/path/file.db or postgres://user@host/name, this one begins with %q", scheme)
+	scheme, rest, err := engineOf(url)
+	if err != nil {
+		return nil, err
 	}
 	db := &DB{
 		role:    role,
@@ -119,9 +119,8 @@ func Open(ctx context.Context, url, role string, opts ...Option) (*DB, error) {
 	for _, o := range opts {
 		o(db)
 	}
-	var err error
 	if scheme == "sqlite" {
-		db.engine, err = openSQLite(ctx, strings.TrimPrefix(rest, "//"), db.simulated)
+		db.engine, err = openSQLite(ctx, rest, db.simulated)
 	} else {
 		db.engine, err = openPostgres(url, role, db.simulated)
 	}
@@ -132,6 +131,15 @@ func Open(ctx context.Context, url, role string, opts ...Option) (*DB, error) {
 		return nil, errors.Join(err, db.engine.close())
 	}
 	return db, nil
+}
+
+// engineOf cuts a URL into its scheme and, for a file, the path.
+func engineOf(url string) (scheme, path string, err error) {
+	scheme, rest, ok := strings.Cut(url, ":")
+	if !ok || scheme != "sqlite" && scheme != "postgres" {
+		return "", "", fmt.Errorf("store: a database is named sqlite:/path/file.db or postgres://user@host/name, this one begins with %q", scheme)
+	}
+	return scheme, strings.TrimPrefix(rest, "//"), nil
 }
 
 // start migrates, connects the writer and starts it.
