@@ -44,6 +44,7 @@ import (
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/toprf"
 )
 
 // Holders reaches the key holders by their roster names.
@@ -128,7 +129,7 @@ type Server struct {
 	name        string // in the roster
 	decoySecret []byte
 	operatorKey []byte
-	sharings    sharings
+	keys        *toprf.PublicKeys
 	hedge       *hedgeBudget
 	outgoing    chan letter // committed to the outbox
 	watch       *watch
@@ -152,12 +153,12 @@ func New(config Config, deps Deps) (*Server, error) {
 	if !ok || me.Role != roster.Gateway {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "%s is not a member state of the roster", config.State)
 	}
+	keys, err := deps.Roster.Current().Keys()
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
-<<<<<<< /tmp/cp.work
 		config: config, Deps: deps, name: string(config.State), keys: keys, begun: deps.Now(),
-=======
-		config: config, Deps: deps, name: string(config.State),
->>>>>>> /tmp/cp.mine
 		decoySecret: derive(deps.Secret, "decoys"), operatorKey: derive(deps.Secret, "operators"),
 		hedge: newHedgeBudget(), outgoing: make(chan letter, 1024), watch: newWatch(), notices: newRecent[question, noticeRow](),
 	}
