@@ -43,12 +43,18 @@ func (s *suite) weights(key *Element, blinded, evaluated []Element, opts []Optio
 }
 
 // weigh sets sum to the weighted sum of a batch.
-func weigh(sum *point, w []publicScalar, es []Element) {
+func weigh(sum *point, w []publicScalar, es []Element, opts []Option) {
 	points := make([]*point, len(es))
 	for i := range es {
 		points[i] = &es[i].p
 	}
-	sum.sumPublic(w, points)
+	sum.setIdentity()
+	_ = settle(opts).parts(0, len(es), termsAtOnce, func(lo, hi int) error {
+		var part point
+		part.sumPublic(w[lo:hi], points[lo:hi])
+		sum.add(sum, &part)
+		return nil
+	})
 }
 
 // challenge hashes the statement and the prover's two commitments.
@@ -71,7 +77,7 @@ func (s *suite) challenge(st *statement, t2, t3 *point) (c publicScalar) {
 // The caller's nonce function gets the finished statement.
 func (s *suite) prove(k *Scalar, key *Element, blinded, evaluated []Element, nonce func(*statement) Scalar, opts []Option) (proof [ProofSize]byte) {
 	st := statement{key: key}
-	weigh(&st.m, s.weights(key, blinded, evaluated, opts), blinded)
+	weigh(&st.m, s.weights(key, blinded, evaluated, opts), blinded, opts)
 	st.z.mulSecret(k, &st.m) // knowing k, half the work of weighing evaluated
 	st.mEnc, st.zEnc = st.m.encode(), st.z.encode()
 
@@ -97,8 +103,8 @@ func (s *suite) verify(key *Element, blinded, evaluated []Element, proof *[Proof
 	}
 	st := statement{key: key}
 	w := s.weights(key, blinded, evaluated, opts)
-	weigh(&st.m, w, blinded)
-	weigh(&st.z, w, evaluated)
+	weigh(&st.m, w, blinded, opts)
+	weigh(&st.z, w, evaluated, opts)
 	st.mEnc, st.zEnc = st.m.encode(), st.z.encode()
 
 	var t2, t3 point

@@ -30,6 +30,7 @@ import (
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/turns"
 	"github.com/waypost/waypost/toprf"
 )
 
@@ -77,6 +78,7 @@ type Server struct {
 	config Config
 	Deps
 	replays *replays
+	turns   turns.Turns
 }
 
 // New checks that share, name and roster agree.
@@ -85,7 +87,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	if !ok || me.Role != roster.KeyHolder {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "%s is not a key holder of the roster", config.Name)
 	}
-	s := &Server{config: config, Deps: deps, replays: newReplays()}
+	s := &Server{config: config, Deps: deps, replays: newReplays(), turns: turns.New()}
 	for _, epoch := range s.missing() {
 		if epoch == deps.Roster.Latest().Epoch && !config.WithoutShare {
 			return nil, waypost.Errorf(waypost.InvalidArgument, "%s does not have the share that the roster commits to for key epoch %d", config.Name, epoch)
@@ -139,7 +141,11 @@ func (s *Server) evaluate(ctx context.Context, t waypost.SignedTicket, shares []
 	var elements []toprf.Element
 	if t.Elements > 0 {
 		var err error
-		if elements, err = toprf.DecodeElements(raw, t.Elements); err != nil {
+		err = s.turns.Take(t.Elements, func(opts ...toprf.Option) (err error) {
+			elements, err = toprf.DecodeElements(raw, t.Elements, opts...)
+			return err
+		})
+		if err != nil {
 			return nil, waypost.Errorf(waypost.InvalidArgument, "the elements are not canonical ristretto255 elements other than the identity")
 		}
 	}
@@ -283,7 +289,11 @@ func (s *Server) answer(t waypost.SignedTicket, shares []toprf.Share, elements [
 	}
 	answer := new(waypostv1.EvaluateResponse)
 	for _, share := range shares {
-		evaluated, err := share.Evaluate(elements, e.hedge)
+		var evaluated toprf.Evaluation
+		err := s.turns.Take(len(elements), func(opts ...toprf.Option) (err error) {
+			evaluated, err = share.Evaluate(elements, e.hedge, opts...)
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}

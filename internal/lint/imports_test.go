@@ -28,6 +28,7 @@ var rooms = []string{
 	"internal/policy",
 	"internal/compare",
 	"internal/planted",
+	"internal/turns",
 	"internal/errand",
 	"internal/records",
 	"internal/driver",

@@ -109,8 +109,10 @@ func (f *File) changePointers(tx *store.Tx, operator string, before, after waypo
 
 // historyOf returns all pointers that a record has or had.
 func historyOf(tx *store.Tx, recordID string) ([]pointer, error) {
-	return selectPointers(tx, `WHERE p.record = $1 ORDER BY p.changed, p.handle`, recordID)
+	return selectPointers(tx, ofRecord, recordID)
 }
+
+const ofRecord = `WHERE p.record = $1 ORDER BY p.changed, p.handle`
 
 // wantAll commits pointers that are to be published beside or in the place of one
 // of that generation.

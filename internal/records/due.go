@@ -88,7 +88,7 @@ func (f *File) publishAll(ctx context.Context, batch []pointer) error {
 	if len(rest) == 0 {
 		return nil
 	}
-	err := f.publish(ctx, kind, rest[0].operator, rest)
+	err := f.publish(ctx, kind, rest[0].operator, rest, nil)
 	switch code := waypost.CodeOf(err); {
 	case code != waypost.NotFound && code != waypost.AlreadyExists:
 		return err
@@ -126,7 +126,7 @@ func (f *File) publishOne(ctx context.Context, batch []pointer) error {
 	if slices.ContainsFunc(batch, func(p pointer) bool { return p.supersedes != (waypost.Handle{}) }) {
 		kind = waypost.KindChange
 	}
-	err := f.publish(ctx, kind, batch[0].operator, batch)
+	err := f.publish(ctx, kind, batch[0].operator, batch, nil)
 	if code := waypost.CodeOf(err); code != waypost.NotFound && code != waypost.AlreadyExists {
 		return err
 	}

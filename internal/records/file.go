@@ -14,6 +14,7 @@ import (
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/turns"
 	"github.com/waypost/waypost/toprf"
 )
 
@@ -57,6 +58,7 @@ type Deps struct {
 	Quorum  Quorum
 	Permits errand.Permits
 	Ledgers Ledgers
+	Turns   turns.Turns // of the process; may be nil
 	// Retention is how long a record stays findable in each status; nil for
 	// DefaultRetention.
 	Retention Retention

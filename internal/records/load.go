@@ -25,10 +25,14 @@ type Rejected struct {
 // its activation. It can be repeated after a crash at any point: what is published
 // stays as it is in the index, and what changed besides name, date of birth and
 // SSN is stored. published counts the new pointers. What could not be published
-// now is wanted, and Step does it.
+// now is wanted, and Step does it. Several may be under way at once: each is a
+// batch of its own in key holders, hub and ledgers.
 func (f *File) Load(ctx context.Context, operator string, generation uint32, records []waypost.Record) (published int, rejected []Rejected, err error) {
 	if len(records) > waypost.MaxPublishBatch {
 		return 0, nil, waypost.Errorf(waypost.InvalidArgument, "at most %d records can be loaded at once", waypost.MaxPublishBatch)
+	}
+	if err := f.hubUsable(); err != nil {
+		return 0, nil, err
 	}
 	good, rejected := sift(records)
 	f.index.RLock()
@@ -48,25 +52,38 @@ func (f *File) Load(ctx context.Context, operator string, generation uint32, rec
 	if len(wanted) == 0 {
 		return 0, rejected, nil
 	}
-	err = f.DB.Write(ctx, func(tx *store.Tx) error {
-		if err := f.openGeneration(tx, generation); err != nil {
-			return err
-		}
-		for i := range wanted {
-			wanted[i].at(f.Now().Add(publicationLife)) // Step leaves it alone until then
-			if err := wanted[i].put(tx, f.Now()); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err = f.publish(ctx, waypost.KindPublish, operator, wanted, func(tx *store.Tx) error { return f.wantLoaded(tx, generation, wanted) })
 	if err != nil {
 		return 0, rejected, err
 	}
-	if err := f.publish(ctx, waypost.KindPublish, operator, wanted); err != nil {
-		return 0, rejected, err
-	}
 	return len(wanted), rejected, nil
+}
+
+// wantLoaded notes pointers of a load, which Step leaves alone until this publication
+// must be over.
+func (f *File) wantLoaded(tx *store.Tx, generation uint32, wanted []pointer) error {
+	if err := f.openGeneration(tx, generation); err != nil {
+		return err
+	}
+	now := f.Now()
+	var rows [][]any
+	for i := range wanted {
+		p := &wanted[i]
+		p.at(now.Add(publicationLife))
+		if p.fresh == nil {
+			if err := p.put(tx, now); err != nil {
+				return err
+			}
+			continue
+		}
+		row, err := p.row(now)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, row)
+	}
+	_, err := tx.ExecMany(putPointer, rows)
+	return err
 }
 
 // loadable is a record that passed, and its place in the batch.
@@ -185,13 +202,17 @@ func (f *inFlight) leave(entered []loadable) {
 // somebody else.
 func (f *File) unpublished(ctx context.Context, records []loadable, operator string, generation uint32) (wanted []pointer, stale []Rejected, err error) {
 	histories := make([][]pointer, len(records))
-	err = f.DB.Read(ctx, func(tx *store.Tx) (err error) {
+	err = f.DB.Read(ctx, func(tx *store.Tx) error {
+		clear(histories)
+		ids := make([][]any, len(records))
 		for i, l := range records {
-			if histories[i], err = historyOf(tx, l.record.ID); err != nil {
-				return err
-			}
+			ids[i] = []any{l.record.ID}
 		}
-		return nil
+		return tx.Many(`SELECT `+columns+` FROM pointer p `+ofRecord, ids, func(i int, scan func(dest ...any) error) error {
+			p, err := scanPointer(scan)
+			histories[i] = append(histories[i], p)
+			return err
+		})
 	})
 	if err != nil {
 		return nil, nil, err
@@ -216,6 +237,11 @@ func (f *File) unpublished(ctx context.Context, records []loadable, operator str
 // ticket, is left to Step.
 func (f *File) next(ctx context.Context, l *loadable, history []pointer, operator string, generation uint32) (*pointer, string, error) {
 	r := l.record
+	if len(history) == 0 { // nothing depends on whether the state system has it
+		p := f.main(r.ID, r.Person, 0, nil, operator)
+		p.Generation, p.fresh = generation, &r
+		return &p, "", nil
+	}
 	stored, err := f.Record(ctx, r.ID)
 	known := err == nil
 	if err != nil && waypost.CodeOf(err) != waypost.NotFound {

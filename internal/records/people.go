@@ -71,21 +71,19 @@ func (p *People) Find(ctx context.Context, family, given string, born waypost.Da
 
 // Put stores records, replacing those with the same id.
 func (p *People) Put(ctx context.Context, records []waypost.Record) error {
+	rows := make([][]any, len(records))
+	for i, r := range records {
+		rows[i] = []any{r.ID, r.Family, r.Given, r.Middle, r.Suffix, r.Born.String(), string(r.Sex), r.SSN5,
+			r.CardNumber, string(r.Kind), string(r.Status), day(r.Since), r.RealID, r.Protected}
+	}
 	return p.db.Write(ctx, func(tx *store.Tx) error {
-		for _, r := range records {
-			_, err := tx.Exec(`INSERT INTO person (id, family, given, middle, suffix, born, sex, ssn5, card_number, card_kind, status, since, real_id, protected)
+		_, err := tx.ExecMany(`INSERT INTO person (id, family, given, middle, suffix, born, sex, ssn5, card_number, card_kind, status, since, real_id, protected)
 				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 				ON CONFLICT (id) DO UPDATE SET family = excluded.family, given = excluded.given, middle = excluded.middle,
 				suffix = excluded.suffix, born = excluded.born, sex = excluded.sex, ssn5 = excluded.ssn5,
 				card_number = excluded.card_number, card_kind = excluded.card_kind, status = excluded.status, since = excluded.since,
-				real_id = excluded.real_id, protected = excluded.protected`,
-				r.ID, r.Family, r.Given, r.Middle, r.Suffix, r.Born.String(), string(r.Sex), r.SSN5,
-				r.CardNumber, string(r.Kind), string(r.Status), day(r.Since), r.RealID, r.Protected)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+				real_id = excluded.real_id, protected = excluded.protected`, rows)
+		return err
 	})
 }
 

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"time"
@@ -64,6 +65,9 @@ type pointer struct {
 	operator   string
 	tries      int
 	due        *int64
+	// fresh is the record where the pointer was just made for it and nobody else knows
+	// of it; nil once it is stored.
+	fresh *waypost.Record
 }
 
 const columns = `p.handle, p.record, p.alias, p.state, p.person, p.tokens, p.todo, p.decoys, p.era, p.passed_by, p.generation, p.version, p.receipt,
@@ -95,9 +99,26 @@ func selectPointers(tx *store.Tx, where string, args ...any) (all []pointer, err
 	return all, err
 }
 
+const putPointer = `INSERT INTO pointer (handle, record, alias, state, person, tokens, todo, decoys, era, passed_by, generation, version, receipt,
+			moved_to, new_handle, ticket, supersedes, operator, tries, due, changed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+		ON CONFLICT (handle) DO UPDATE SET record = excluded.record, alias = excluded.alias, state = excluded.state, person = excluded.person,
+		tokens = excluded.tokens, todo = excluded.todo, decoys = excluded.decoys, era = excluded.era, passed_by = excluded.passed_by, generation = excluded.generation,
+		version = excluded.version, receipt = excluded.receipt, moved_to = excluded.moved_to, new_handle = excluded.new_handle,
+		ticket = excluded.ticket, supersedes = excluded.supersedes, operator = excluded.operator, tries = excluded.tries, due = excluded.due,
+		changed = excluded.changed`
+
+// row is what putPointer takes.
+func (p pointer) row(now time.Time) ([]any, error) {
+	person, err := encodePerson(p.person)
+	return []any{p.Handle[:], p.Record, p.Alias, int(p.State), person, JoinTokens(p.tokens), p.todo, p.decoys, p.era, string(p.PassedBy), p.Generation, p.Version,
+		orEmpty(p.receipt), string(p.MovedTo), unlessZero(p.NewHandle[:]), unlessZero(p.ticket[:]), unlessZero(p.supersedes[:]),
+		p.operator, p.tries, p.due, now.Unix()}, err
+}
+
 // put writes the row, and the tokens for the state's own search.
 func (p pointer) put(tx *store.Tx, now time.Time) error {
-	person, err := encodePerson(p.person)
+	row, err := p.row(now)
 	if err != nil {
 		return err
 	}
@@ -105,18 +126,7 @@ func (p pointer) put(tx *store.Tx, now time.Time) error {
 	if err != nil && waypost.CodeOf(err) != waypost.NotFound {
 		return err
 	}
-	_, err = tx.Exec(`INSERT INTO pointer (handle, record, alias, state, person, tokens, todo, decoys, era, passed_by, generation, version, receipt,
-			moved_to, new_handle, ticket, supersedes, operator, tries, due, changed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
-		ON CONFLICT (handle) DO UPDATE SET record = excluded.record, alias = excluded.alias, state = excluded.state, person = excluded.person,
-		tokens = excluded.tokens, todo = excluded.todo, decoys = excluded.decoys, era = excluded.era, passed_by = excluded.passed_by, generation = excluded.generation,
-		version = excluded.version, receipt = excluded.receipt, moved_to = excluded.moved_to, new_handle = excluded.new_handle,
-		ticket = excluded.ticket, supersedes = excluded.supersedes, operator = excluded.operator, tries = excluded.tries, due = excluded.due,
-		changed = excluded.changed`,
-		p.Handle[:], p.Record, p.Alias, int(p.State), person, JoinTokens(p.tokens), p.todo, p.decoys, p.era, string(p.PassedBy), p.Generation, p.Version,
-		orEmpty(p.receipt), string(p.MovedTo), unlessZero(p.NewHandle[:]), unlessZero(p.ticket[:]), unlessZero(p.supersedes[:]),
-		p.operator, p.tries, p.due, now.Unix())
-	if err != nil {
+	if _, err := tx.Exec(putPointer, row...); err != nil {
 		return err
 	}
 	return p.find(tx, was.searched())
@@ -139,23 +149,30 @@ func (p pointer) searched() (tokens [][ownTokenSize]byte) {
 // Each is named: the table has them in the order of tokens, and no index of handles.
 func (p pointer) find(tx *store.Tx, had [][ownTokenSize]byte) error {
 	now := p.searched()
+	var gone [][]any
 	for _, t := range had {
-		if slices.Contains(now, t) {
-			continue
-		}
-		if _, err := tx.Exec(`DELETE FROM pointer_token WHERE token = $1 AND handle = $2`, t[:], p.Handle[:]); err != nil {
-			return err
+		if !slices.Contains(now, t) {
+			gone = append(gone, []any{t[:], p.Handle[:]})
 		}
 	}
+	if _, err := tx.ExecMany(`DELETE FROM pointer_token WHERE token = $1 AND handle = $2`, gone); err != nil {
+		return err
+	}
+	var found [][]any
 	for _, t := range now {
-		if slices.Contains(had, t) {
-			continue
-		}
-		if _, err := tx.Exec(`INSERT INTO pointer_token (token, handle) VALUES ($1, $2) ON CONFLICT (token, handle) DO NOTHING`, t[:], p.Handle[:]); err != nil {
-			return err
+		if !slices.Contains(had, t) {
+			found = append(found, []any{t[:], p.Handle[:]})
 		}
 	}
-	return nil
+	return findBy(tx, found)
+}
+
+// findBy writes tokens and handles for the state's own search, in the order of the
+// table.
+func findBy(tx *store.Tx, rows [][]any) error {
+	slices.SortFunc(rows, func(a, b []any) int { return bytes.Compare(a[0].([]byte), b[0].([]byte)) })
+	_, err := tx.ExecMany(`INSERT INTO pointer_token (token, handle) VALUES ($1, $2) ON CONFLICT (token, handle) DO NOTHING`, rows)
+	return err
 }
 
 // at sets when something is to be done about the pointer; the zero time is never.

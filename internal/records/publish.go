@@ -17,20 +17,22 @@ import (
 	"github.com/waypost/waypost/toprf"
 )
 
-// loadWorkers lets a load use both of a small machine's cores.
-var loadWorkers = toprf.Workers(2)
-
 // publish makes the tokens of up to 100 pointers under a ticket, keeps them, and
 // only then hands them to the hub: a notice never names a record that is not known
-// here.
-func (f *File) publish(ctx context.Context, kind waypost.Kind, operator string, batch []pointer) error {
+// here. What want does, unless it is nil, is committed with the entry that says that
+// the ticket is used.
+func (f *File) publish(ctx context.Context, kind waypost.Kind, operator string, batch []pointer, want func(tx *store.Tx) error) error {
 	keys, err := f.keys(ctx, batch)
 	if err != nil {
 		return err
 	}
 	var seed [32]byte
 	randomise(seed[:])
-	blinding, err := toprf.BlindAll(keys, seed, loadWorkers)
+	var blinding *toprf.Blinding
+	err = f.Turns.Take(len(keys), func(opts ...toprf.Option) (err error) {
+		blinding, err = toprf.BlindAll(keys, seed, opts...)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -41,7 +43,7 @@ func (f *File) publish(ctx context.Context, kind waypost.Kind, operator string, 
 	if err := f.hubUsable(); err != nil {
 		return err
 	}
-	if err := f.openPublication(ctx, ticket); err != nil {
+	if err := f.openPublication(ctx, ticket, want); err != nil {
 		return err
 	}
 	if err := f.publishUnder(ctx, ticket, blinding, batch); err != nil {
@@ -56,7 +58,9 @@ func (f *File) keys(ctx context.Context, batch []pointer) ([][]byte, error) {
 	var keys [][]byte
 	for _, p := range batch {
 		who := p.person
-		if p.todo&ssnSlots != 0 {
+		if p.fresh != nil {
+			who = p.fresh.Person
+		} else if p.todo&ssnSlots != 0 {
 			r, err := f.wantedRecord(ctx, p.Record)
 			if err != nil {
 				return nil, err
@@ -75,7 +79,7 @@ func (f *File) keys(ctx context.Context, batch []pointer) ([][]byte, error) {
 
 // publishUnder is publish once the ticket stands in the ledger.
 func (f *File) publishUnder(ctx context.Context, ticket waypost.SignedTicket, blinding *toprf.Blinding, batch []pointer) error {
-	tokens, receipts, err := f.Quorum.Evaluate(ctx, ticket, blinding, loadWorkers)
+	tokens, receipts, err := f.Quorum.Evaluate(ctx, ticket, blinding)
 	if err != nil {
 		return err
 	}
@@ -87,18 +91,39 @@ func (f *File) publishUnder(ctx context.Context, ticket waypost.SignedTicket, bl
 		}
 		batch[k].todo = 0
 	}
-	err = f.DB.Write(ctx, func(tx *store.Tx) error {
-		for _, p := range batch {
-			if err := p.put(tx, f.Now()); err != nil {
-				return err
-			}
+	for chunk := range slices.Chunk(batch, keepAtOnce) {
+		if err := f.DB.WriteBulk(ctx, func(tx *store.Tx) error { return f.keepTokens(tx, chunk) }); err != nil {
+			return err
 		}
-		return nil
-	})
-	if err != nil {
-		return err
 	}
 	return f.hand(ctx, ticket, receipts, batch)
+}
+
+// keepAtOnce is for how many pointers one transaction keeps the tokens: who waits at
+// a counter waits for one such transaction at most.
+const keepAtOnce = 20
+
+// keepTokens stores the tokens of pointers, by which the state's own search finds
+// them from here on. Nobody else has to do with a fresh one.
+func (f *File) keepTokens(tx *store.Tx, batch []pointer) error {
+	now := f.Now()
+	var rows, found [][]any
+	for _, p := range batch {
+		if p.fresh == nil {
+			if err := p.put(tx, now); err != nil {
+				return err
+			}
+			continue
+		}
+		rows = append(rows, []any{JoinTokens(p.tokens), now.Unix(), p.Handle[:]})
+		for _, t := range p.searched() {
+			found = append(found, []any{t[:], p.Handle[:]})
+		}
+	}
+	if _, err := tx.ExecMany(`UPDATE pointer SET tokens = $1, todo = 0, changed = $2 WHERE handle = $3`, rows); err != nil {
+		return err
+	}
+	return findBy(tx, found)
 }
 
 // hand gives a batch to the hub and commits that it is in the index.
@@ -107,11 +132,9 @@ func (f *File) hand(ctx context.Context, ticket waypost.SignedTicket, receipts [
 	if err != nil {
 		return err
 	}
-	return f.DB.Write(ctx, func(tx *store.Tx) error {
-		for _, p := range batch {
-			if err := f.arrived(tx, p, ticket.ID); err != nil {
-				return err
-			}
+	return f.DB.WriteBulk(ctx, func(tx *store.Tx) error {
+		if err := f.arrivedAll(tx, batch, ticket.ID); err != nil {
+			return err
 		}
 		if _, err := tx.Exec(`DELETE FROM publication WHERE ticket = $1`, ticket.ID[:]); err != nil {
 			return err
@@ -129,6 +152,28 @@ func (f *File) published(tx *store.Tx, ticket waypost.SignedTicket, records int,
 	return f.log(tx, ticket, "published", journal.Field{Name: "records", Value: strconv.Itoa(records)},
 		journal.Field{Name: "evaluations", Value: waypost.Places(receipts...)},
 		journal.Field{Name: "publications", Value: waypost.Places(receipt)})
+}
+
+// arrivedAll is arrived for a batch. Most are as they were, and in nobody's place.
+func (f *File) arrivedAll(tx *store.Tx, batch []pointer, under waypost.TicketID) error {
+	lists := make([][]any, len(batch))
+	for i, p := range batch {
+		lists[i] = []any{int(Live), publishedReceipt(under), f.Now().Unix(), p.Handle[:], int(Wanted)}
+	}
+	changed, err := tx.ExecMany(`UPDATE pointer SET state = $1, due = NULL, tries = 0, version = 1, receipt = $2, changed = $3
+		WHERE handle = $4 AND state = $5`, lists)
+	if err != nil {
+		return err
+	}
+	for i, p := range batch {
+		if changed[i] == 1 && p.supersedes == (waypost.Handle{}) {
+			continue
+		}
+		if err := f.arrived(tx, p, under); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // arrived notes that a pointer is in the index, and that the one in whose place it
@@ -228,9 +273,14 @@ func (f *File) checkReceipt(raw []byte, action waypost.Action, t waypost.SignedT
 }
 
 // openPublication commits that something is about to be published under the
-// ticket.
-func (f *File) openPublication(ctx context.Context, ticket waypost.SignedTicket) error {
-	return f.DB.Write(ctx, func(tx *store.Tx) error {
+// ticket, and what else is wanted then.
+func (f *File) openPublication(ctx context.Context, ticket waypost.SignedTicket, want func(tx *store.Tx) error) error {
+	return f.DB.WriteBulk(ctx, func(tx *store.Tx) error {
+		if want != nil {
+			if err := want(tx); err != nil {
+				return err
+			}
+		}
 		if err := f.log(tx, ticket, "ask"); err != nil {
 			return err
 		}
