@@ -68,6 +68,7 @@ func run(m *testing.M) (code int) {
 			d.Holders = holders{state, d.Holders}
 			d.People = people{state, d.People}
 			d.Mailbox = mailbox{state, d.Mailbox}
+			d.Hub = index{d.Hub}
 		},
 	})
 	if err != nil {

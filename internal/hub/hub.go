@@ -133,6 +133,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	}
 	housekeeping.Go(func() { s.DB.Lead(ctx, "house", s.keepHouse) })
 	housekeeping.Go(func() { s.watchBoxes(ctx) })
+	housekeeping.Go(func() { s.reach.Watch(ctx) })
 	defer func() {
 		for _, member := range s.boxes.members() {
 			s.deleteRead(member, 1) // with the last transaction

@@ -282,7 +282,10 @@ func (d direct) Search(ctx context.Context, req *waypostv1.SearchRequest) (*wayp
 // what a simple model says, and hub and owners add up the same.
 func TestAgainstModel(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	againstModel(t, newRig(t), 20)
+}
+
+func againstModel(t *testing.T, r *rig, steps int) {
 	for _, s := range states {
 		r.client[s] = direct{r.client[s], r.server, func() roster.Member {
 			m, _ := r.View.Member(string(s))
@@ -293,7 +296,7 @@ func TestAgainstModel(t *testing.T) {
 		r.empty()
 		w := &walk{rig: r, T: rt, x: &index{generations: make(map[string]string)}}
 		actions := []func(){w.publish, w.publish, w.publish, w.publish, w.withdraw, w.activate, w.activate, w.pass, w.pass, w.leave}
-		for range rapid.IntRange(1, 20).Draw(rt, "steps") {
+		for range rapid.IntRange(1, steps).Draw(rt, "steps") {
 			rapid.SampledFrom(actions).Draw(rt, "what")()
 		}
 		w.check()

@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"log/slog"
+	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,7 +25,9 @@ import (
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc/rpctest"
 	"github.com/waypost/waypost/internal/seal"
+	"github.com/waypost/waypost/internal/shards/shardstest"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/pgtest"
 	"github.com/waypost/waypost/internal/store/storetest"
 )
 
@@ -34,7 +38,7 @@ var states = []waypost.Jurisdiction{"AZ", "CA", "NV"}
 type rig struct {
 	*rpctest.Exchange
 	t       testing.TB
-	dir     string
+	url     string // of the database
 	db      *store.DB
 	journal *journal.Journal
 	metrics *metrics.Set
@@ -50,8 +54,21 @@ func newRig(t testing.TB) *rig { return newRigWith(t, rpctest.Ample) }
 
 func newRigWith(t testing.TB, quota roster.Quota) *rig {
 	t.Helper()
+	url := storetest.URL(t, t.TempDir()+"/hub.db", "hub")
+	if n, err := strconv.Atoi(os.Getenv("WAYPOST_TEST_SHARDS")); err == nil {
+		var databases []string
+		for range n {
+			databases = append(databases, pgtest.Shared(t).URL())
+		}
+		shardstest.Spread(t, url, n, databases...)
+	}
+	return newRigOn(t, quota, url)
+}
+
+func newRigOn(t testing.TB, quota roster.Quota, url string) *rig {
+	t.Helper()
 	r := &rig{
-		Exchange: rpctest.New(t, quota, states...), t: t, dir: t.TempDir(), metrics: metrics.New(),
+		Exchange: rpctest.New(t, quota, states...), t: t, url: url, metrics: metrics.New(),
 		client: make(map[waypost.Jurisdiction]waypostv1connect.HubClient), ring: make(map[waypost.Jurisdiction]*seal.Keyring),
 	}
 	r.start()
@@ -90,7 +107,7 @@ func (r *rig) watched() time.Time {
 func (r *rig) start() {
 	r.t.Helper()
 	var err error
-	r.db, err = store.Open(context.Background(), storetest.URL(r.t, r.dir+"/hub.db", "hub"), "hub", store.WithFault(func(point string) error {
+	r.db, err = store.Open(context.Background(), r.url, "hub", store.WithFault(func(point string) error {
 		if f := r.fault.Load(); f != nil {
 			return (*f)(point)
 		}

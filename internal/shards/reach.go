@@ -59,7 +59,7 @@ var errLost = errors.New("shards: the server of a label does not answer")
 // serverOf names the foreign server that a label lies on, or would; "" is the hub's
 // own.
 func serverOf(tx *store.Tx, label []byte) (server string, err error) {
-	err = tx.Row(`SELECT s.srvname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+	err = tx.Row(`SELECT CAST(s.srvname AS TEXT) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 		JOIN pg_foreign_table f ON f.ftrelid = c.oid JOIN pg_foreign_server s ON s.oid = f.ftserver,
 		LATERAL regexp_match(pg_get_expr(c.relpartbound, c.oid), 'modulus (\d+), remainder (\d+)') AS bound
 		WHERE i.inhparent = 'label'::regclass AND satisfies_hash_partition(i.inhparent, bound[1]::integer, bound[2]::integer, $1::bytea)`, label).Scan(&server)

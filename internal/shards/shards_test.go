@@ -35,7 +35,7 @@ func TestServers(t *testing.T) {
 		servers int
 	}{
 		{"spread", testSpread, 3}, {"killed", testKilled, 2}, {"pruning", testPruning, 1},
-		{"refusals", testRefusals, 1}, {"corrupt copy", testCorruptCopy, 1},
+		{"refusals", testRefusals, 1}, {"corrupt copy", testCorruptCopy, 1}, {"lost in a group", testLostInGroup, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, newRig(t, clusters[:test.servers+1])) })
 	}
@@ -408,4 +408,50 @@ func testCorruptCopy(t *testing.T, r *rig) {
 	if st := r.status(); st.Partitions != 0 {
 		t.Errorf("%+v", st)
 	}
+}
+
+// testLostInGroup: a server that goes down in the middle of a group takes that group
+// with it, which is said to be without effect, and no other.
+func testLostInGroup(t *testing.T, r *rig) {
+	ctx := t.Context()
+	must(t, r.do(func(x *Table) error { return x.Init(ctx, r.servers, 4) }))
+	db := r.open()
+	defer db.Close()
+	must(t, put(ctx, db, 0, 100))
+	note := func(text string) error {
+		return db.Write(ctx, func(tx *store.Tx) error {
+			_, err := tx.Exec(`INSERT INTO misuse (ticket, expires) VALUES ($1, 1)`, []byte(text))
+			return err
+		})
+	}
+	begun, failed := make(chan struct{}), make(chan error, 1)
+	go func() {
+		failed <- db.Write(ctx, func(tx *store.Tx) error {
+			for n := 100; n < 140; n++ {
+				if _, err := tx.Exec(insertLabel, labelOf(n), n); err != nil {
+					return err
+				}
+			}
+			close(begun)
+			r.clusters[1].Kill()
+			for n := 140; n < 180; n++ {
+				if _, err := tx.Exec(insertLabel, labelOf(n), n); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}()
+	<-begun
+	beside := note("beside")
+	if err := <-failed; !store.Unreachable(err) {
+		t.Errorf("the function whose server was lost: %v", err)
+	}
+	if beside != nil && (!store.Unreachable(beside) || errors.Is(beside, store.ErrUnknownOutcome)) {
+		t.Errorf("a function beside it: %v, want one that says it had no effect", beside)
+	}
+	must(t, note("after"))
+	r.clusters[1].Begin()
+	must(t, put(ctx, db, 100, 180))
+	r.whole(db, 180)
 }

@@ -1,0 +1,134 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/hub"
+	"github.com/waypost/waypost/internal/rpc/rpctest"
+	"github.com/waypost/waypost/internal/shards/shardstest"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/pgtest"
+)
+
+// TestOverServers: the hub with its labels on three servers, each a cluster of its
+// own. It does what a model says, and one server that is down costs its share.
+// WAYPOST_TEST_STORE=postgres WAYPOST_TEST_SHARDS=3 runs all other tests so, too.
+func TestOverServers(t *testing.T) {
+	clusters := pgtest.Start(t, 4)
+	databases := func() (label []string) {
+		for _, c := range clusters[1:] {
+			label = append(label, c.URL())
+		}
+		return label
+	}
+	t.Run("model", func(t *testing.T) {
+		r := newRigOn(t, rpctest.Ample, spreadOver(t, clusters[0].URL(), databases()))
+		againstModel(t, r, 5)
+	})
+	t.Run("one down", func(t *testing.T) {
+		r := newRigOn(t, rpctest.Ample, spreadOver(t, clusters[0].URL(), databases()))
+		oneDown(t, r, clusters[2])
+	})
+}
+
+// spreadOver makes the tables of a hub at url and spreads its labels.
+func spreadOver(t testing.TB, url string, databases []string) string {
+	t.Helper()
+	db, err := store.Open(t.Context(), url, "hub")
+	must(t, err)
+	must(t, db.Close())
+	shardstest.Spread(t, url, 6, databases...)
+	return url
+}
+
+// oneDown runs with one of the servers of labels down, and after.
+func oneDown(t *testing.T, r *rig, down *pgtest.Cluster) {
+	const people = 12
+	for n := range people {
+		r.publish("CA", person(n, token(n)))
+	}
+	r.first(r.check("AZ")) // its connections to all servers are open
+	down.Kill()
+
+	seen, unreached := 0, 0
+	for n := range people {
+		p := r.check("AZ")
+		tokens := padded(waypost.NameElements, token(n))
+		list := r.found(p, 1, tokens)
+		seen += len(list.List)
+		unreached += list.Unreached
+		if len(list.List) == 0 && list.Unreached == 0 {
+			t.Errorf("person %d is not found, as if nothing was missing", n)
+		}
+		if n == 0 {
+			again, err := r.search(p, 1, tokens)
+			must(t, err)
+			sameBytes(t, "the answer to the same request", again.Candidates, list.Bytes())
+		}
+	}
+	// A third of 20 tokens, and those whose second label is there.
+	if all := people * waypost.NameElements; unreached < all/5 || unreached > all*4/5 {
+		t.Errorf("%d of %d tokens could not be looked up, with one of three servers down", unreached, all)
+	}
+	if seen == 0 || seen == people {
+		t.Errorf("%d of %d people are found", seen, people)
+	}
+
+	// What goes there is refused for now; what does not need labels goes on, also in
+	// the same transactions.
+	p, record := r.permit("CA", waypost.KindPublish, waypost.RecordElements), person(people, token(people))
+	_, err := r.tryPublish(p, record)
+	refused(t, "publishing", err, waypost.Unavailable, "does not answer now")
+	must(t, besides(r))
+
+	down.Begin()
+	eventually(t, "the server is back", func() bool { return r.first(r.check("AZ")).Unreached == 0 })
+	_, err = r.tryPublish(p, record)
+	must(t, err)
+	for n := range people + 1 {
+		if list := r.first(r.check("AZ"), token(n)); len(list.List) != 1 || list.Unreached != 0 {
+			t.Errorf("person %d: %d candidates, %d tokens not looked up", n, len(list.List), list.Unreached)
+		}
+	}
+}
+
+// besides writes a label to every server, which fails on one, beside a function of
+// the same group that needs no label.
+func besides(r *rig) error {
+	failed, begun := make(chan error), make(chan struct{})
+	go func() {
+		failed <- r.db.Write(context.Background(), func(tx *store.Tx) error {
+			close(begun)
+			time.Sleep(10 * time.Millisecond) // the other waits for its turn by now
+			for n := range 64 {
+				if _, err := tx.Exec(`INSERT INTO label (label, pointer) VALUES ($1, 1) ON CONFLICT DO NOTHING`, hub.Label([32]byte{9}, token(n), 0)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}()
+	<-begun
+	beside := r.db.Write(context.Background(), func(tx *store.Tx) error {
+		_, err := tx.Exec(`INSERT INTO misuse (ticket, expires) VALUES ($1, 1)`, []byte("beside"))
+		return err
+	})
+	if err := <-failed; !store.Unreachable(err) || waypost.CodeOf(err) != waypost.Unavailable {
+		return fmt.Errorf("writing labels with a server down: %w", errors.Join(errors.New("not told so"), err))
+	}
+	return beside
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("this did not happen in 30 s: %s", what)
+		}
+	}
+}
