@@ -42,6 +42,12 @@ test: build checkgenerate $(PEERS) ## Build, vet and test everything, with the r
 	$(MAKE) simulate
 	$(GO) test -tags planted -timeout 30m ./internal/simulate -run 'TestPlanted$$'
 
+# The rooms that keep something, once more with their databases on a server.
+.PHONY: testpostgres
+testpostgres: ## Test every room that has a database on PostgreSQL
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || .ci/install postgresql
+	WAYPOST_TEST_STORE=postgres $(GO) test -timeout 20m $(addprefix ./internal/,witness journal publisher follow quota errand records driver questions move duplicate keyholder hub)
+
 # Each process plays its share of the seeds: randomness is that of a process. The
 # race detector is above, with few seeds.
 SEEDS ?= 300

@@ -3,7 +3,7 @@
 // A [DB] belongs to one role of one process. Writes go through one writer that
 // commits in groups; reads run beside it, each on a consistent snapshot:
 //
-//	Write(fn) ─┐                  ┌ SAVEPOINT fn RELEASE ┐
+//	Write(fn) ─┐                  ┌ fn                   ┐
 //	Write(fn) ─┼─ queue ─ BEGIN ──┼ SAVEPOINT fn ROLLBACK┼── COMMIT (fsync) ── every Write returns
 //	Write(fn) ─┘                  └ SAVEPOINT fn RELEASE ┘
 //	Read(fn) ──── reader ── BEGIN (snapshot) fn END
@@ -20,12 +20,15 @@
 //     error wraps [ErrUnknownOutcome].
 //   - Read sees everything of every Write that returned before it began, and
 //     nothing of one that had not committed.
-//   - A database file has one process at a time; a second Open is refused.
+//   - A database file has one process at a time; a second Open is refused. A
+//     database on a server may have several of one role: then, too, one function
+//     writes at a time, and what it reads holds until it is committed.
+//   - A server that is away fails what is asked meanwhile, and nothing after it.
 //
 // # Rules for the SQL
 //
-// SQLite runs it today and PostgreSQL behind the same API later, so statements
-// and schemas keep to what both run: parameters are $1, $2, ...; columns are
+// Statements and schemas keep to what SQLite, PostgreSQL and its relatives run, and a
+// test reads all of them (TestStatements): parameters are $1, $2, ...; columns are
 // BIGINT, INTEGER, TEXT and BYTEA; times are BIGINT (Unix units chosen by the
 // owner of the table); booleans are INTEGER 0 or 1. Primary keys come first,
 // conflicts are handled with ON CONFLICT, values are computed in Go. No
