@@ -2,11 +2,15 @@ package ceremony
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/toprf"
 )
@@ -115,4 +119,31 @@ func (t *Transcript) session(r *roster.Roster) (*session, error) {
 		return nil, fault
 	}
 	return s, nil
+}
+
+// Gather puts together what participants have of one ceremony, whether it is over or
+// not: its transcript, or the evidence of why it failed.
+func Gather(of *waypostv1.CeremonyState, states []*waypostv1.CeremonyState) (*Transcript, error) {
+	p, err := ParsePlan(of.Plan)
+	if err != nil {
+		return nil, err
+	}
+	id := p.ID()
+	found := make(map[[32]byte]Message)
+	for _, state := range append(states, of) {
+		for _, raw := range state.Messages {
+			if m, err := ParseMessage(raw); err == nil && m.Ceremony == id {
+				found[m.Digest()] = m
+			}
+		}
+	}
+	at := func(m Message) int { return int(m.Round)*maxParticipants + position(p.Participants(), m.Sender) }
+	all := slices.SortedFunc(maps.Values(found), func(a, b Message) int {
+		return cmp.Or(at(a)-at(b), bytes.Compare(a.signed, b.signed))
+	})
+	t := &Transcript{Plan: of.Plan}
+	for _, m := range all {
+		t.Messages = append(t.Messages, m.signed)
+	}
+	return t, nil
 }

@@ -44,7 +44,11 @@ func (s *Server) evaluate(ctx context.Context, ticket waypost.SignedTicket, blin
 	for i, v := range good {
 		answers[i], receipts[i] = v.answer, v.receipt
 	}
-	combined, err := s.keys.Combine(answers, opts...)
+	keys, err := s.keys(ticket.RosterVersion)
+	if err != nil {
+		return nil, nil, err
+	}
+	combined, err := keys.Combine(answers, opts...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -67,11 +71,17 @@ func forBatch(d time.Duration, elements int) time.Duration {
 // quorum asks t holders at once, another for each that fails, and others when
 // the slowest take long.
 func (s *Server) quorum(ctx context.Context, ticket waypost.SignedTicket, elements []toprf.Element) ([]vote, error) {
-	need := s.keys.Threshold()
-	all := s.Roster.Current().Holders()
-	usable, err := s.usableHolders(all)
-	if err != nil && len(usable) < need {
+	need, err := s.Roster.Threshold(ticket.RosterVersion)
+	if err != nil {
 		return nil, err
+	}
+	all := s.holders(ticket.RosterVersion)
+	usable, err := s.usableHolders(all)
+	switch {
+	case err != nil && len(usable) < need:
+		return nil, err
+	case len(usable) < need:
+		return nil, waypost.Errorf(waypost.Unavailable, "%d key holders of roster version %d are members, %d are needed", len(usable), ticket.RosterVersion, need)
 	}
 	holders := rotate(usable, int(ticket.Nonce[0]))
 	req := &waypostv1.EvaluateRequest{Ticket: ticket.Bytes(), Elements: toprf.EncodeElements(elements)}
@@ -224,7 +234,11 @@ func (s *Server) checkEvaluation(h roster.Member, ticket waypost.SignedTicket, e
 		return toprf.Verified{}, receipt, &toprf.BadEvaluationError{Index: h.Index, Reason: "the proof's length is wrong"}
 	}
 	copy(evaluation.Proof[:], res.Proof)
-	answer, err := s.keys.Verify(h.Index, elements, evaluation)
+	keys, err := s.keys(ticket.RosterVersion)
+	if err != nil {
+		return toprf.Verified{}, receipt, err
+	}
+	answer, err := keys.Verify(h.Index, elements, evaluation)
 	return answer, receipt, err
 }
 

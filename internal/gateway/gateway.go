@@ -153,12 +153,8 @@ func New(config Config, deps Deps) (*Server, error) {
 	if !ok || me.Role != roster.Gateway {
 		return nil, waypost.Errorf(waypost.InvalidArgument, "%s is not a member state of the roster", config.State)
 	}
-	keys, err := deps.Roster.Current().Keys()
-	if err != nil {
-		return nil, err
-	}
 	s := &Server{
-		config: config, Deps: deps, name: string(config.State), keys: keys, begun: deps.Now(),
+		config: config, Deps: deps, name: string(config.State), begun: deps.Now(),
 		decoySecret: derive(deps.Secret, "decoys"), operatorKey: derive(deps.Secret, "operators"),
 		hedge: newHedgeBudget(), outgoing: make(chan letter, 1024), watch: newWatch(), notices: newRecent[question, noticeRow](),
 	}

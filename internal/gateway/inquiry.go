@@ -134,9 +134,9 @@ func (s *Server) ticket(kind waypost.Kind, why Counter, caseCommitment [32]byte,
 	return s.sign(kind, why, caseCommitment, len(elements)/toprf.ElementSize, waypost.HashProbes(elements))
 }
 
-// sign signs a permission under the current roster. What it is for is in probes.
+// sign signs a permission under the roster that everybody knows. What it is for is in probes.
 func (s *Server) sign(kind waypost.Kind, why Counter, caseCommitment [32]byte, elements int, probes [32]byte) (waypost.SignedTicket, error) {
-	current := s.Roster.Current()
+	current := s.Roster.Settled()
 	t := waypost.Ticket{
 		Kind: kind, RosterVersion: current.Version, Epoch: current.Epoch, Environment: current.Environment,
 		SOI: s.config.State, Operator: s.operatorTag(why.Operator), Class: why.Class, Purpose: why.Purpose,

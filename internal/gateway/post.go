@@ -48,7 +48,7 @@ func (s *Server) seal(ctx context.Context, recipient, messageType string, ticket
 func (s *Server) sealAs(ctx context.Context, recipient, messageType string, ticket waypost.TicketID, least seal.SizeClass, body []byte) (letter, error) {
 	m := seal.Message{
 		Sender: s.name, Recipient: recipient, Type: messageType, Ticket: ticket,
-		RosterVersion: s.Roster.Current().Version, Expiry: s.Now().Add(waypost.MessageLife), Body: body, MinSize: least,
+		RosterVersion: s.Roster.Settled().Version, Expiry: s.Now().Add(waypost.MessageLife), Body: body, MinSize: least,
 	}
 	randomise(m.ID[:])
 	sealed, err := s.sealTo(ctx, m)

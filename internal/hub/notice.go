@@ -56,7 +56,7 @@ func (s *Server) sealWord(key *seal.PublicKey, w word) (mail, error) {
 	}
 	m := seal.Message{
 		Sender: s.config.Name, Recipient: key.Recipient, Type: w.kind, Ticket: w.ticket,
-		RosterVersion: s.Roster.Current().Version, Expiry: expiry, Body: w.body,
+		RosterVersion: s.Roster.Settled().Version, Expiry: expiry, Body: w.body,
 	}
 	_, _ = rand.Read(m.ID[:]) // never fails (Go 1.24)
 	sealed, err := seal.Seal(m, s.Identity, key)

@@ -196,7 +196,7 @@ func (m *Moves) prepareRelease(tx *store.Tx, q errand.Question, record string) (
 	slices.SortFunc(live, func(a, b records.Pointer) int { return bytes.Compare(a.Handle[:], b.Handle[:]) })
 	now := m.Now()
 	r := waypost.Release{
-		RosterVersion: m.Roster.Current().Version, Environment: m.Roster.Environment(), Change: q.ID, From: m.State, To: q.From,
+		RosterVersion: m.Roster.Settled().Version, Environment: m.Roster.Environment(), Change: q.ID, From: m.State, To: q.From,
 		Expires: now.Add(m.periods.release),
 	}
 	for _, p := range live {
