@@ -44,7 +44,6 @@ import (
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
-	"github.com/waypost/waypost/toprf"
 )
 
 // Holders reaches the key holders by their roster names.
@@ -129,7 +128,7 @@ type Server struct {
 	name        string // in the roster
 	decoySecret []byte
 	operatorKey []byte
-	keys        *toprf.PublicKeys
+	sharings    sharings
 	hedge       *hedgeBudget
 	outgoing    chan letter // committed to the outbox
 	watch       *watch
