@@ -137,58 +137,111 @@ func (d *Desk) tookForward(tx *store.Tx, mine errand.Errand, got errand.Reply) (
 	if word == errand.Refused || word == errand.Unanswered {
 		word = Undelivered
 	}
-	state := forwardBack
+	state, due := forwardBack, d.Now().Add(lookAfter)
 	if len(question) == 0 {
 		state = forwardSent
-		if got.Final {
+		if got.Final && word != Accepted {
+			d.Log.Warn("an item that came while its record moved was not taken", "state", mine.To, "word", word, "item", mine.Case)
+		}
+		switch {
+		case !got.Final:
+		case word == Undelivered: // nobody would report it again
+			due = d.Now().Add(renewAfter)
+		default:
 			state = forwardOver
-			if word != Accepted {
-				d.Log.Warn("an item that came while its record moved was not taken", "state", mine.To, "word", word, "item", mine.Case)
-			}
 		}
 	}
-	_, err = tx.Exec(`UPDATE driver_forward SET state = $1, word = $2, final = $3, reply = $4, changed = $5 WHERE errand = $6`,
-		state, word, got.Final, notNil(got.Body), d.Now().Unix(), mine.ID)
+	_, err = tx.Exec(`UPDATE driver_forward SET state = $1, word = $2, final = $3, reply = $4, due = $5, changed = $6 WHERE errand = $7`,
+		state, word, got.Final, notNil(got.Body), due.Unix(), d.Now().Unix(), mine.ID)
 	return true, err
+}
+
+// What could not be delivered, and nobody is told of, is passed on again so long
+// after that, and so long after it came.
+const (
+	renewAfter = 6 * time.Hour
+	renewFor   = 60 * 24 * time.Hour
+)
+
+// renew passes an item on again under another errand, unless it is purged by now or
+// too old: then only the archived copy has it, as the log has said each time.
+func (d *Desk) renew(tx *store.Tx, id errand.ID) error {
+	var record string
+	var item ItemID
+	var gone records.Pointer
+	if err := tx.Row(`SELECT record, item, sent_to, handle FROM driver_forward WHERE errand = $1 AND state = $2`, id, forwardSent).
+		Scan(&record, &item, &gone.MovedTo, &gone.NewHandle); err != nil {
+		return err
+	}
+	var raw, statement []byte
+	var arrived int64
+	err := tx.Row(`SELECT item, statement, arrived FROM driver_item WHERE record = $1 AND id = $2`, record, item).Scan(&raw, &statement, &arrived)
+	if errors.Is(err, store.ErrNoRows) || err == nil && d.Now().Sub(time.Unix(arrived, 0)) > renewFor {
+		_, err := tx.Exec(`UPDATE driver_forward SET state = $1 WHERE errand = $2`, forwardOver, id)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	i, err := decodeItem(raw)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(`DELETE FROM driver_forward WHERE errand = $1`, id); err != nil {
+		return err
+	}
+	return d.passOn(tx, record, gone, i, statement, 0, nil)
 }
 
 // lookAfter is how often to see whether an errand is still under way: one that the
 // key holders refuse is cancelled, and no reply says so.
 const lookAfter = time.Hour
 
-// lookAtForwards takes an errand that was cancelled for one that nobody answers.
+// lookAtForwards takes an errand that was cancelled for one that nobody answers,
+// and passes on again what could not be delivered.
 func (d *Desk) lookAtForwards(ctx context.Context) error {
-	var ids []errand.ID
+	type look struct {
+		id    errand.ID
+		final bool
+	}
+	var due []look
 	if err := d.DB.Read(ctx, func(tx *store.Tx) error {
-		return tx.Query(`SELECT errand FROM driver_forward WHERE state < 2 AND state = $1 AND due <= $2 ORDER BY due, errand LIMIT $3`,
+		return tx.Query(`SELECT errand, final FROM driver_forward WHERE state < 2 AND state = $1 AND due <= $2 ORDER BY due, errand LIMIT $3`,
 			[]any{forwardSent, d.Now().Unix(), stepBatch}, func(scan func(...any) error) error {
-				var id errand.ID
-				err := scan(&id)
-				ids = append(ids, id)
+				var l look
+				err := scan(&l.id, &l.final)
+				due = append(due, l)
 				return err
 			})
 	}); err != nil {
 		return err
 	}
 	var failed []error
-	for _, id := range ids {
-		p, err := d.Errands.Get(ctx, id)
-		over := waypost.CodeOf(err) == waypost.NotFound || err == nil && p.State == errand.Cancelled
-		if err != nil && !over {
-			failed = append(failed, err)
+	for _, l := range due {
+		if l.final {
+			failed = append(failed, d.DB.Write(ctx, func(tx *store.Tx) error { return d.renew(tx, l.id) }))
 			continue
 		}
-		p.ID = id
-		failed = append(failed, d.DB.Write(ctx, func(tx *store.Tx) error {
-			if over {
-				_, err := d.tookForward(tx, p.Errand, errand.Reply{Word: errand.Unanswered, Final: true})
-				return err
-			}
-			_, err := tx.Exec(`UPDATE driver_forward SET due = $1 WHERE errand = $2`, d.Now().Add(lookAfter).Unix(), id)
-			return err
-		}))
+		failed = append(failed, d.lookAt(ctx, l.id))
 	}
 	return errors.Join(failed...)
+}
+
+func (d *Desk) lookAt(ctx context.Context, id errand.ID) error {
+	p, err := d.Errands.Get(ctx, id)
+	over := waypost.CodeOf(err) == waypost.NotFound || err == nil && p.State == errand.Cancelled
+	if err != nil && !over {
+		return err
+	}
+	p.ID = id
+	return d.DB.Write(ctx, func(tx *store.Tx) error {
+		if over {
+			_, err := d.tookForward(tx, p.Errand, errand.Reply{Word: errand.Unanswered, Final: true})
+			return err
+		}
+		_, err := tx.Exec(`UPDATE driver_forward SET due = $1 WHERE errand = $2`, d.Now().Add(lookAfter).Unix(), id)
+		return err
+	})
 }
 
 // notNil is a column that is never NULL.

@@ -52,7 +52,8 @@ CREATE INDEX driver_report_reported ON driver_report (reported);
 -- has gone. question is the report that it answers, empty where the item came
 -- before the record went; asker is who asked. state is 0 while nothing has come back,
 -- 1 when word and reply are to be passed on to the asker, 2 when all is said. due is
--- when to see whether its errand is still under way.
+-- when to see whether its errand is still under way, or, where it is final and could
+-- not be delivered and nobody asks for it, when to pass it on again.
 CREATE TABLE driver_forward (
     errand   BYTEA   NOT NULL PRIMARY KEY,
     record   TEXT    NOT NULL,
