@@ -57,7 +57,7 @@ CORES := $(shell nproc 2>/dev/null || echo 1)
 simulate: ## Play SEEDS (300) simulated exchanges; 10000 for a night
 	@mkdir -p $(BIN)
 	$(GO) test -c -o $(BIN)/simulate.test ./internal/simulate
-	$(BIN)/simulate.test -test.run 'TestReplay$$'
+	$(BIN)/simulate.test -test.run 'Test(Replay|Engines)$$'
 	@share=$$((($(SEEDS) + $(CORES) - 1) / $(CORES))); players=; \
 	for n in $$(seq 1 $(CORES)); do \
 		$(BIN)/simulate.test -test.timeout 0 -test.v -test.run 'TestSeeds$$' -seed $$((($$n - 1) * share + 1)) -seeds $$share & \

@@ -31,14 +31,15 @@ var begin = time.Date(2026, 3, 2, 15, 0, 0, 0, time.UTC)
 // cast is who takes part, with their secrets: the same in every world, because
 // making it costs more than playing in it.
 type cast struct {
-	first    roster.Roster
-	signer   note.Signer // of rosters
-	identity map[string]ed25519.PrivateKey
-	logKey   map[string]ed25519.PrivateKey
-	witness  ed25519.PrivateKey // the one that cosigns all ledgers
-	share    map[string]toprf.Share
-	secret   map[string][32]byte // of gateways, and the hub's label key
-	reader   *age.HybridIdentity // who may open all ledgers
+	databases *Databases // or nil: files
+	first     roster.Roster
+	signer    note.Signer // of rosters
+	identity  map[string]ed25519.PrivateKey
+	logKey    map[string]ed25519.PrivateKey
+	witness   ed25519.PrivateKey // the one that cosigns all ledgers
+	share     map[string]toprf.Share
+	secret    map[string][32]byte // of gateways, and the hub's label key
+	reader    *age.HybridIdentity // who may open all ledgers
 }
 
 // newCast draws the keys and the first roster.

@@ -50,7 +50,7 @@ func (w *world) sameIndex(l *life) {
 			}
 		}
 	}
-	if n := w.number(l.db, `SELECT coalesce(sum(missing + withdrawn), 0) FROM comparison`); n != 0 {
+	if n := w.number(l.db, `SELECT CAST(coalesce(sum(missing + withdrawn), 0) AS BIGINT) FROM comparison`); n != 0 {
 		w.failf("%s has found %d pointers at the hub that were not as they should be, and mended them", l.name, n)
 	}
 	if n := w.number(l.db, `SELECT count(*) FROM pointer WHERE state NOT IN (1, 2, 3)`); n != 0 {
@@ -178,7 +178,7 @@ func (w *world) counted() {
 				admitted++
 			}
 		})
-		used := w.number(r.life.db, `SELECT coalesce(sum(used), 0) FROM quota WHERE class IN ('tickets', 'follow_ups', 'upkeep') AND starts = $1`, day)
+		used := w.number(r.life.db, `SELECT CAST(coalesce(sum(used), 0) AS BIGINT) FROM quota WHERE class IN ('tickets', 'follow_ups', 'upkeep') AND starts = $1`, day)
 		if used != admitted {
 			w.failf("%s has counted %d tickets today, and admitted %d", r.name, used, admitted)
 		}

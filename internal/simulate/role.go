@@ -144,7 +144,15 @@ func (l *life) saveKeyring(ring *seal.Keyring) (err error) {
 }
 
 func (l *life) database(kind string) (*store.DB, error) {
-	return store.Open(context.Background(), "sqlite:"+filepath.Join(l.folder, kind+".db"), kind,
+	path := filepath.Join(l.folder, kind+".db")
+	url := "sqlite:" + path
+	if on := l.w.cast.databases; on != nil {
+		var err error
+		if url, err = on.URL(path, kind); err != nil {
+			return nil, err
+		}
+	}
+	return store.Open(context.Background(), url, kind,
 		store.ForSimulation(), store.WithReaders(1), store.WithFault(func(point string) error { return l.fault(kind, point) }))
 }
 
@@ -278,6 +286,9 @@ func (l *life) do(what string) {
 func (r *role) copyFolder(from string) error {
 	if err := os.MkdirAll(r.folder, 0o700); err != nil {
 		return err
+	}
+	if on := r.w.cast.databases; on != nil {
+		return on.Copy(from, r.folder)
 	}
 	entries, err := os.ReadDir(from)
 	if err != nil {

@@ -19,12 +19,23 @@ type Stage struct {
 	at       time.Time
 }
 
-// NewStage makes a stage in dir. Randomness must be deterministic by now.
-func NewStage(dir string) (*Stage, error) {
+// Databases keep what the members would keep in files. Whatever they are, a seed plays
+// the same world.
+type Databases struct {
+	// URL names the database of a kind in place of the file at path, always the same.
+	URL func(path, kind string) (string, error)
+	// Copy makes those in place of the files in one folder anew in another.
+	Copy func(from, to string) error
+}
+
+// NewStage makes a stage in dir, with SQLite files there unless the databases are
+// others. Randomness must be deterministic by now.
+func NewStage(dir string, databases *Databases) (*Stage, error) {
 	c, err := newCast()
 	if err != nil {
 		return nil, err
 	}
+	c.databases = databases
 	w, err := newWorld(c, dir, 0, begin, nil)
 	if err != nil {
 		return nil, err

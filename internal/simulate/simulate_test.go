@@ -42,8 +42,13 @@ func folder(t *testing.T) string {
 
 func stage(t *testing.T) *simulate.Stage {
 	t.Helper()
+	return stageOn(t, nil)
+}
+
+func stageOn(t *testing.T, databases *simulate.Databases) *simulate.Stage {
+	t.Helper()
 	cryptotest.SetGlobalRandom(t, 0)
-	s, err := simulate.NewStage(filepath.Join(folder(t), "stage"))
+	s, err := simulate.NewStage(filepath.Join(folder(t), "stage"), databases)
 	if err != nil {
 		t.Fatal(err)
 	}

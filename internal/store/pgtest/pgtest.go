@@ -44,6 +44,7 @@ type Cluster struct {
 
 	mu     sync.Mutex
 	models map[string]string // name of a model -> its database
+	made   int               // databases
 }
 
 const superuser = "waypost"
@@ -127,7 +128,7 @@ func start(t testing.TB, bin string) *Cluster {
 		t.Fatal(err)
 	}
 	c.own(secret)
-	c.run("initdb", "-D", c.data(), "-U", superuser, "--pwfile", secret, "-A", "scram-sha-256", "-E", "UTF8",
+	c.run("initdb", "-D", c.data(), "-U", superuser, "--pwfile", secret, "--auth-host=scram-sha-256", "--auth-local=trust", "-E", "UTF8",
 		"--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US", "--no-sync")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -218,7 +219,15 @@ func (c *Cluster) stop() {
 // URL makes a fresh database and returns its URL, with the password.
 func (c *Cluster) URL() string {
 	c.t.Helper()
-	return c.url(c.create(""))
+	return c.url(c.Create())
+}
+
+// Create makes a fresh database and returns its name.
+func (c *Cluster) Create() (name string) {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.create("")
 }
 
 // Like makes a database that is a copy of the model of that name, which fill filled
@@ -240,7 +249,8 @@ func (c *Cluster) Like(model string, fill func(url string) error) (url string, d
 
 func (c *Cluster) create(like string) (name string) {
 	c.t.Helper()
-	name = "t" + random()
+	c.made++
+	name = fmt.Sprintf("t%d", c.made)
 	c.SQL("postgres", "CREATE DATABASE "+name+like)
 	return name
 }
@@ -250,7 +260,7 @@ func (c *Cluster) SQL(database, statement string) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	admin, err := pgx.Connect(ctx, c.url(database))
+	admin, err := pgx.Connect(ctx, c.Local(database))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -264,6 +274,22 @@ func (c *Cluster) url(database string) string {
 	u := url.URL{Scheme: "postgres", User: url.UserPassword(superuser, c.password), Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(c.Port)),
 		Path: "/" + database, RawQuery: "sslmode=disable"}
 	return u.String()
+}
+
+// Local is the URL of a database by way of the socket, without a password: to connect
+// draws no randomness.
+func (c *Cluster) Local(database string) string {
+	u := url.URL{Scheme: "postgres", User: url.User(superuser), Path: "/" + database,
+		RawQuery: url.Values{"host": {c.dir}, "port": {strconv.Itoa(c.Port)}}.Encode()}
+	return u.String()
+}
+
+// Copy makes a database that is a copy of another, which nobody uses.
+func (c *Cluster) Copy(database string) (name string) {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.create(" TEMPLATE " + database)
 }
 
 // Log returns the last lines that the server wrote.
