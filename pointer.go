@@ -31,14 +31,16 @@ func provenance(domain string, id []byte) [16]byte {
 	return [16]byte(h.Sum(nil))
 }
 
-// DigestPointer is what hub and owner compare of a live pointer. The receipt is
-// what [PublishedUnder] or [PassedUnder] gave.
-func DigestPointer(h Handle, generation, version uint32, receipt [16]byte) [32]byte {
-	b := make([]byte, 0, len(pointerDomain)+len(h)+8+len(receipt))
+// DigestPointer is what hub and owner compare of a live pointer. The epoch is the
+// newest under whose key it is in the index, the receipt what [PublishedUnder] or
+// [PassedUnder] gave.
+func DigestPointer(h Handle, generation, version, epoch uint32, receipt [16]byte) [32]byte {
+	b := make([]byte, 0, len(pointerDomain)+len(h)+12+len(receipt))
 	b = append(b, pointerDomain...)
 	b = append(b, h[:]...)
 	b = binary.BigEndian.AppendUint32(b, generation)
 	b = binary.BigEndian.AppendUint32(b, version)
+	b = binary.BigEndian.AppendUint32(b, epoch)
 	return sha256.Sum256(append(b, receipt[:]...))
 }
 

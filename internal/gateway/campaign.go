@@ -27,7 +27,7 @@ func (s *Server) TagSearch(ctx context.Context, who waypost.Person, why duplicat
 	if err != nil {
 		return err
 	}
-	q.tokens, q.receipts, err = s.evaluate(ctx, q.ticket, q.blinding)
+	err = s.makeTokens(ctx, q)
 	parts := []part{firstPart, secondPart}
 	if why.NamesOnly {
 		parts = parts[:1]

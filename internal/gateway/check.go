@@ -54,8 +54,7 @@ func (s *Server) Check(ctx context.Context, who Applicant, why Counter) (waypost
 	defer s.watch.end(q.ticket.ID)
 
 	// 3, 4. Any t key holders make the tokens; none of them learns about whom.
-	q.tokens, q.receipts, err = s.evaluate(ctx, q.ticket, q.blinding)
-	if err != nil {
+	if err := s.makeTokens(ctx, q); err != nil {
 		return s.giveUp(ctx, q, err)
 	}
 	lap(stageEvaluate)

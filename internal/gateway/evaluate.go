@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/toprf"
 )
@@ -24,43 +26,69 @@ const (
 // vote is one holder's verified answer, or why there is none.
 type vote struct {
 	holder  roster.Member
-	answer  toprf.Verified
+	answers []toprf.Verified // one under each key
 	receipt waypost.SignedReceipt
 	err     error
 }
 
-// evaluate has t key holders raise the elements and returns the tokens, in the
-// order of the elements, with the receipts. Fewer than t good answers are
-// Unavailable; a refusal that every holder would give is returned as it is.
-func (s *Server) evaluate(ctx context.Context, ticket waypost.SignedTicket, blinding *toprf.Blinding, opts ...toprf.Option) ([]waypost.Token, []waypost.SignedReceipt, error) {
+// evaluate has a quorum of key holders raise the elements and returns the tokens, in
+// the order of the elements, with the receipts: under each key that the ticket's
+// roster version serves for its kind, that of the ticket's own epoch first. Too few
+// good answers are Unavailable; a refusal that every holder would give is returned as
+// it is.
+func (s *Server) evaluate(ctx context.Context, ticket waypost.SignedTicket, blinding *toprf.Blinding, opts ...toprf.Option) ([]records.Set, []waypost.SignedReceipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, forBatch(evaluateWait, ticket.Elements))
 	defer cancel()
-	good, err := s.quorum(ctx, ticket, blinding.Elements())
+	keys, err := s.ring.of(s.Roster, ticket.Ticket)
 	if err != nil {
 		return nil, nil, err
 	}
-	answers := make([]toprf.Verified, len(good))
+	good, err := s.quorum(ctx, ticket, keys, blinding.Elements())
+	if err != nil {
+		return nil, nil, err
+	}
 	receipts := make([]waypost.SignedReceipt, len(good))
 	for i, v := range good {
-		answers[i], receipts[i] = v.answer, v.receipt
+		receipts[i] = v.receipt
 	}
-	keys, err := s.keys(ticket.RosterVersion)
-	if err != nil {
-		return nil, nil, err
+	sets := make([]records.Set, len(keys.public))
+	for k, key := range keys.public {
+		answers := make([]toprf.Verified, len(good))
+		for i, v := range good {
+			answers[i] = v.answers[k]
+		}
+		if sets[k], err = tokensUnder(keys.epochs[k], key, blinding, answers, opts...); err != nil {
+			return nil, nil, err
+		}
 	}
-	combined, err := keys.Combine(answers, opts...)
+	return sets, receipts, nil
+}
+
+// makeTokens evaluates a check.
+func (s *Server) makeTokens(ctx context.Context, q *inquiry) (err error) {
+	if q.sets, q.receipts, err = s.evaluate(ctx, q.ticket, q.blinding); err == nil {
+		q.tokens = q.sets[0].Tokens
+	}
+	return err
+}
+
+// tokensUnder makes the tokens of one key: of more answers than its threshold, from
+// the first of them.
+func tokensUnder(epoch uint32, key *toprf.PublicKeys, blinding *toprf.Blinding, answers []toprf.Verified, opts ...toprf.Option) (records.Set, error) {
+	set := records.Set{Epoch: epoch}
+	combined, err := key.Combine(answers[:key.Threshold()], opts...)
 	if err != nil {
-		return nil, nil, err
+		return set, err
 	}
 	outputs, err := blinding.Finalize(combined, opts...)
 	if err != nil {
-		return nil, nil, err
+		return set, err
 	}
-	tokens := make([]waypost.Token, len(outputs))
+	set.Tokens = make([]waypost.Token, len(outputs))
 	for i, output := range outputs {
-		tokens[i] = waypost.NewToken(ticket.Epoch, output)
+		set.Tokens[i] = waypost.NewToken(epoch, output)
 	}
-	return tokens, receipts, nil
+	return set, nil
 }
 
 // forBatch stretches the time that one check is given to so many elements.
@@ -70,11 +98,8 @@ func forBatch(d time.Duration, elements int) time.Duration {
 
 // quorum asks t holders at once, another for each that fails, and others when
 // the slowest take long.
-func (s *Server) quorum(ctx context.Context, ticket waypost.SignedTicket, elements []toprf.Element) ([]vote, error) {
-	need, err := s.Roster.Threshold(ticket.RosterVersion)
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) quorum(ctx context.Context, ticket waypost.SignedTicket, keys ticketKeys, elements []toprf.Element) ([]vote, error) {
+	need := keys.quorum
 	all := s.holders(ticket.RosterVersion)
 	usable, err := s.usableHolders(all)
 	switch {
@@ -88,7 +113,7 @@ func (s *Server) quorum(ctx context.Context, ticket waypost.SignedTicket, elemen
 	count := tally{need: need, all: len(all)}
 	if s.Loop != nil {
 		for _, h := range holders {
-			if s.counts(&count, s.ask(ctx, h, ticket, elements, req)) {
+			if s.counts(&count, s.ask(ctx, h, ticket, keys, elements, req)) {
 				return count.good, nil
 			}
 		}
@@ -107,7 +132,7 @@ func (s *Server) quorum(ctx context.Context, ticket waypost.SignedTicket, elemen
 		}
 		h := holders[asked]
 		asked, open = asked+1, open+1
-		asking.Go(func() { votes <- s.ask(ctx, h, ticket, elements, req) })
+		asking.Go(func() { votes <- s.ask(ctx, h, ticket, keys, elements, req) })
 	}
 	for range need {
 		askNext()
@@ -201,45 +226,48 @@ func (s *Server) refuses(v vote) bool {
 }
 
 // ask gets one holder's answer and checks proof and receipt.
-func (s *Server) ask(ctx context.Context, h roster.Member, ticket waypost.SignedTicket, elements []toprf.Element, req *waypostv1.EvaluateRequest) vote {
+func (s *Server) ask(ctx context.Context, h roster.Member, ticket waypost.SignedTicket, keys ticketKeys, elements []toprf.Element, req *waypostv1.EvaluateRequest) vote {
 	v := vote{holder: h}
 	res, err := s.Holders.Evaluate(ctx, h.Name, req)
 	if err != nil {
 		v.err = err
 		return v
 	}
-	if v.answer, v.receipt, err = s.checkEvaluation(h, ticket, elements, res); err != nil {
+	if v.answers, v.receipt, err = s.checkEvaluation(h, ticket, keys, elements, res); err != nil {
 		v.err = faultError{err}
 	}
 	return v
 }
 
-// checkEvaluation verifies the proof and insists on a receipt for this answer.
-func (s *Server) checkEvaluation(h roster.Member, ticket waypost.SignedTicket, elements []toprf.Element, res *waypostv1.EvaluateResponse) (toprf.Verified, waypost.SignedReceipt, error) {
+// checkEvaluation verifies the proof under each key and insists on a receipt for the
+// whole answer.
+func (s *Server) checkEvaluation(h roster.Member, ticket waypost.SignedTicket, keys ticketKeys, elements []toprf.Element, res *waypostv1.EvaluateResponse) ([]toprf.Verified, waypost.SignedReceipt, error) {
 	receipt, err := waypost.ParseReceipt(res.Receipt)
 	if err != nil {
-		return toprf.Verified{}, receipt, err
+		return nil, receipt, err
 	}
 	if err := checkReceipt(receipt, h, ticket, res); err != nil {
-		return toprf.Verified{}, receipt, err
+		return nil, receipt, err
 	}
 	if err := receipt.CheckPromise(s.Now(), journal.MergeDelay); err != nil {
-		return toprf.Verified{}, receipt, err
+		return nil, receipt, err
 	}
 	if len(elements) == 0 { // the receipt says it all, and that there is no output and no proof
-		return toprf.Verified{}, receipt, nil
+		return nil, receipt, nil
 	}
-	evaluation := toprf.Evaluation{Elements: res.Elements}
-	if len(res.Proof) != toprf.ProofSize {
-		return toprf.Verified{}, receipt, &toprf.BadEvaluationError{Index: h.Index, Reason: "the proof's length is wrong"}
+	n := len(keys.public)
+	if len(res.Proof) != n*toprf.ProofSize || len(res.Elements) != n*len(elements)*toprf.ElementSize {
+		return nil, receipt, &toprf.BadEvaluationError{Index: h.Index, Reason: fmt.Sprintf("there is not one answer under each of the keys of epochs %v", keys.epochs)}
 	}
-	copy(evaluation.Proof[:], res.Proof)
-	keys, err := s.keys(ticket.RosterVersion)
-	if err != nil {
-		return toprf.Verified{}, receipt, err
+	answers := make([]toprf.Verified, n)
+	for k, key := range keys.public {
+		size := len(res.Elements) / n
+		one := toprf.Evaluation{Elements: res.Elements[k*size:][:size], Proof: [toprf.ProofSize]byte(res.Proof[k*toprf.ProofSize:])}
+		if answers[k], err = key.Verify(h.Index, elements, one); err != nil {
+			return nil, receipt, err
+		}
 	}
-	answer, err := keys.Verify(h.Index, elements, evaluation)
-	return answer, receipt, err
+	return answers, receipt, nil
 }
 
 // checkReceipt insists that the receipt commits to exactly this answer.

@@ -34,7 +34,7 @@ func (r *Rogue) ID() waypost.TicketID { return r.q.ticket.ID }
 
 // Evaluate gets the tokens.
 func (r *Rogue) Evaluate(ctx context.Context) (err error) {
-	r.q.tokens, r.q.receipts, err = r.Server.evaluate(ctx, r.q.ticket, r.q.blinding)
+	err = r.Server.makeTokens(ctx, r.q)
 	return err
 }
 

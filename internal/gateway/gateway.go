@@ -5,6 +5,7 @@
 //	inquiry.go   the ticket and the life of a check
 //	kept.go      what is kept of it
 //	evaluate.go  the quorum of key holders
+//	keys.go      under which keys
 //	search.go    the hub's candidates, and the state's own records
 //	ask.go       the two legs, as the state of inquiry
 //	owner.go     the two legs, as the state of record
@@ -128,7 +129,7 @@ type Server struct {
 	name        string // in the roster
 	decoySecret []byte
 	operatorKey []byte
-	sharings    sharings
+	ring        keyRing
 	hedge       *hedgeBudget
 	outgoing    chan letter // committed to the outbox
 	watch       *watch

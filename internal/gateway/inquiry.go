@@ -17,6 +17,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/matchkey"
 	"github.com/waypost/waypost/toprf"
@@ -38,7 +39,8 @@ type inquiry struct {
 	seed        [32]byte
 	blinding    *toprf.Blinding
 	receipts    []waypost.SignedReceipt // of the key holders
-	tokens      []waypost.Token         // by position
+	sets        []records.Set           // tokens by position, under each key
+	tokens      []waypost.Token         // of them, those of the ticket's epoch
 	hubReceipts [][]byte                // of the parts searched
 	repays      bool                    // an owed check is made again by this one
 	tries       int                     // how often it has been owed before
@@ -138,7 +140,7 @@ func (s *Server) ticket(kind waypost.Kind, why Counter, caseCommitment [32]byte,
 func (s *Server) sign(kind waypost.Kind, why Counter, caseCommitment [32]byte, elements int, probes [32]byte) (waypost.SignedTicket, error) {
 	current := s.Roster.Settled()
 	t := waypost.Ticket{
-		Kind: kind, RosterVersion: current.Version, Epoch: current.Epoch, Environment: current.Environment,
+		Kind: kind, RosterVersion: current.Version, Epoch: current.KeysFor(kind)[0].Epoch, Environment: current.Environment,
 		SOI: s.config.State, Operator: s.operatorTag(why.Operator), Class: why.Class, Purpose: why.Purpose,
 		Case: caseCommitment, Cites: why.Cites, IssuedAt: s.Now(), Elements: elements, Probes: probes,
 	}

@@ -94,7 +94,7 @@ func (s *Server) onFirstLeg(ctx context.Context, m seal.Message) error {
 	var agreed uint32
 	var goOn bool
 	if err == nil {
-		agreed, goOn, err = s.weigh(ctx, ticket.ID, row, &leg)
+		agreed, goOn, err = s.weigh(ctx, ticket, row, &leg)
 	}
 	if err != nil {
 		return s.refuse(ctx, m, waypost.MessageFirstAnswer, &waypostv1.FirstAnswer{Reference: leg.Reference, Refused: err.Error()}, err)
@@ -192,13 +192,13 @@ func (s *Server) noticeOf(ctx context.Context, ticket [32]byte, reference []byte
 // weigh finds the slots in which the record agrees with the question, and applies
 // the first-leg rule. One record answers one ticket once: by whichever of its names
 // it was found first.
-func (s *Server) weigh(ctx context.Context, id waypost.TicketID, row noticeRow, leg *waypostv1.FirstLeg) (agreed uint32, goOn bool, err error) {
-	found, err := s.file.Weigh(ctx, row.handle, id, leg.Tags)
+func (s *Server) weigh(ctx context.Context, t waypost.SignedTicket, row noticeRow, leg *waypostv1.FirstLeg) (agreed uint32, goOn bool, err error) {
+	found, err := s.file.Weigh(ctx, row.handle, t.ID, t.Epoch, leg.Tags)
 	if err != nil {
 		return 0, false, err
 	}
 	err = s.DB.Read(ctx, func(tx *store.Tx) error {
-		goOn, err = s.isFirst(tx, id, found.Record.ID, leg.Reference)
+		goOn, err = s.isFirst(tx, t.ID, found.Record.ID, leg.Reference)
 		return err
 	})
 	return found.Agreed, goOn && found.Continue(), err

@@ -20,7 +20,7 @@ func TestPassedByName(t *testing.T) {
 			record := load(t, "AZ", p)
 			if passed {
 				err := exchange.Role("AZ").DB.Write(t.Context(), func(tx *store.Tx) error {
-					_, err := tx.Exec(`UPDATE pointer SET passed_by = 'CA' WHERE record = $1`, record.ID)
+					_, err := tx.Exec(`UPDATE pointer SET passed_by = 'CA', passed = 1 WHERE record = $1`, record.ID)
 					return err
 				})
 				if err != nil {

@@ -37,7 +37,11 @@ func (p permits) Permit(ctx context.Context, w errand.Wish) (errand.Permit, erro
 	}
 	wait, cancel := context.WithTimeout(ctx, evaluateWait)
 	defer cancel()
-	good, err := p.quorum(wait, permit.Ticket, nil)
+	var good []vote
+	keys, err := p.ring.of(p.Roster, permit.Ticket.Ticket)
+	if err == nil {
+		good, err = p.quorum(wait, permit.Ticket, keys, nil)
+	}
 	if err != nil {
 		return permit, errors.Join(err, p.end(context.WithoutCancel(ctx), permit.Ticket, err))
 	}

@@ -38,6 +38,6 @@ func (q quorum) Ticket(kind waypost.Kind, operator string, elements []byte) (way
 }
 
 // Evaluate implements records.Quorum.
-func (q quorum) Evaluate(ctx context.Context, t waypost.SignedTicket, b *toprf.Blinding, opts ...toprf.Option) ([]waypost.Token, []waypost.SignedReceipt, error) {
+func (q quorum) Evaluate(ctx context.Context, t waypost.SignedTicket, b *toprf.Blinding, opts ...toprf.Option) ([]records.Set, []waypost.SignedReceipt, error) {
 	return q.evaluate(ctx, t, b, opts...)
 }

@@ -76,7 +76,7 @@ func (s *Server) searchRest(ctx context.Context, q *inquiry) error {
 // isPassed is decided without the SSN.
 func (s *Server) isPassed(ctx context.Context, q *inquiry) (bool, error) {
 	names := q.tokens[:waypost.NameElements]
-	hits, err := s.file.Own(ctx, slices.Concat(names, names[:waypost.SSNElements]))
+	hits, err := s.file.Own(ctx, q.ticket.Epoch, slices.Concat(names, names[:waypost.SSNElements]))
 	if err != nil {
 		return false, err
 	}
@@ -88,7 +88,7 @@ func (s *Server) isPassed(ctx context.Context, q *inquiry) (bool, error) {
 		passed := false
 		if outcome != waypost.NoMatch {
 			err = s.DB.Read(ctx, func(tx *store.Tx) error {
-				passed, err = s.file.PassedIn(tx, hit.Record.ID)
+				passed, err = s.file.PassedUnder(tx, hit.Record.ID, q.ticket.Epoch)
 				return err
 			})
 		}
@@ -145,7 +145,7 @@ func (s *Server) checkCandidates(t waypost.SignedTicket, action waypost.Action, 
 // searchOwn looks the tokens up among the state's own records, which the hub
 // leaves out, and compares in clear.
 func (s *Server) searchOwn(ctx context.Context, q *inquiry) ([]waypost.OwnRecord, error) {
-	hits, err := s.file.Own(ctx, q.tokens)
+	hits, err := s.file.Own(ctx, q.ticket.Epoch, q.tokens)
 	if err != nil {
 		return nil, err
 	}
@@ -163,17 +163,21 @@ func (s *Server) searchOwn(ctx context.Context, q *inquiry) ([]waypost.OwnRecord
 }
 
 // indexTokens are those of the tokens of a check that a record of the applicant
-// would be published with, in slot order.
-func (s *Server) indexTokens(q *inquiry) []waypost.Token {
+// would be published with, in slot order, under each key.
+func (s *Server) indexTokens(q *inquiry) []records.Set {
 	at := make([]int, waypost.CheckElements) // position of each key
 	for position, key := range probeOrder(q.seed) {
 		at[key] = position
 	}
-	tokens := make([]waypost.Token, 0, matchkey.Slots)
-	for _, key := range matchkey.NewQuery(q.who.Person, s.decoySecret).Index {
-		tokens = append(tokens, q.tokens[at[key]])
+	index := matchkey.NewQuery(q.who.Person, s.decoySecret).Index
+	sets := make([]records.Set, len(q.sets))
+	for i, set := range q.sets {
+		sets[i] = records.Set{Epoch: set.Epoch, Tokens: make([]waypost.Token, 0, matchkey.Slots)}
+		for _, key := range index {
+			sets[i].Tokens = append(sets[i].Tokens, set.Tokens[at[key]])
+		}
 	}
-	return tokens
+	return sets
 }
 
 // compare weighs the applicant of a state against one record of this state, in

@@ -133,15 +133,15 @@ func addUp(tx *store.Tx, owner waypost.Jurisdiction, c *waypostv1.Comparison, li
 		buckets[i] = &waypostv1.Bucket{Digest: sums[i][:]}
 	}
 	first, last := span(c)
-	err = tx.Query(`SELECT handle, generation, version, receipt FROM pointer WHERE owner = $1 AND handle >= $2 AND handle <= $3 AND state = $4`,
+	err = tx.Query(`SELECT handle, generation, version, epoch, receipt FROM pointer WHERE owner = $1 AND handle >= $2 AND handle <= $3 AND state = $4`,
 		[]any{owner, first[:], last[:], live}, func(scan func(dest ...any) error) error {
 			var one compared
-			var generation, version uint32
+			var generation, version, epoch uint32
 			var receipt [16]byte
-			if err := scan((*[16]byte)(&one.handle), &generation, &version, &receipt); err != nil || slices.Contains(rejected, generation) {
+			if err := scan((*[16]byte)(&one.handle), &generation, &version, &epoch, &receipt); err != nil || slices.Contains(rejected, generation) {
 				return err
 			}
-			one.digest = waypost.DigestPointer(one.handle, generation, version, receipt)
+			one.digest = waypost.DigestPointer(one.handle, generation, version, epoch, receipt)
 			i := waypost.BucketOf(one.handle, c.Bits) - c.From
 			waypost.AddDigest(&sums[i], one.digest)
 			buckets[i].Pointers++

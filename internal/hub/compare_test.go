@@ -11,7 +11,7 @@ import (
 
 // digestOf is what the owner of a published record has of it.
 func digestOf(p permit, h []byte, generation uint32) [32]byte {
-	return waypost.DigestPointer(waypost.Handle(h), generation, 1, waypost.PublishedUnder(p.ID))
+	return waypost.DigestPointer(waypost.Handle(h), generation, 1, 1, waypost.PublishedUnder(p.ID))
 }
 
 // spread is a handle in a bucket of its own.

@@ -249,7 +249,7 @@ func (w *walk) check() {
 	for _, owner := range []waypost.Jurisdiction{"CA", "NV"} {
 		var want [32]byte
 		for _, p := range w.x.of(owner, func(p *pointer) bool { return p.state == "live" && w.x.state(owner, p.generation) != "rolled back" }) {
-			waypost.AddDigest(&want, waypost.DigestPointer(waypost.Handle([]byte(p.handle)), p.generation, p.version, p.receipt))
+			waypost.AddDigest(&want, waypost.DigestPointer(waypost.Handle([]byte(p.handle)), p.generation, p.version, 1, p.receipt))
 		}
 		sum := w.maintained(w.ask(owner, comparison(&waypostv1.Comparison{Count: 1})))
 		if string(sum.Buckets[0].Digest) != string(want[:]) {

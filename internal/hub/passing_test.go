@@ -139,7 +139,7 @@ func TestPassing(t *testing.T) {
 	// The new owner adds up the same.
 	var want [32]byte
 	for _, p := range rel.Passings {
-		waypost.AddDigest(&want, waypost.DigestPointer(p.New, 0, 2, waypost.PassedUnder(rel.Change)))
+		waypost.AddDigest(&want, waypost.DigestPointer(p.New, 0, 2, 1, waypost.PassedUnder(rel.Change)))
 	}
 	sum := r.maintained(r.ask("NV", comparison(&waypostv1.Comparison{Count: 1})))
 	if sum.Buckets[0].Pointers != 2 || !bytes.Equal(sum.Buckets[0].Digest, want[:]) {

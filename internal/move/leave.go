@@ -201,13 +201,13 @@ func (m *Moves) prepareRelease(tx *store.Tx, q errand.Question, record string) (
 	}
 	for _, p := range live {
 		passing := waypost.Passing{Old: p.Handle, New: waypost.Handle(newID())}
-		name, tokens, err := m.File.NameTokens(tx, p.Handle)
+		name, err := m.File.NameTokens(tx, p.Handle)
 		if err != nil {
 			return with, row, err
 		}
-		name.SSN5 = ""
+		name.Handle, name.Name.SSN5 = passing.New, ""
 		r.Passings = append(r.Passings, passing)
-		with.names = append(with.names, records.PassedName{Handle: passing.New, Alias: p.Alias, Version: p.Version, Name: name, Tokens: tokens})
+		with.names = append(with.names, name)
 	}
 	if with.release, err = r.Sign(m.Identity); err != nil {
 		return with, row, err

@@ -1,6 +1,8 @@
 package move
 
 import (
+	"bytes"
+	"slices"
 	"time"
 	"unicode"
 
@@ -28,9 +30,8 @@ func (r released) encode() ([]byte, error) {
 			Name: &waypostv1.Applicant{Family: n.Name.Family, Given: n.Name.Given, Middle: n.Name.Middle, Suffix: n.Name.Suffix,
 				Born: n.Name.Born.String(), Sex: string(n.Name.Sex)},
 		}
-		for _, t := range n.Tokens {
-			p.Tokens = append(p.Tokens, t...)
-		}
+		p.Epoch, p.Tokens = n.Epoch, bytes.Join(n.Tokens, nil)
+		p.NextEpoch, p.NextTokens = n.NextEpoch, bytes.Join(n.Next, nil)
 		out.Names = append(out.Names, p)
 	}
 	return proto.Marshal(out)
@@ -79,7 +80,9 @@ func parseName(in *waypostv1.NameOfPointer) (records.PassedName, error) {
 	bad := waypost.Errorf(waypost.InvalidArgument, "the name of a pointer is not well formed")
 	const size = len(waypost.Token{})
 	a := in.GetName()
-	if len(in.Handle) != len(waypost.Handle{}) || len(in.Tokens) != matchkey.NameSlots*size || in.Version == 0 || a == nil ||
+	const all = matchkey.NameSlots * size
+	if len(in.Handle) != len(waypost.Handle{}) || len(in.Tokens) != all || in.Version == 0 || a == nil || in.Epoch == 0 ||
+		!(in.NextEpoch == 0 && len(in.NextTokens) == 0 || in.NextEpoch > in.Epoch && len(in.NextTokens) == all) ||
 		a.CardNumber != "" || a.CardState != "" || len(in.ProtoReflect().GetUnknown())+len(a.ProtoReflect().GetUnknown()) > 0 {
 		return records.PassedName{}, bad
 	}
@@ -95,11 +98,10 @@ func parseName(in *waypostv1.NameOfPointer) (records.PassedName, error) {
 	if err := person.Validate(); err != nil {
 		return records.PassedName{}, err
 	}
-	n := records.PassedName{Handle: waypost.Handle(in.Handle), Alias: in.Alias, Version: in.Version, Name: person}
-	for at := 0; at < len(in.Tokens); at += size {
-		n.Tokens = append(n.Tokens, in.Tokens[at:at+size])
-	}
-	return n, nil
+	return records.PassedName{
+		Handle: waypost.Handle(in.Handle), Alias: in.Alias, Version: in.Version, Name: person,
+		Epoch: in.Epoch, Tokens: slices.Collect(slices.Chunk(in.Tokens, size)), NextEpoch: in.NextEpoch, Next: slices.Collect(slices.Chunk(in.NextTokens, size)),
+	}, nil
 }
 
 // parseChange reads the request for a release: the reference.

@@ -345,7 +345,7 @@ func (s *state) hold(r waypost.Record) waypost.Handle {
 	must(s.t, s.system.Put(s.t.Context(), []waypost.Record{r}))
 	old, h := waypost.Handle(random()), waypost.Handle(random())
 	release := waypost.Release{From: "XX", To: s.name, Change: [16]byte(random()), Passings: []waypost.Passing{{Old: old, New: h}}}
-	name := records.PassedName{Handle: h, Version: 1, Name: r.Person}
+	name := records.PassedName{Handle: h, Version: 1, Epoch: 1, Name: r.Person}
 	for range matchkey.NameSlots {
 		name.Tokens = append(name.Tokens, append(random(), random()...))
 	}

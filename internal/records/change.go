@@ -83,9 +83,9 @@ func (f *File) changePointers(tx *store.Tx, operator string, before, after waypo
 	sameSSN := matchkey.SSN5(before.SSN5) == matchkey.SSN5(after.SSN5)
 	var wanted []pointer
 	switch {
-	case main.State == Wanted && main.todo == 0:
+	case main.State == Wanted && main.ready():
 		return waypost.Errorf(waypost.Unavailable, "the record is on its way into the index: change it once it is there")
-	case main.PassedBy != "" && sameSSN:
+	case sameSSN && main.alien(f.Roster.Current().Oldest()):
 		main.Alias = true
 		if err := main.put(tx, f.Now()); err != nil {
 			return err

@@ -193,17 +193,17 @@ func (f *File) sums(ctx context.Context, bits uint32) ([]sum, error) {
 	sums := make([]sum, 1<<bits)
 	err := f.DB.Read(ctx, func(tx *store.Tx) error {
 		clear(sums)
-		return tx.Query(`SELECT handle, generation, version, receipt FROM pointer WHERE state IN ($1, $2)`, []any{int(Live), int(Ending)},
+		return tx.Query(`SELECT handle, generation, version, reached, receipt FROM pointer WHERE state IN ($1, $2)`, []any{int(Live), int(Ending)},
 			func(scan func(dest ...any) error) error {
 				var h waypost.Handle
-				var generation, version uint32
+				var generation, version, epoch uint32
 				var receipt []byte
-				if err := scan(&h, &generation, &version, &receipt); err != nil {
+				if err := scan(&h, &generation, &version, &epoch, &receipt); err != nil {
 					return err
 				}
 				i := waypost.BucketOf(h, bits)
 				sums[i].pointers++
-				waypost.AddDigest(&sums[i].digest, digest(h, generation, version, receipt))
+				waypost.AddDigest(&sums[i].digest, digest(h, generation, version, epoch, receipt))
 				return nil
 			})
 	})
@@ -212,10 +212,10 @@ func (f *File) sums(ctx context.Context, bits uint32) ([]sum, error) {
 
 // digest is that of one pointer; one that was never published gets one that no
 // pointer at the hub has.
-func digest(h waypost.Handle, generation, version uint32, receipt []byte) [32]byte {
+func digest(h waypost.Handle, generation, version, epoch uint32, receipt []byte) [32]byte {
 	var r [receiptSize]byte
 	copy(r[:], receipt)
-	return waypost.DigestPointer(h, generation, version, r)
+	return waypost.DigestPointer(h, generation, version, epoch, r)
 }
 
 // mend looks into one bucket. Whatever is not withdrawn here is named to the hub,
@@ -235,7 +235,7 @@ func (f *File) mend(ctx context.Context, operator string, bits, bucket uint32) (
 	}
 	ask := &waypostv1.Comparison{Bits: bits, From: bucket, Count: 1, None: len(rows) == 0}
 	for _, p := range rows {
-		d := digest(p.Handle, p.Generation, p.Version, p.receipt)
+		d := digest(p.Handle, p.Generation, p.Version, p.reached, p.receipt)
 		ask.Held = append(ask.Held, &waypostv1.Held{Handle: slices.Clone(p.Handle[:]), Digest: slices.Clone(d[:waypost.DigestSize])})
 	}
 	done, err := f.compareBuckets(ctx, operator, ask)
@@ -283,11 +283,15 @@ func (f *File) again(tx *store.Tx, old pointer, operator string) (anew bool, err
 	}
 	p := old
 	p.State, p.Version, p.receipt, p.tries = Wanted, 0, nil, 0
-	p.tokens = slices.Clone(old.tokens)
+	p.sets, p.reached = nil, 0
+	for _, m := range old.sets {
+		m.tokens = slices.Clone(m.tokens)
+		p.sets = append(p.sets, m)
+	}
 	p.supersedes, p.operator, p.ticket = old.Handle, operator, waypost.TicketID{}
 	randomise(p.Handle[:])
 	if p.PassedBy != "" {
-		p.PassedBy = ""
+		p.PassedBy, p.passed = "", 0
 		p.fill(ssnSlots)
 	}
 	return true, f.wantAll(tx, old.Generation, []pointer{p})

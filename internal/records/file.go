@@ -36,9 +36,10 @@ type Quorum interface {
 	// Ticket signs a permission to publish for these elements. The kind is publish
 	// or change.
 	Ticket(kind waypost.Kind, operator string, elements []byte) (waypost.SignedTicket, error)
-	// Evaluate has t key holders raise the elements, and returns the tokens in their
-	// order. Fewer than t good answers are Unavailable.
-	Evaluate(ctx context.Context, ticket waypost.SignedTicket, blinding *toprf.Blinding, opts ...toprf.Option) ([]waypost.Token, []waypost.SignedReceipt, error)
+	// Evaluate has a quorum of key holders raise the elements, and returns the tokens
+	// in their order, under each key that the ticket's roster version serves for its
+	// kind. Too few good answers are Unavailable.
+	Evaluate(ctx context.Context, ticket waypost.SignedTicket, blinding *toprf.Blinding, opts ...toprf.Option) ([]Set, []waypost.SignedReceipt, error)
 }
 
 // Ledgers says whether a member's own ledger can be relied on now.

@@ -41,7 +41,7 @@ type inquiry struct {
 	successor []byte
 	applicant *waypostv1.CheckRequest
 	asked     []Asked
-	tokens    []waypost.Token // in slot order, or nil
+	tokens    []made // in slot order, or nil
 }
 
 // Issue stores the record of a card that was issued on a check, and publishes it
@@ -123,7 +123,7 @@ func (f *File) want(tx *store.Tx, operator string, i Issuing, check inquiry, all
 		sameSSN := before != nil && matchkey.SSN5(before.SSN5) == matchkey.SSN5(i.Record.SSN5)
 		main = f.main(i.Record.ID, i.Record.Person, era(all, sameSSN), all, operator)
 		if check.tokens != nil && len(all) == 0 { // what was there before decides on decoys
-			main.tokens, main.todo, main.ticket = check.tokens, 0, i.Ticket
+			main.sets, main.ticket = check.tokens, i.Ticket
 		}
 		main.at(f.Now())
 		if err := main.put(tx, f.Now()); err != nil {
@@ -248,7 +248,7 @@ func (f *File) publishOnCheck(ctx context.Context, p *pointer) error {
 		return err
 	}
 	return f.DB.Write(ctx, func(tx *store.Tx) error {
-		if err := f.arrived(tx, *p, ticket.ID); err != nil {
+		if err := f.arrived(tx, *p, ticket); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(`DELETE FROM check_token WHERE ticket = $1`, ticket.ID[:]); err != nil {

@@ -43,7 +43,7 @@ func (r *rig) checked(who waypost.Person, asked ...waypost.Disclosure) waypost.T
 		if err != nil {
 			return err
 		}
-		return r.file.KeepTokens(tx, ticket.ID, tokens)
+		return r.file.KeepTokens(tx, ticket.ID, []records.Set{{Epoch: 1, Tokens: tokens}})
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -55,9 +55,9 @@ func (r *rig) checked(who waypost.Person, asked ...waypost.Disclosure) waypost.T
 func (r *rig) takeIn(id string, who waypost.Person, ssn5 string) {
 	r.t.Helper()
 	release := waypost.Release{Change: [16]byte{7}, From: "AZ", To: "CA", Passings: []waypost.Passing{{Old: waypost.Handle{1}, New: waypost.Handle{2}}}}
-	name := records.PassedName{Handle: waypost.Handle{2}, Version: 1, Name: who}
+	name := records.PassedName{Handle: waypost.Handle{2}, Version: 1, Epoch: 1, Name: who}
 	name.Name.SSN5 = ""
-	there := stands{shown: shown{handle: waypost.Handle{2}, tokens: map[waypost.Token]bool{}}, live: true}
+	there := stands{shown: shown{handle: waypost.Handle{2}, tokens: map[waypost.Token]bool{}}, live: true, epoch: 1}
 	who.SSN5 = ssn5
 	check := r.checked(who)
 	for i, s := range matchkey.Index(who, make([]byte, 32)) { // Arizona's decoys

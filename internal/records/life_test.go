@@ -37,7 +37,7 @@ func (r *rig) weigh(who waypost.Person) (agreed uint32, goesOn bool) {
 		if !p.live {
 			continue
 		}
-		found, err := r.file.Weigh(r.t.Context(), handle, question, tags)
+		found, err := r.file.Weigh(r.t.Context(), handle, question, 1, tags)
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -387,7 +387,7 @@ func TestPassed(t *testing.T) {
 	for _, key := range q.Keys {
 		tokens = append(tokens, r.token(key))
 	}
-	if own, err := r.file.Own(t.Context(), tokens); err != nil || len(own) != 0 {
+	if own, err := r.file.Own(t.Context(), 1, tokens); err != nil || len(own) != 0 {
 		t.Errorf("the state's own search finds %v, %v", own, err)
 	}
 }

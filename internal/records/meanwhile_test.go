@@ -168,10 +168,10 @@ func TestPlans(t *testing.T) {
 	if _, err := r.file.Activate(t.Context(), "loader", 1, true); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.file.Own(t.Context(), make([]waypost.Token, 32)); err != nil {
+	if _, err := r.file.Own(t.Context(), 1, make([]waypost.Token, 32)); err != nil {
 		t.Fatal(err)
 	}
-	nightly := []string{"SELECT handle, generation, version, receipt FROM pointer", "SELECT count(*) FROM pointer WHERE state"}
+	nightly := []string{"SELECT handle, generation, version, reached, receipt FROM pointer", "SELECT count(*) FROM pointer WHERE state"}
 	due := false
 	r.plans.Range(func(statement, plan any) bool {
 		text, how := statement.(string), strings.Join(plan.([]string), "; ")

@@ -18,25 +18,42 @@ type PassedName struct {
 	Alias   bool
 	Version uint32         // at the hub, before it was passed
 	Name    waypost.Person // without an SSN
+	Epoch   uint32         // of the tokens
 	Tokens  [][]byte       // of the six name slots, 32 bytes each
+	// Next are the same under the next key, where the hub has the pointer under it:
+	// NextEpoch is 0 where it has not.
+	NextEpoch uint32
+	Next      [][]byte
 }
 
 // NameTokens returns what travels with one of this state's pointers: the name
-// that it was made from, without an SSN, and the tokens of its name slots. What
-// stands in the others would tell who has no SSN.
-func (f *File) NameTokens(tx *store.Tx, h waypost.Handle) (waypost.Person, [][]byte, error) {
+// that it was made from, without an SSN, and the tokens of its name slots under each
+// key under which the hub has it. What stands in the other slots would tell who has
+// no SSN. Handle is that of this state.
+func (f *File) NameTokens(tx *store.Tx, h waypost.Handle) (PassedName, error) {
 	p, err := byHandle(tx, h)
 	if err != nil {
-		return waypost.Person{}, nil, err
+		return PassedName{}, err
 	}
-	if p.todo != 0 {
-		return waypost.Person{}, nil, waypost.Errorf(waypost.NotFound, "this pointer of the record is not in the index yet")
+	if p.reached == 0 {
+		return PassedName{}, waypost.Errorf(waypost.NotFound, "this pointer of the record is not in the index yet")
 	}
-	tokens := make([][]byte, matchkey.NameSlots)
-	for i := range tokens {
-		tokens[i] = p.tokens[i][:]
+	n := PassedName{Handle: p.Handle, Alias: p.Alias, Version: p.Version, Name: p.person}
+	for _, m := range p.sets {
+		if m.epoch > p.reached {
+			continue
+		}
+		var tokens [][]byte
+		for i := range matchkey.NameSlots {
+			tokens = append(tokens, m.tokens[i][:])
+		}
+		if n.Epoch == 0 {
+			n.Epoch, n.Tokens = m.epoch, tokens
+		} else {
+			n.NextEpoch, n.Next = m.epoch, tokens
+		}
 	}
-	return p.person, tokens, nil
+	return n, nil
 }
 
 // MoveOut notes, on the hub's word, that pointers of a record are another
@@ -101,7 +118,7 @@ func (f *File) takeIn(tx *store.Tx, recordID string, r waypost.Release, names []
 	}
 	for _, passing := range r.Passings {
 		n, ok := byNew[passing.New]
-		if !ok || len(n.Tokens) != matchkey.NameSlots {
+		if !ok || len(n.Tokens) != matchkey.NameSlots || n.NextEpoch != 0 && len(n.Next) != matchkey.NameSlots {
 			return waypost.Errorf(waypost.InvalidArgument, "a pointer of the release comes without its name and its %d tokens", matchkey.NameSlots)
 		}
 		p, err := byHandle(tx, passing.New)
@@ -200,56 +217,77 @@ func (f *File) wantName(tx *store.Tx, operator string, r waypost.Record, all []p
 
 // passedIn is the pointer that a passed one becomes here. own are the tokens of
 // this state's own check, or nil.
-func passedIn(recordID string, by waypost.Jurisdiction, n PassedName, own []waypost.Token) (pointer, error) {
+func passedIn(recordID string, by waypost.Jurisdiction, n PassedName, own []made) (pointer, error) {
 	p := pointer{
-		Pointer: Pointer{Handle: n.Handle, Record: recordID, Alias: n.Alias, Version: n.Version + 1, PassedBy: by},
-		person:  n.Name, tokens: make([]waypost.Token, matchkey.Slots),
+		Pointer: Pointer{Handle: n.Handle, Record: recordID, Alias: n.Alias, Version: n.Version + 1, PassedBy: by}, person: n.Name,
 	}
-	for i, t := range n.Tokens {
-		if len(t) != len(waypost.Token{}) {
-			return p, waypost.Errorf(waypost.InvalidArgument, "a token has 32 bytes")
-		}
-		p.tokens[i] = waypost.Token(t)
+	if n.Alias || own == nil {
+		own, p.decoys = nil, ssnSlots
 	}
-	for i := matchkey.NameSlots; i < matchkey.Slots; i++ {
-		if n.Alias || own == nil {
-			p.decoys |= 1 << i
-			randomise(p.tokens[i][:])
+	for _, names := range []struct {
+		epoch  uint32
+		tokens [][]byte
+	}{{n.Epoch, n.Tokens}, {n.NextEpoch, n.Next}} {
+		if names.epoch == 0 {
 			continue
 		}
-		p.tokens[i] = own[i]
+		m := made{epoch: names.epoch, tokens: make([]waypost.Token, matchkey.Slots)}
+		m.fill(ssnSlots)
+		for i, t := range names.tokens {
+			if len(t) != len(waypost.Token{}) {
+				return p, waypost.Errorf(waypost.InvalidArgument, "a token has 32 bytes")
+			}
+			m.tokens[i] = waypost.Token(t)
+		}
+		for _, o := range own {
+			if o.epoch == m.epoch {
+				m.copy(o, ssnSlots)
+			}
+		}
+		p.sets = append(p.sets, m)
+		p.reached = max(p.reached, m.epoch)
 	}
+	p.passed = p.reached
 	return p, nil
 }
 
-// PassedIn reports whether a record has or had a pointer that another state has
-// passed: what that one's SSN slots are made of is not known here.
+// PassedIn is PassedUnder for a check that is made now.
 func (f *File) PassedIn(tx *store.Tx, recordID string) (bool, error) {
+	return f.PassedUnder(tx, recordID, f.Roster.Settled().Epoch)
+}
+
+// PassedUnder reports whether a record has or had a pointer that another state has
+// passed, and made under the key of the epoch: what that one's SSN slots are made of
+// is not known here.
+func (f *File) PassedUnder(tx *store.Tx, recordID string, epoch uint32) (bool, error) {
 	var n int
-	err := tx.Row(`SELECT count(*) FROM pointer WHERE record = $1 AND passed_by <> ''`, recordID).Scan(&n)
+	err := tx.Row(`SELECT count(*) FROM pointer WHERE record = $1 AND passed_by <> '' AND passed >= $2`, recordID, epoch).Scan(&n)
 	return n > 0, err
 }
 
-// KeepTokens keeps the ten index tokens of a check of this state, in slot order,
-// so that a record can be published under its ticket.
-func (f *File) KeepTokens(tx *store.Tx, check waypost.TicketID, tokens []waypost.Token) error {
-	if len(tokens) != matchkey.Slots {
-		return errors.New("records: a check has ten index tokens")
+// KeepTokens keeps the ten index tokens of a check of this state, in slot order, under
+// each key under which it was evaluated, so that a record can be published under its
+// ticket.
+func (f *File) KeepTokens(tx *store.Tx, check waypost.TicketID, sets []Set) error {
+	if len(sets) == 0 || len(sets) > maxSets || slices.ContainsFunc(sets, func(s Set) bool { return len(s.Tokens) != matchkey.Slots }) {
+		return errors.New("records: a check has ten index tokens under each key")
 	}
-	_, err := tx.Exec(`INSERT INTO check_token (ticket, tokens, at) VALUES ($1, $2, $3) ON CONFLICT (ticket) DO NOTHING`,
-		check[:], JoinTokens(tokens), f.Now().Unix())
+	tokens, epochs, _ := joinSets(setsOf(sets))
+	_, err := tx.Exec(`INSERT INTO check_token (ticket, tokens, epoch, next_epoch, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (ticket) DO NOTHING`,
+		check[:], tokens, epochs[0], epochs[1], f.Now().Unix())
 	return err
 }
 
 // checkTokens returns the tokens that are kept of a check, or NotFound.
-func (f *File) checkTokens(tx *store.Tx, check waypost.TicketID) ([]waypost.Token, error) {
+func (f *File) checkTokens(tx *store.Tx, check waypost.TicketID) ([]made, error) {
 	var stored []byte
-	err := tx.Row(`SELECT tokens FROM check_token WHERE ticket = $1`, check[:]).Scan(&stored)
+	var epochs [maxSets]uint32
+	err := tx.Row(`SELECT tokens, epoch, next_epoch FROM check_token WHERE ticket = $1`, check[:]).Scan(&stored, &epochs[0], &epochs[1])
 	if errors.Is(err, store.ErrNoRows) {
 		return nil, waypost.Errorf(waypost.NotFound, "the tokens of this check are kept no more")
 	}
 	if err != nil {
 		return nil, err
 	}
-	return splitTokens(stored)
+	return splitSets(stored, epochs, [maxSets]uint32{})
 }

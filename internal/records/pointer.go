@@ -2,7 +2,6 @@ package records
 
 import (
 	"bytes"
-	"errors"
 	"slices"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/store"
-	"github.com/waypost/waypost/matchkey"
 )
 
 // State says how a pointer stands.
@@ -54,10 +52,11 @@ type Pointer struct {
 // pointer is a row of that table.
 type pointer struct {
 	Pointer
-	person     waypost.Person // without the SSN
-	tokens     []waypost.Token
-	todo       uint32           // bits of the slots whose token is not made yet
-	decoys     uint32           // bits of those filled with something random, which say nothing
+	person     waypost.Person   // without the SSN
+	sets       []made           // one for each key, by epoch
+	reached    uint32           // the newest epoch under whose key the hub has it, or 0
+	passed     uint32           // the newest epoch of which another state has made it, or 0
+	decoys     uint32           // bits of the slots filled with something random, which say nothing
 	era        int              // how often the record's SSN had changed
 	receipt    []byte           // 16 bytes, see spec/pointer.md; empty before it was published
 	ticket     waypost.TicketID // of the check, or zero
@@ -70,19 +69,22 @@ type pointer struct {
 	fresh *waypost.Record
 }
 
-const columns = `p.handle, p.record, p.alias, p.state, p.person, p.tokens, p.todo, p.decoys, p.era, p.passed_by, p.generation, p.version, p.receipt,
+const columns = `p.handle, p.record, p.alias, p.state, p.person, p.tokens, p.epoch, p.todo, p.next_epoch, p.next_todo, p.reached, p.decoys, p.era,
+	p.passed_by, p.passed, p.generation, p.version, p.receipt,
 	p.moved_to, p.new_handle, p.ticket, p.supersedes, p.operator, p.tries, p.due`
 
 func scanPointer(scan func(dest ...any) error) (p pointer, err error) {
 	var person, tokens, newHandle, ticket, supersedes []byte
-	if err := scan(&p.Handle, &p.Record, &p.Alias, &p.State, &person, &tokens, &p.todo, &p.decoys, &p.era, &p.PassedBy, &p.Generation, &p.Version,
+	var epochs, todo [maxSets]uint32
+	if err := scan(&p.Handle, &p.Record, &p.Alias, &p.State, &person, &tokens, &epochs[0], &todo[0], &epochs[1], &todo[1], &p.reached, &p.decoys, &p.era,
+		&p.PassedBy, &p.passed, &p.Generation, &p.Version,
 		&p.receipt, &p.MovedTo, &newHandle, &ticket, &supersedes, &p.operator, &p.tries, &p.due); err != nil {
 		return p, err
 	}
 	copy(p.NewHandle[:], newHandle)
 	copy(p.ticket[:], ticket)
 	copy(p.supersedes[:], supersedes)
-	if p.tokens, err = splitTokens(tokens); err != nil {
+	if p.sets, err = splitSets(tokens, epochs, todo); err != nil {
 		return p, err
 	}
 	p.person, err = decodePerson(person)
@@ -99,11 +101,12 @@ func selectPointers(tx *store.Tx, where string, args ...any) (all []pointer, err
 	return all, err
 }
 
-const putPointer = `INSERT INTO pointer (handle, record, alias, state, person, tokens, todo, decoys, era, passed_by, generation, version, receipt,
-			moved_to, new_handle, ticket, supersedes, operator, tries, due, changed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+const putPointer = `INSERT INTO pointer (handle, record, alias, state, person, tokens, epoch, todo, next_epoch, next_todo, reached, decoys, era,
+			passed_by, passed, generation, version, receipt, moved_to, new_handle, ticket, supersedes, operator, tries, due, changed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)
 		ON CONFLICT (handle) DO UPDATE SET record = excluded.record, alias = excluded.alias, state = excluded.state, person = excluded.person,
-		tokens = excluded.tokens, todo = excluded.todo, decoys = excluded.decoys, era = excluded.era, passed_by = excluded.passed_by, generation = excluded.generation,
+		tokens = excluded.tokens, epoch = excluded.epoch, todo = excluded.todo, next_epoch = excluded.next_epoch, next_todo = excluded.next_todo,
+		reached = excluded.reached, decoys = excluded.decoys, era = excluded.era, passed_by = excluded.passed_by, passed = excluded.passed, generation = excluded.generation,
 		version = excluded.version, receipt = excluded.receipt, moved_to = excluded.moved_to, new_handle = excluded.new_handle,
 		ticket = excluded.ticket, supersedes = excluded.supersedes, operator = excluded.operator, tries = excluded.tries, due = excluded.due,
 		changed = excluded.changed`
@@ -111,8 +114,9 @@ const putPointer = `INSERT INTO pointer (handle, record, alias, state, person, t
 // row is what putPointer takes.
 func (p pointer) row(now time.Time) ([]any, error) {
 	person, err := encodePerson(p.person)
-	return []any{p.Handle[:], p.Record, p.Alias, int(p.State), person, JoinTokens(p.tokens), p.todo, p.decoys, p.era, string(p.PassedBy), p.Generation, p.Version,
-		orEmpty(p.receipt), string(p.MovedTo), unlessZero(p.NewHandle[:]), unlessZero(p.ticket[:]), unlessZero(p.supersedes[:]),
+	tokens, epochs, todo := joinSets(p.sets)
+	return []any{p.Handle[:], p.Record, p.Alias, int(p.State), person, tokens, epochs[0], todo[0], epochs[1], todo[1], p.reached, p.decoys, p.era,
+		string(p.PassedBy), p.passed, p.Generation, p.Version, orEmpty(p.receipt), string(p.MovedTo), unlessZero(p.NewHandle[:]), unlessZero(p.ticket[:]), unlessZero(p.supersedes[:]),
 		p.operator, p.tries, p.due, now.Unix()}, err
 }
 
@@ -137,9 +141,11 @@ func (p pointer) searched() (tokens [][ownTokenSize]byte) {
 	if p.State == Moved || p.State == Withdrawn || p.State == Coming {
 		return nil
 	}
-	for i, t := range p.tokens {
-		if p.todo&(1<<i) == 0 {
-			tokens = append(tokens, [ownTokenSize]byte(t[:ownTokenSize]))
+	for _, m := range p.sets {
+		for i, t := range m.tokens {
+			if m.todo&(1<<i) == 0 {
+				tokens = append(tokens, [ownTokenSize]byte(t[:ownTokenSize]))
+			}
 		}
 	}
 	return tokens
@@ -244,18 +250,6 @@ func JoinTokens(tokens []waypost.Token) []byte {
 		joined = append(joined, t[:]...)
 	}
 	return joined
-}
-
-// splitTokens reads the tokens of one pointer.
-func splitTokens(stored []byte) ([]waypost.Token, error) {
-	if len(stored) != matchkey.Slots*len(waypost.Token{}) {
-		return nil, errors.New("records: the tokens of a pointer are damaged")
-	}
-	tokens := make([]waypost.Token, matchkey.Slots)
-	for i := range tokens {
-		tokens[i] = waypost.Token(stored[i*len(waypost.Token{}):])
-	}
-	return tokens, nil
 }
 
 // encodePerson leaves the SSN out.

@@ -22,6 +22,10 @@ import (
 // here. What want does, unless it is nil, is committed with the entry that says that
 // the ticket is used.
 func (f *File) publish(ctx context.Context, kind waypost.Kind, operator string, batch []pointer, want func(tx *store.Tx) error) error {
+	epochs := epochsOf(f.Roster.Settled().KeysFor(kind))
+	for i := range batch {
+		batch[i].cover(epochs)
+	}
 	keys, err := f.keys(ctx, batch)
 	if err != nil {
 		return err
@@ -39,6 +43,9 @@ func (f *File) publish(ctx context.Context, kind waypost.Kind, operator string, 
 	ticket, err := f.Quorum.Ticket(kind, operator, toprf.EncodeElements(blinding.Elements()))
 	if err != nil {
 		return err
+	}
+	if now, err := f.Roster.KeysFor(ticket.Ticket); err != nil || !slices.Equal(epochsOf(now), epochs) {
+		return errors.Join(err, waypost.Errorf(waypost.Unavailable, "the roster has just changed its keys: this is done again"))
 	}
 	if err := f.hubUsable(); err != nil {
 		return err
@@ -58,9 +65,10 @@ func (f *File) keys(ctx context.Context, batch []pointer) ([][]byte, error) {
 	var keys [][]byte
 	for _, p := range batch {
 		who := p.person
+		todo := p.todo()
 		if p.fresh != nil {
 			who = p.fresh.Person
-		} else if p.todo&ssnSlots != 0 {
+		} else if todo&ssnSlots != 0 {
 			r, err := f.wantedRecord(ctx, p.Record)
 			if err != nil {
 				return nil, err
@@ -68,7 +76,7 @@ func (f *File) keys(ctx context.Context, batch []pointer) ([][]byte, error) {
 			who.SSN5 = r.SSN5
 		}
 		for i, slot := range matchkey.Index(who, f.decoySecret) {
-			if p.todo&(1<<i) == 0 {
+			if todo&(1<<i) == 0 {
 				randomise(slot.Key)
 			}
 			keys = append(keys, slot.Key)
@@ -79,17 +87,14 @@ func (f *File) keys(ctx context.Context, batch []pointer) ([][]byte, error) {
 
 // publishUnder is publish once the ticket stands in the ledger.
 func (f *File) publishUnder(ctx context.Context, ticket waypost.SignedTicket, blinding *toprf.Blinding, batch []pointer) error {
-	tokens, receipts, err := f.Quorum.Evaluate(ctx, ticket, blinding)
+	sets, receipts, err := f.Quorum.Evaluate(ctx, ticket, blinding)
 	if err != nil {
 		return err
 	}
 	for k := range batch {
-		for i := range matchkey.Slots {
-			if batch[k].todo&(1<<i) != 0 {
-				batch[k].tokens[i] = tokens[k*matchkey.Slots+i]
-			}
+		for _, s := range sets {
+			batch[k].under(s.Epoch).take(s.Tokens[k*matchkey.Slots:][:matchkey.Slots])
 		}
-		batch[k].todo = 0
 	}
 	for chunk := range slices.Chunk(batch, keepAtOnce) {
 		if err := f.DB.WriteBulk(ctx, func(tx *store.Tx) error { return f.keepTokens(tx, chunk) }); err != nil {
@@ -115,12 +120,13 @@ func (f *File) keepTokens(tx *store.Tx, batch []pointer) error {
 			}
 			continue
 		}
-		rows = append(rows, []any{JoinTokens(p.tokens), now.Unix(), p.Handle[:]})
+		tokens, epochs, _ := joinSets(p.sets)
+		rows = append(rows, []any{tokens, epochs[0], epochs[1], now.Unix(), p.Handle[:]})
 		for _, t := range p.searched() {
 			found = append(found, []any{t[:], p.Handle[:]})
 		}
 	}
-	if _, err := tx.ExecMany(`UPDATE pointer SET tokens = $1, todo = 0, changed = $2 WHERE handle = $3`, rows); err != nil {
+	if _, err := tx.ExecMany(`UPDATE pointer SET tokens = $1, epoch = $2, todo = 0, next_epoch = $3, next_todo = 0, changed = $4 WHERE handle = $5`, rows); err != nil {
 		return err
 	}
 	return findBy(tx, found)
@@ -133,7 +139,7 @@ func (f *File) hand(ctx context.Context, ticket waypost.SignedTicket, receipts [
 		return err
 	}
 	return f.DB.WriteBulk(ctx, func(tx *store.Tx) error {
-		if err := f.arrivedAll(tx, batch, ticket.ID); err != nil {
+		if err := f.arrivedAll(tx, batch, ticket); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(`DELETE FROM publication WHERE ticket = $1`, ticket.ID[:]); err != nil {
@@ -155,13 +161,17 @@ func (f *File) published(tx *store.Tx, ticket waypost.SignedTicket, records int,
 }
 
 // arrivedAll is arrived for a batch. Most are as they were, and in nobody's place.
-func (f *File) arrivedAll(tx *store.Tx, batch []pointer, under waypost.TicketID) error {
+func (f *File) arrivedAll(tx *store.Tx, batch []pointer, under waypost.SignedTicket) error {
+	keys, err := f.Roster.KeysFor(under.Ticket)
+	if err != nil {
+		return err
+	}
 	lists := make([][]any, len(batch))
 	for i, p := range batch {
-		lists[i] = []any{int(Live), publishedReceipt(under), f.Now().Unix(), p.Handle[:], int(Wanted)}
+		lists[i] = []any{int(Live), publishedReceipt(under.ID), slices.Max(epochsOf(keys)), f.Now().Unix(), p.Handle[:], int(Wanted)}
 	}
-	changed, err := tx.ExecMany(`UPDATE pointer SET state = $1, due = NULL, tries = 0, version = 1, receipt = $2, changed = $3
-		WHERE handle = $4 AND state = $5`, lists)
+	changed, err := tx.ExecMany(`UPDATE pointer SET state = $1, due = NULL, tries = 0, version = 1, receipt = $2, reached = $3, changed = $4
+		WHERE handle = $5 AND state = $6`, lists)
 	if err != nil {
 		return err
 	}
@@ -178,7 +188,7 @@ func (f *File) arrivedAll(tx *store.Tx, batch []pointer, under waypost.TicketID)
 
 // arrived notes that a pointer is in the index, and that the one in whose place it
 // is stands there no more.
-func (f *File) arrived(tx *store.Tx, p pointer, under waypost.TicketID) error {
+func (f *File) arrived(tx *store.Tx, p pointer, under waypost.SignedTicket) error {
 	now, err := byHandle(tx, p.Handle)
 	if err != nil {
 		return err
@@ -187,7 +197,11 @@ func (f *File) arrived(tx *store.Tx, p pointer, under waypost.TicketID) error {
 		now.State = Live
 		now.at(time.Time{})
 	}
-	now.tries, now.Version, now.receipt = 0, 1, publishedReceipt(under)
+	keys, err := f.Roster.KeysFor(under.Ticket)
+	if err != nil {
+		return err
+	}
+	now.tries, now.Version, now.receipt, now.reached = 0, 1, publishedReceipt(under.ID), slices.Max(epochsOf(keys))
 	if err := now.put(tx, f.Now()); err != nil || p.supersedes == (waypost.Handle{}) {
 		return err
 	}
@@ -207,17 +221,30 @@ func (f *File) arrived(tx *store.Tx, p pointer, under waypost.TicketID) error {
 const publishWait = 30 * time.Second
 
 // handOver gives the batch to the hub, checks its receipt and returns it. Within a
-// pointer the tokens are sorted, so that their order says nothing about slots.
+// pointer the tokens of each key are sorted, so that their order says nothing about slots.
 func (f *File) handOver(ctx context.Context, ticket waypost.SignedTicket, receipts []waypost.SignedReceipt, batch []pointer) (waypost.SignedReceipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishWait)
 	defer cancel()
+	keys, err := f.Roster.KeysFor(ticket.Ticket)
+	if err != nil {
+		return waypost.SignedReceipt{}, err
+	}
 	req := &waypostv1.PublishRequest{Ticket: ticket.Bytes(), Receipts: receiptBytes(receipts)}
 	for _, p := range batch {
-		sorted := slices.Clone(p.tokens)
-		slices.SortFunc(sorted, func(a, b waypost.Token) int { return bytes.Compare(a[:], b[:]) })
-		req.Records = append(req.Records, &waypostv1.PublishedRecord{
-			Handle: bytes.Clone(p.Handle[:]), Generation: p.Generation, Tokens: JoinTokens(sorted), Supersedes: bytes.Clone(unlessZero(p.supersedes[:])),
-		})
+		r := &waypostv1.PublishedRecord{Handle: bytes.Clone(p.Handle[:])}
+		if ticket.Kind != waypost.KindRepublish {
+			r.Generation, r.Supersedes = p.Generation, bytes.Clone(unlessZero(p.supersedes[:]))
+		}
+		for _, k := range keys {
+			m := p.under(k.Epoch)
+			if m == nil || m.todo != 0 {
+				return waypost.SignedReceipt{}, waypost.Errorf(waypost.InvalidArgument, "the pointer has no tokens of key epoch %d", k.Epoch)
+			}
+			sorted := slices.Clone(m.tokens)
+			slices.SortFunc(sorted, func(a, b waypost.Token) int { return bytes.Compare(a[:], b[:]) })
+			r.Tokens = append(r.Tokens, JoinTokens(sorted)...)
+		}
+		req.Records = append(req.Records, r)
 	}
 	res, err := f.Hub.Publish(ctx, req)
 	if err != nil {

@@ -134,8 +134,8 @@ func (r *rig) token(key []byte) waypost.Token {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	known.Store(string(key), all[0])
-	return all[0]
+	known.Store(string(key), all[0].Tokens[0])
+	return all[0].Tokens[0]
 }
 
 // ledger writes down the kinds of entries.
@@ -171,8 +171,8 @@ func (q quorum) Ticket(kind waypost.Kind, _ string, elements []byte) (waypost.Si
 }
 
 func (r *rig) ticket(kind waypost.Kind, elements int, probes [32]byte) (waypost.SignedTicket, error) {
-	current := r.x.View.Current()
-	t := waypost.Ticket{Kind: kind, RosterVersion: current.Version, Epoch: current.Epoch, Environment: current.Environment, SOI: "CA",
+	current := r.x.View.Settled()
+	t := waypost.Ticket{Kind: kind, RosterVersion: current.Version, Epoch: current.KeysFor(kind)[0].Epoch, Environment: current.Environment, SOI: "CA",
 		Class: waypost.Loader, Purpose: waypost.MaintainPointer, IssuedAt: r.now, Elements: elements, Probes: probes}
 	if kind == waypost.KindCheck {
 		t.Class, t.Purpose = waypost.Attended, waypost.IssueLicence
@@ -182,7 +182,20 @@ func (r *rig) ticket(kind waypost.Kind, elements int, probes [32]byte) (waypost.
 	return t.Sign(r.x.Party("CA").Identity)
 }
 
-func (q quorum) Evaluate(_ context.Context, t waypost.SignedTicket, b *toprf.Blinding, _ ...toprf.Option) ([]waypost.Token, []waypost.SignedReceipt, error) {
+// Evaluate stands in for the key holders: the tokens of each epoch are others, since
+// the epoch goes into them.
+func (q quorum) Evaluate(_ context.Context, t waypost.SignedTicket, b *toprf.Blinding, _ ...toprf.Option) ([]records.Set, []waypost.SignedReceipt, error) {
+	epochs := []uint32{t.Epoch}
+	if t.RosterVersion > 0 {
+		keys, err := q.x.View.KeysFor(t.Ticket)
+		if err != nil {
+			return nil, nil, err
+		}
+		epochs = nil
+		for _, k := range keys {
+			epochs = append(epochs, k.Epoch)
+		}
+	}
 	share, err := toprf.NewShare(1, key)
 	if err != nil {
 		return nil, nil, err
@@ -204,11 +217,14 @@ func (q quorum) Evaluate(_ context.Context, t waypost.SignedTicket, b *toprf.Bli
 		return nil, nil, err
 	}
 	outputs, err := b.Finalize(combined)
-	tokens := make([]waypost.Token, len(outputs))
-	for i, o := range outputs {
-		tokens[i] = waypost.NewToken(t.Epoch, o)
+	sets := make([]records.Set, len(epochs))
+	for i, epoch := range epochs {
+		sets[i].Epoch = epoch
+		for _, o := range outputs {
+			sets[i].Tokens = append(sets[i].Tokens, waypost.NewToken(epoch, o))
+		}
 	}
-	return tokens, nil, err
+	return sets, nil, err
 }
 
 type permits struct{ *rig }
@@ -233,6 +249,7 @@ type stands struct {
 	shown
 	live       bool
 	generation uint32
+	epoch      uint32 // the newest that it is published under
 	receipt    [16]byte
 }
 
@@ -265,14 +282,29 @@ func (h *hub) Publish(_ context.Context, req *waypostv1.PublishRequest) (*waypos
 		for at := 0; at < len(r.Tokens); at += 32 {
 			s.tokens[waypost.Token(r.Tokens[at:at+32])] = true
 		}
-		if len(s.tokens) != 10 {
-			h.t.Errorf("a pointer is published with %d tokens", len(s.tokens))
+		keys, err := h.x.View.KeysFor(ticket.Ticket)
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range keys {
+			s.epoch = max(s.epoch, k.Epoch)
+		}
+		if len(s.tokens) != 10*len(keys) {
+			h.t.Errorf("a pointer is published with %d tokens under %d keys", len(s.tokens), len(keys))
 		}
 		sum := sha256.Sum256(append([]byte("waypost pointer published v1\n"), ticket.ID[:]...))
 		copy(s.receipt[:], sum[:])
 		copy(s.supersedes[:], r.Supersedes)
 		there := h.pointers[s.handle]
-		if there != nil && !there.live {
+		if ticket.Kind == waypost.KindRepublish {
+			switch {
+			case there == nil || !there.live:
+				return nil, waypost.Errorf(waypost.NotFound, "not live")
+			case there.epoch >= s.epoch:
+				return nil, waypost.Errorf(waypost.AlreadyExists, "under that key already")
+			}
+			s.generation, s.receipt = there.generation, there.receipt
+		} else if there != nil && !there.live {
 			return nil, waypost.Errorf(waypost.AlreadyExists, "withdrawn")
 		}
 		if len(r.Supersedes) > 0 {
@@ -390,7 +422,7 @@ func (h *hub) compare(c *waypostv1.Comparison, done *waypostv1.Maintained) error
 		if !s.live || i >= c.Count {
 			continue
 		}
-		d := waypost.DigestPointer(handle, s.generation, 1, s.receipt)
+		d := waypost.DigestPointer(handle, s.generation, 1, s.epoch, s.receipt)
 		waypost.AddDigest(&sums[i], d)
 		done.Buckets[i].Pointers++
 		digests[string(handle[:])] = d[:waypost.DigestSize]

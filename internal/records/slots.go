@@ -39,8 +39,8 @@ func (f *File) sameKeys(a, b waypost.Person) bool {
 
 // newPointer is a pointer for a name, all of whose tokens are to be made.
 func (f *File) newPointer(recordID string, name waypost.Person, operator string) pointer {
-	p := pointer{Pointer: Pointer{Record: recordID, State: Wanted}, person: name, todo: allSlots, operator: operator,
-		tokens: make([]waypost.Token, matchkey.Slots)}
+	p := pointer{Pointer: Pointer{Record: recordID, State: Wanted}, person: name, operator: operator}
+	p.cover(epochsOf(f.Roster.Settled().KeysFor(waypost.KindPublish)))
 	p.person.SSN5 = ""
 	randomise(p.Handle[:])
 	return p
@@ -54,16 +54,16 @@ func (f *File) main(recordID string, name waypost.Person, era int, history []poi
 	p := f.newPointer(recordID, name, operator)
 	p.era = era
 	for _, old := range history {
-		if old.era != era || old.PassedBy != "" {
+		if old.era != era {
 			continue
 		}
-		known := f.same(old.person, name) & ssnSlots & p.todo &^ (old.todo | old.decoys)
-		for i := matchkey.NameSlots; i < matchkey.Slots; i++ {
-			if known&(1<<i) != 0 {
-				p.tokens[i] = old.tokens[i]
+		same := f.same(old.person, name) & ssnSlots &^ old.decoys
+		for i := range p.sets {
+			m := &p.sets[i]
+			if was := old.under(m.epoch); was != nil && !old.alien(m.epoch) {
+				m.copy(*was, same&m.todo&^was.todo)
 			}
 		}
-		p.todo &^= known
 	}
 	return p
 }
@@ -82,12 +82,9 @@ func era(history []pointer, sameSSN bool) (now int) {
 // fill puts random bytes where a token would be there twice, or is to say
 // nothing: to the hub they look like any token.
 func (p *pointer) fill(bits uint32) {
-	for i := range p.tokens {
-		if bits&(1<<i) != 0 {
-			randomise(p.tokens[i][:])
-		}
+	for i := range p.sets {
+		p.sets[i].fill(bits)
 	}
-	p.todo &^= bits
 	p.decoys |= bits
 }
 
@@ -97,7 +94,7 @@ func (f *File) avoid(p *pointer, others []pointer) {
 	var taken uint32
 	for _, o := range others {
 		has := uint32(allSlots) &^ o.decoys
-		if o.PassedBy != "" {
+		if o.alien(p.sets[0].epoch) {
 			has = allSlots // whatever is in them
 		}
 		taken |= f.same(p.person, o.person) & has

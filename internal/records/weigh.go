@@ -35,8 +35,8 @@ func Kinds(agreed uint32) (kinds []matchkey.Kind) {
 }
 
 // Weigh finds in which slots the record of that pointer agrees with the tags of a
-// question: in any of its pointers. NotFound where there is no such record here.
-func (f *File) Weigh(ctx context.Context, h waypost.Handle, question waypost.TicketID, tags []byte) (Found, error) {
+// question, whose ticket is of that epoch: in any of its pointers. NotFound where there is no such record here.
+func (f *File) Weigh(ctx context.Context, h waypost.Handle, question waypost.TicketID, epoch uint32, tags []byte) (Found, error) {
 	var all []pointer
 	err := f.DB.Read(ctx, func(tx *store.Tx) error {
 		p, err := byHandle(tx, h)
@@ -57,18 +57,18 @@ func (f *File) Weigh(ctx context.Context, h waypost.Handle, question waypost.Tic
 	for i := 0; i+size <= len(tags); i += size {
 		asked[waypost.Tag(tags[i:i+size])] = true
 	}
-	return f.agreement(ctx, all, func(t waypost.Token) bool { return asked[waypost.NewTag(t, question)] })
+	return f.agreement(ctx, epoch, all, func(t waypost.Token) bool { return asked[waypost.NewTag(t, question)] })
 }
 
 // Find returns the record of that pointer, with which nothing agrees yet, or
 // NotFound.
 func (f *File) Find(ctx context.Context, h waypost.Handle) (Found, error) {
-	return f.Weigh(ctx, h, waypost.TicketID{}, nil)
+	return f.Weigh(ctx, h, waypost.TicketID{}, 0, nil)
 }
 
 // agreement collects what agrees in all pointers of one record. A decoy says
 // nothing about the SSN, whoever holds it by now.
-func (f *File) agreement(ctx context.Context, all []pointer, agrees func(waypost.Token) bool) (found Found, err error) {
+func (f *File) agreement(ctx context.Context, epoch uint32, all []pointer, agrees func(waypost.Token) bool) (found Found, err error) {
 	if found.Record, err = f.Record(ctx, all[0].Record); err != nil {
 		return found, err
 	}
@@ -78,10 +78,14 @@ func (f *File) agreement(ctx context.Context, all []pointer, agrees func(waypost
 		if !slices.Contains(found.Names, p.person) {
 			found.Names = append(found.Names, p.person)
 		}
+		m := p.under(epoch)
+		if m == nil {
+			continue
+		}
 		who := p.person
 		who.SSN5 = found.Record.SSN5
 		for i, slot := range matchkey.Index(who, f.decoySecret) {
-			if (p.decoys|p.todo)&(1<<i) == 0 && !slot.Decoy && agrees(p.tokens[i]) {
+			if (p.decoys|m.todo)&(1<<i) == 0 && !slot.Decoy && agrees(m.tokens[i]) {
 				found.Agreed |= 1 << i
 				found.slots = append(found.slots, slot)
 			}
@@ -93,8 +97,8 @@ func (f *File) agreement(ctx context.Context, all []pointer, agrees func(waypost
 }
 
 // Own returns the state's own records that agree with any of the 32 tokens of a
-// check, by id: the hub leaves them out.
-func (f *File) Own(ctx context.Context, tokens []waypost.Token) (own []Found, err error) {
+// check of that epoch, by id: the hub leaves them out.
+func (f *File) Own(ctx context.Context, epoch uint32, tokens []waypost.Token) (own []Found, err error) {
 	if len(tokens) != waypost.CheckElements {
 		return nil, errors.New("records: a check has 32 tokens")
 	}
@@ -127,7 +131,7 @@ func (f *File) Own(ctx context.Context, tokens []waypost.Token) (own []Found, er
 		return nil, err
 	}
 	for _, all := range hits {
-		found, err := f.agreement(ctx, all, func(t waypost.Token) bool { return searched[t] })
+		found, err := f.agreement(ctx, epoch, all, func(t waypost.Token) bool { return searched[t] })
 		if waypost.CodeOf(err) == waypost.NotFound {
 			continue // deleted in the state system, not yet withdrawn from the index
 		}

@@ -111,14 +111,15 @@ func (v *View) KeysFor(t waypost.Ticket) ([]Key, error) {
 // of what is older nobody makes a token any more.
 func (v *View) OldestEpoch(since time.Time) uint32 {
 	c := v.chain()
-	oldest := c.last().oldest()
+	oldest := c.last().Oldest()
 	for i := len(c) - 1; i > 0 && c[i].NotBefore.Add(Grace).After(since); i-- {
-		oldest = min(oldest, c[i-1].oldest())
+		oldest = min(oldest, c[i-1].Oldest())
 	}
 	return oldest
 }
 
-func (r *Roster) oldest() uint32 {
+// Oldest is the older of the epochs that the roster serves.
+func (r *Roster) Oldest() uint32 {
 	if r.Beside != nil {
 		return min(r.Epoch, r.Beside.Epoch)
 	}

@@ -133,12 +133,16 @@ func (x *ChangeReply) GetNames() []*NameOfPointer {
 // NameOfPointer is what one pointer was made of, as far as it travels: nothing
 // from the SSN, and nothing that stands in its place.
 type NameOfPointer struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Handle        []byte                 `protobuf:"bytes,1,opt,name=handle,proto3" json:"handle,omitempty"`    // the new one, 16 bytes
-	Name          *Applicant             `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`        // names, date of birth, sex
-	Tokens        []byte                 `protobuf:"bytes,3,opt,name=tokens,proto3" json:"tokens,omitempty"`    // of the six slots from name and date, 32 bytes each
-	Alias         bool                   `protobuf:"varint,4,opt,name=alias,proto3" json:"alias,omitempty"`     // a former name
-	Version       uint32                 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"` // at the hub, before it is passed
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Handle  []byte                 `protobuf:"bytes,1,opt,name=handle,proto3" json:"handle,omitempty"`    // the new one, 16 bytes
+	Name    *Applicant             `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`        // names, date of birth, sex
+	Tokens  []byte                 `protobuf:"bytes,3,opt,name=tokens,proto3" json:"tokens,omitempty"`    // of the six slots from name and date, 32 bytes each, under the key of epoch
+	Alias   bool                   `protobuf:"varint,4,opt,name=alias,proto3" json:"alias,omitempty"`     // a former name
+	Version uint32                 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"` // at the hub, before it is passed
+	Epoch   uint32                 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// The same under the next key, where the hub has the pointer under it.
+	NextEpoch     uint32 `protobuf:"varint,7,opt,name=next_epoch,json=nextEpoch,proto3" json:"next_epoch,omitempty"`
+	NextTokens    []byte `protobuf:"bytes,8,opt,name=next_tokens,json=nextTokens,proto3" json:"next_tokens,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -206,6 +210,27 @@ func (x *NameOfPointer) GetVersion() uint32 {
 		return x.Version
 	}
 	return 0
+}
+
+func (x *NameOfPointer) GetEpoch() uint32 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *NameOfPointer) GetNextEpoch() uint32 {
+	if x != nil {
+		return x.NextEpoch
+	}
+	return 0
+}
+
+func (x *NameOfPointer) GetNextTokens() []byte {
+	if x != nil {
+		return x.NextTokens
+	}
+	return nil
 }
 
 // IssuanceNotice is the body of a notice_of_issuance errand.
@@ -1979,13 +2004,18 @@ const file_waypost_v1_move_proto_rawDesc = "" +
 	"\vChangeReply\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\fR\arelease\x12\x18\n" +
 	"\ahistory\x18\x02 \x01(\fR\ahistory\x12/\n" +
-	"\x05names\x18\x03 \x03(\v2\x19.waypost.v1.NameOfPointerR\x05names\"\x9a\x01\n" +
+	"\x05names\x18\x03 \x03(\v2\x19.waypost.v1.NameOfPointerR\x05names\"\xf0\x01\n" +
 	"\rNameOfPointer\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\fR\x06handle\x12)\n" +
 	"\x04name\x18\x02 \x01(\v2\x15.waypost.v1.ApplicantR\x04name\x12\x16\n" +
 	"\x06tokens\x18\x03 \x01(\fR\x06tokens\x12\x14\n" +
 	"\x05alias\x18\x04 \x01(\bR\x05alias\x12\x18\n" +
-	"\aversion\x18\x05 \x01(\rR\aversion\"F\n" +
+	"\aversion\x18\x05 \x01(\rR\aversion\x12\x14\n" +
+	"\x05epoch\x18\x06 \x01(\rR\x05epoch\x12\x1d\n" +
+	"\n" +
+	"next_epoch\x18\a \x01(\rR\tnextEpoch\x12\x1f\n" +
+	"\vnext_tokens\x18\b \x01(\fR\n" +
+	"nextTokens\"F\n" +
 	"\x0eIssuanceNotice\x12\x1c\n" +
 	"\treference\x18\x01 \x01(\fR\treference\x12\x16\n" +
 	"\x06issued\x18\x02 \x01(\tR\x06issued\"T\n" +

@@ -2,11 +2,13 @@
 -- What this state has, had or wants in the index: one row for each pointer. Its
 -- states are wanted, live, moved, withdrawn and ending. person is the name and
 -- date of birth that it was made from, without an SSN; tokens are ten in slot
--- order. Of the bits of the slots, todo has those whose token is not made yet,
--- decoys those that were filled with something random. era counts the changes of
+-- order under the key of epoch, and ten more under that of next_epoch unless it is 0.
+-- Of the bits of the slots, todo and next_todo have those whose token is not made yet,
+-- decoys those that were filled with something random. reached is the newest epoch
+-- under whose key the hub has it, or 0. era counts the changes of
 -- the record's SSN. receipt is what spec/pointer.md says.
 -- passed_by is the state that it came from, if any: what stands in its SSN slots at
--- the hub is then not known here. ticket is the check under whose ticket it is to be published,
+-- the hub is then not known here, up to the epoch in passed. ticket is the check under whose ticket it is to be published,
 -- supersedes the pointer whose place it takes; both may be empty. due is when
 -- something is to be done about it.
 CREATE TABLE pointer (
@@ -16,10 +18,15 @@ CREATE TABLE pointer (
     state      INTEGER NOT NULL,
     person     BYTEA   NOT NULL,
     tokens     BYTEA   NOT NULL,
+    epoch      INTEGER NOT NULL,
     todo       INTEGER NOT NULL,
+    next_epoch INTEGER NOT NULL,
+    next_todo  INTEGER NOT NULL,
+    reached    INTEGER NOT NULL,
     decoys     INTEGER NOT NULL,
     era        INTEGER NOT NULL,
     passed_by  TEXT    NOT NULL,
+    passed     INTEGER NOT NULL,
     generation INTEGER NOT NULL,
     version    INTEGER NOT NULL,
     receipt    BYTEA   NOT NULL,
@@ -43,12 +50,14 @@ CREATE TABLE pointer_token (
     PRIMARY KEY (token, handle)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 
--- The ten index tokens of a check, in slot order, until they can be published
--- under its ticket no more.
+-- The ten index tokens of a check, in slot order, under the key of epoch and, unless
+-- it is 0, that of next_epoch, until they can be published under its ticket no more.
 CREATE TABLE check_token (
-    ticket BYTEA  NOT NULL PRIMARY KEY,
-    tokens BYTEA  NOT NULL,
-    at     BIGINT NOT NULL
+    ticket     BYTEA   NOT NULL PRIMARY KEY,
+    tokens     BYTEA   NOT NULL,
+    epoch      INTEGER NOT NULL,
+    next_epoch INTEGER NOT NULL,
+    at         BIGINT  NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX check_token_at ON check_token (at);
 
