@@ -68,7 +68,7 @@ func (f *Follower) Run(ctx context.Context) {
 	for {
 		for _, m := range f.intake.view.Latest().Members {
 			if m.Public != "" && m.Name != f.self && !m.Removed && f.begin(m.Name) {
-				asking.Go(func() { f.end(m.Name, f.ask(ctx, m.Public)) })
+				asking.Go(func() { f.end(m.Name, f.askAny(ctx, m.PublicURLs())) })
 			}
 		}
 		if err := f.intake.Take(); err != nil { // records what is not recorded yet
@@ -90,6 +90,16 @@ func (f *Follower) warn() {
 		f.log.Warn(status)
 	}
 	f.warned = status
+}
+
+// askAny asks one door of a member after the other until one answers.
+func (f *Follower) askAny(ctx context.Context, doors []string) (err error) {
+	for _, door := range doors {
+		if err = f.ask(ctx, door); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 func (f *Follower) begin(member string) bool {

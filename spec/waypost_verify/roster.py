@@ -127,7 +127,8 @@ NEW_KEYS = record(("member", name), ("identity?", key), ("log_key?", key), ("wit
 MEMBER_SCHEMA = record(
     ("name", name), ("role", ROLE), ("operator", text), ("jurisdiction?", filled), ("url?", filled),
     ("cert_key", raw(32, nonzero=True)), ("identity", key), ("log_key", key),
-    ("protocol", record(("min", number(1, 255)), ("max", number(1, 255)))), ("public?", filled), ("from?", time),
+    ("protocol", record(("min", number(1, 255)), ("max", number(1, 255)))), ("public?", filled),
+    ("also?", many(record(("url", filled), ("public", filled)), 1, 15)), ("from?", time),
     ("removed?", yes), ("participation?", one_of("full", "loading", "inquiry_only")),
     ("capabilities?", many(ABILITY, 1, 5, unique=True)), ("quota?", QUOTA),
     ("rise?", record(("from", time), ("quota?", QUOTA), ("capabilities?", many(ABILITY, 1, 5, unique=True)))),

@@ -39,7 +39,7 @@ def check(roster):
 def gateway(m):
     require(re.fullmatch("[A-Z]{2}", m.get("jurisdiction", "")) and m["jurisdiction"] == m["name"],
             "a gateway is named after its jurisdiction")
-    require(not m.keys() & {"url", "public", "removed", "witness_key", "index", "public_share"},
+    require(not m.keys() & {"url", "public", "also", "removed", "witness_key", "index", "public_share"},
             f"{m['name']} has a field that is not a gateway's")
     require("participation" in m, f"{m['name']} does not say how it takes part")
     rise = m.get("rise", {})
@@ -60,6 +60,9 @@ def server(m):
             "a key holder, and nobody else, has a share, or waits for one")
     require(bare(m.get("url", "")) and bare(m.get("public", m["url"] + "0")) and m.get("public") != m["url"],
             f"a URL of {m['name']} is not https://host:port")
+    also = [d[n] for d in m.get("also", []) for n in ("url", "public")]
+    require(not also or m["role"] == "hub" and "public" in m and all(map(bare, also)),
+            f"the further addresses of {m['name']} are not those of a hub")
 
 
 HOST = r"(?P<host>[A-Za-z0-9._~!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])"
@@ -137,8 +140,9 @@ def unique(roster):
     for m in v["members"]:
         take("name", m["name"].lower())
         take("certificate key", m["cert_key"])
-        for n in ("url", "public"):
-            take("URL", m.get(n))
+        for place in [m, *m.get("also", [])]:
+            for n in ("url", "public"):
+                take("URL", place.get(n))
         for n in ("identity", "log_key", "witness_key"):
             take("key", roster.key(m["name"], n))
     for w in v.get("witnesses", []):
