@@ -76,10 +76,11 @@ type File struct {
 	busy        *inFlight
 	// index is held by who writes single pointers, and locked by who does
 	// something with all of them.
-	index lock
-	units map[string]Unit
-	away  func(tx *store.Tx, record string) (bool, error)
-	begun time.Time
+	index   lock
+	loading loading
+	units   map[string]Unit
+	away    func(tx *store.Tx, record string) (bool, error)
+	begun   time.Time
 	// The night whose comparison is done, when to try one again, and when to look
 	// for what is kept no longer, in Unix seconds.
 	compared, tried, forgotten atomic.Int64

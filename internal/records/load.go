@@ -37,6 +37,11 @@ func (f *File) Load(ctx context.Context, operator string, generation uint32, rec
 	good, rejected := sift(records)
 	f.index.RLock()
 	defer f.index.RUnlock()
+	end, err := f.loading.begin(ctx, f.DB)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer end()
 	good, busy := f.busy.enter(good)
 	defer f.busy.leave(good)
 	wanted, stale, err := f.unpublished(ctx, good, operator, generation)
