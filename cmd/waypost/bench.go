@@ -19,6 +19,8 @@ type benchCommand struct {
 	Only       string  `help:"Measure only the group arithmetic (group), only checks end to end (check), or a state that loads its records (load)." enum:",group,check,load" default:""`
 	Records    int     `help:"With --only load: how many records the state loads." default:"20000"`
 	Dir        string  `help:"Keep the exchange in this folder, on the disk to be measured, and use it again the next time. Default: a temporary folder." type:"path"`
+	Database   string  `help:"URL of a PostgreSQL server: also measure a plain index of unkeyed hashes there, one SELECT for a check. A table waypost_bench_peer is made and removed. The password is better in PGPASSWORD or ~/.pgpass." placeholder:"URL"`
+	Report     string  `help:"Put the figures into this page of documentation, between its two markers." type:"path" placeholder:"FILE"`
 	CPUProfile string  `name:"cpuprofile" help:"Write a CPU profile of every role to this folder, for go tool pprof." type:"path" placeholder:"DIR"`
 	JSON       bool    `help:"Print the figures as JSON."`
 }
@@ -29,6 +31,7 @@ func (benchCommand) Help() string {
   waypost bench                        everything, in about three minutes
   waypost bench --only group           a key holder's arithmetic beside circl's
   waypost bench --only check --dir D   checks end to end, databases on the disk of D
+  waypost bench --database postgres://me@localhost/bench?sslmode=require --report docs/performance.md
   waypost bench --only load            a state loads its records, alone and beside checks
 docs/performance.md says what each figure means. Whatever else the machine does lowers them.`
 }
@@ -45,11 +48,14 @@ func (c benchCommand) Run(s *session) error {
 	}
 	report, err := bench.Run(s.ctx, bench.Config{
 		Group: c.Only == "" || c.Only == "group", Check: c.Only == "" || c.Only == "check", Load: load, Duration: time.Duration(c.Seconds * float64(time.Second)),
-		Rate: c.Rate, People: c.People, Dir: c.Dir, Profiles: c.CPUProfile, Log: s.log, Progress: progress(s),
+		Rate: c.Rate, People: c.People, Dir: c.Dir, Database: c.Database, Profiles: c.CPUProfile, Log: s.log, Progress: progress(s),
 		Role: func(folder, profile string) *exec.Cmd { return roleProcess(program, folder, profile) },
 	})
 	if err != nil && report.GroupReport == nil && report.CheckReport == nil && report.LoadReport == nil {
 		return err
+	}
+	if err == nil && c.Report != "" {
+		err = report.WritePage(c.Report)
 	}
 	if c.JSON {
 		e := json.NewEncoder(s.out)

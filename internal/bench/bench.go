@@ -8,10 +8,13 @@
 //	people.go      the applicants, and who is known about them where
 //	exchange.go    an exchange with these people, and its roles as processes
 //	check.go       the phases: at an offered rate, and at saturation
+//	stages.go      what the parts of a check take, and the least that they can
+//	peer.go        the same question to a plain index
 //	load.go        checks on a schedule, or as fast as they are answered
 //	onboard.go     a state loads its records, alone and beside checks
 //	hardware.go    what it ran on
 //	report.go      the figures for a person to read
+//	markdown.go    and for a page of documentation
 package bench
 
 import (
@@ -35,6 +38,7 @@ type Config struct {
 	Duration     time.Duration // of the phase at the offered rate; the others are shorter
 	Rate         float64       // checks offered per second
 	People       int           // in each of the four states
+	Database     string        // URL of a PostgreSQL server for the plain index, or ""
 	Dir          string        // where the exchange is kept; "" means a temporary folder
 	Profiles     string        // folder for a CPU profile of every role, or ""
 	// Role returns the process that runs the role in a folder, prints a line
@@ -51,6 +55,7 @@ type Report struct {
 	Hardware Hardware `json:"hardware"`
 	*GroupReport
 	*CheckReport
+	Peer *PeerReport `json:"plain_index,omitempty"`
 	*LoadReport
 }
 
@@ -89,9 +94,15 @@ func Run(ctx context.Context, c Config) (Report, error) {
 		}
 	}
 	if c.Check {
-		if r.CheckReport, err = measureCheck(ctx, c, dir); err != nil {
+		if r.CheckReport, err = measureCheck(ctx, c, dir, r.Hardware); err != nil {
 			return r, err
 		}
+	}
+	if c.Database != "" {
+		if r.Peer, err = measurePeer(ctx, c); err != nil {
+			return r, err
+		}
+		r.Peer.compare(r.CheckReport)
 	}
 	if c.Load > 0 {
 		r.LoadReport, err = measureLoad(ctx, c, dir)

@@ -120,6 +120,14 @@ func checkFigures(t *testing.T, r Report) {
 			t.Errorf("%s: %v candidates a check, want about %v", p.Name, p.Candidates, want)
 		}
 	}
+	if len(r.Stages) != len(parts) {
+		t.Errorf("stages: %+v", r.Stages)
+	}
+	for _, s := range r.Stages {
+		if s.P50 <= 0 || s.P50 > s.P99 || s.Limit <= 0 {
+			t.Errorf("%+v", s)
+		}
+	}
 	offered, full := r.Phases[1], r.Phases[3]
 	if r.P50 != offered.P50 || r.P99 != offered.P99 || r.PerSecond != full.PerSecond {
 		t.Error("the summary is not that of the phases")

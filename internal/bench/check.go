@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"connectrpc.com/connect/v2"
+
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/gateway"
@@ -31,7 +33,9 @@ type CheckReport struct {
 	// ThroughputShare is PerSecond / ArithmeticPerSecond. The load generator,
 	// and whoever else shares the machine, have their part in it.
 	ThroughputShare float64 `json:"throughput_share"`
-	Phases          []Phase `json:"phases"`
+	// Stages are those of the checks at the offered rate, with one true candidate.
+	Stages []Stage `json:"stages"`
+	Phases []Phase `json:"phases"`
 }
 
 // Phase is what was measured while checks came in one way.
@@ -76,7 +80,7 @@ type counter = waypostv1connect.CounterClient
 
 // measureCheck prepares the exchange in the folder, starts its roles and runs
 // the phases.
-func measureCheck(ctx context.Context, c Config, dir string) (_ *CheckReport, err error) {
+func measureCheck(ctx context.Context, c Config, dir string, h Hardware) (_ *CheckReport, err error) {
 	n := max(int(c.Duration.Seconds()*c.Rate), 1)
 	people, err := newPeople(c.People, n/2)
 	if err != nil {
@@ -94,7 +98,7 @@ func measureCheck(ctx context.Context, c Config, dir string) (_ *CheckReport, er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, all.stop()) }()
-	b := &bench{c, all, counters}
+	b := &bench{Config: c, all: all, counters: counters, hardware: h}
 	r := &CheckReport{}
 	if err := b.phases(ctx, r, people, n); err != nil {
 		return r, err
@@ -106,6 +110,7 @@ type bench struct {
 	Config
 	all      processes
 	counters map[waypost.Jurisdiction]counter
+	hardware Hardware
 }
 
 func (b *bench) phases(ctx context.Context, r *CheckReport, p *people, n int) error {
@@ -117,7 +122,7 @@ func (b *bench) phases(ctx context.Context, r *CheckReport, p *people, n int) er
 	}
 	// Connections, caches and memory reach their working state.
 	b.atRate(ctx, r, "warm_up", take(max(n/10, 8)))
-	offered := b.atRate(ctx, r, "offered", take(n))
+	offered, shots := b.atRate(ctx, r, "offered", take(n))
 	b.atRate(ctx, r, "offered_crowded", p.crowded)
 
 	// Before and after, so that a change of the machine's other load meets
@@ -131,6 +136,9 @@ func (b *bench) phases(ctx context.Context, r *CheckReport, p *people, n int) er
 	if err != nil {
 		return err
 	}
+	if r.Stages, err = b.stages(shots); err != nil {
+		return err
+	}
 	r.P50, r.P99, r.PerSecond = offered.P50, offered.P99, full.PerSecond
 	r.ArithmeticPerSecond, r.ArithmeticCPU = (before+after)/2, milliseconds((beforeCPU+afterCPU)/2)
 	r.ThroughputShare = r.PerSecond / r.ArithmeticPerSecond
@@ -141,12 +149,22 @@ func (b *bench) phases(ctx context.Context, r *CheckReport, p *people, n int) er
 	return ctx.Err()
 }
 
-func (b *bench) atRate(ctx context.Context, r *CheckReport, name string, who []applicant) Phase {
+// stages sums up the stages of checks beside what bounds them on this machine.
+func (b *bench) stages(shots []shot) ([]Stage, error) {
+	a, err := newArithmetic()
+	if err != nil {
+		return nil, err
+	}
+	median, _, err := a.medians(b.Duration / 10)
+	return stagesOf(shots, median, b.hardware.Cores, b.hardware.Fsync), err
+}
+
+func (b *bench) atRate(ctx context.Context, r *CheckReport, name string, who []applicant) (Phase, []shot) {
 	before, start := b.all.processorTime(), time.Now()
 	shots := onSchedule(ctx, len(who), b.Rate, func(ctx context.Context, i int) shot { return b.check(ctx, who[i]) },
 		func(done int) { b.Progress(name, done, len(who)) })
 	p := Phase{Name: name, Offered: b.Rate}
-	return r.add(p, shots, time.Since(start), before, b.all.processorTime())
+	return r.add(p, shots, time.Since(start), before, b.all.processorTime()), shots
 }
 
 func (b *bench) atSaturation(ctx context.Context, r *CheckReport, who []applicant) Phase {
@@ -161,12 +179,13 @@ func (b *bench) atSaturation(ctx context.Context, r *CheckReport, who []applican
 
 // check asks about one applicant, as a counter would.
 func (b *bench) check(ctx context.Context, a applicant) shot {
+	ctx, call := connect.NewClientContext(ctx)
 	raw, err := b.counters[a.ask].Check(ctx, gateway.CheckToProto(a.who, waypost.IssueRealID, "BENCH"))
 	if err != nil {
 		return shot{err: err}
 	}
 	answer := gateway.AnswerFromProto(raw)
-	s := shot{candidates: len(answer.Candidates)}
+	s := shot{candidates: len(answer.Candidates), stages: readStages(call.ResponseHeader().Get(gateway.ServerTiming))}
 	for _, c := range answer.Candidates {
 		s.found = s.found || c.State == a.holder && (c.Outcome == waypost.Match || c.Outcome == waypost.Possible)
 	}

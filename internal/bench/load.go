@@ -13,6 +13,7 @@ type shot struct {
 	took       time.Duration
 	candidates int
 	found      bool // the true candidate, by a complete answer
+	stages     map[string]time.Duration
 	err        error
 }
 

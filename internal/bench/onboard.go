@@ -71,7 +71,7 @@ func measureLoad(ctx context.Context, c Config, dir string) (_ *LoadReport, err 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, all.stop()) }()
-	o := &onboarding{bench: &bench{c, all, counters}, tag: fmt.Sprintf("B%x-", time.Now().Unix())}
+	o := &onboarding{bench: &bench{Config: c, all: all, counters: counters}, tag: fmt.Sprintf("B%x-", time.Now().Unix())}
 	for _, a := range people.one {
 		if a.holder == asked {
 			a.ask = loading

@@ -22,6 +22,9 @@ func (r Report) WriteText(out io.Writer) error {
 			return err
 		}
 	}
+	if r.Peer != nil {
+		r.Peer.writeText(out)
+	}
 	if r.LoadReport != nil {
 		return r.LoadReport.writeText(out)
 	}
@@ -86,9 +89,25 @@ func (r *CheckReport) writeText(out io.Writer) error {
 			return err
 		}
 	}
+	fmt.Fprintf(out, "\nTHE STAGES OF A CHECK at the offered rate, in ms, and the least that each can take here: its arithmetic and its commits in turn\n\n")
+	fmt.Fprintln(w, "stage\tp50\tp99\tarithmetic\tcommits\tlimit\t")
+	for _, s := range r.Stages {
+		fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.2f\t%d\t%.1f\t\n", s.Name, s.P50, s.P99, s.Arithmetic, s.Writes, s.Limit)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
 	fmt.Fprintf(out, "\nAt saturation %.1f checks/s; the group arithmetic alone would allow %.1f on these cores: %.0f %%.\n",
 		r.PerSecond, r.ArithmeticPerSecond, 100*r.ThroughputShare)
 	fmt.Fprintf(out, "The group arithmetic takes %.2f ms of processor time, %.0f %% of what all roles take for a check at saturation.\n",
 		r.ArithmeticCPU, 100*r.ArithmeticShare)
 	return nil
+}
+
+func (r *PeerReport) writeText(out io.Writer) {
+	fmt.Fprintf(out, "\nA PLAIN INDEX of %d unkeyed hashes in PostgreSQL %s, one SELECT for a check (TLS: %t): p50 %.2f ms, p99 %.2f ms, %.0f/s one after the other, %.3f ms of processor time.\n",
+		r.Records, r.Server, r.TLS, r.P50, r.P99, r.PerSecond, r.CPU)
+	if r.Price > 0 {
+		fmt.Fprintf(out, "The price of privacy: %.0f times the processor time, %.0f times the median latency.\n", r.Price, r.PriceP50)
+	}
 }
