@@ -137,7 +137,7 @@ func (s *session) verdict() *Fault {
 func (h *Holder) Expire(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.expire(ctx); err != nil {
+	if err := errors.Join(h.expire(ctx), h.tidyAll(ctx)); err != nil {
 		return err
 	}
 	destroyed, err := h.Vault.Sweep(h.Roster, h.Name)

@@ -53,27 +53,32 @@ var (
 // needs are destroyed.
 func NewHolder(ctx context.Context, deps Deps) (*Holder, error) {
 	h := &Holder{Deps: deps}
+	return h, h.tidyAll(ctx)
+}
+
+// tidyAll destroys what a crash, or a commit whose outcome was not known, has left.
+func (h *Holder) tidyAll(ctx context.Context) error {
 	known, err := h.records(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, r := range known {
 		if err := h.tidy(r); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	orphans, err := h.Vault.slots(".open")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for _, slot := range orphans { // a crash came before the ceremony was recorded
+	for _, slot := range orphans { // of a ceremony that was never recorded
 		if !slices.ContainsFunc(known, func(r record) bool { return r.slot == slot }) {
 			if err := h.Vault.forget(slot); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return h, nil
+	return nil
 }
 
 // tidy destroys what a ceremony that has come so far has no use for.
@@ -176,7 +181,7 @@ func (h *Holder) needs(p Plan) (public []byte, needs bool) {
 
 // open records the ceremony and what this holder says in the first round.
 func (h *Holder) open(ctx context.Context, p Plan) (record, error) {
-	if err := h.expire(ctx); err != nil {
+	if err := errors.Join(h.expire(ctx), h.tidyAll(ctx)); err != nil {
 		return record{}, err
 	}
 	slot, err := h.Vault.begin(p.Epoch)
@@ -204,7 +209,7 @@ func (h *Holder) open(ctx context.Context, p Plan) (record, error) {
 		})
 	}
 	if err != nil {
-		return record{}, errors.Join(err, h.Vault.forget(slot))
+		return record{}, err // whether it is recorded is not known: tidyAll sees to what is left
 	}
 	h.Log.Info("a ceremony is open", "ceremony", short(r.id), "made", kindWord(p.Kind), "epoch", p.Epoch)
 	return r, nil

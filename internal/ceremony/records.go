@@ -39,7 +39,7 @@ func (r record) wire() *waypostv1.CeremonyState {
 
 func (r record) insert(tx *store.Tx) error {
 	_, err := tx.Exec(`INSERT INTO ceremony (id, plan, started, state, slot, transcript, culprit, reason) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		r.id[:], r.plan.Bytes(), r.started.Unix(), r.state, r.slot, r.transcript[:], r.culprit, r.reason)
+		r.id[:], r.plan.Bytes(), r.started.UnixNano(), r.state, r.slot, r.transcript[:], r.culprit, r.reason)
 	return err
 }
 
@@ -58,7 +58,7 @@ func scanRecord(scan func(...any) error) (r record, err error) {
 		return r, err
 	}
 	copy(r.transcript[:], transcript)
-	r.started = time.Unix(started, 0)
+	r.started = time.Unix(0, started)
 	if r.plan, err = ParsePlan(plan); err == nil {
 		r.id = r.plan.ID()
 	}

@@ -26,7 +26,7 @@ CREATE INDEX quota_starts ON quota (starts);
 CREATE TABLE ceremony (
     id         BYTEA  NOT NULL PRIMARY KEY,
     plan       BYTEA  NOT NULL,
-    started    BIGINT NOT NULL,
+    started    BIGINT NOT NULL, -- Unix nanoseconds
     state      TEXT   NOT NULL, -- open, signed, done, aborted
     slot       TEXT   NOT NULL, -- of its share files
     transcript BYTEA  NOT NULL, -- hash, once it is signed
