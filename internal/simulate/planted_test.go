@@ -19,19 +19,19 @@ var bugs = []struct {
 	seed uint64
 }{
 	{"swap-before-history", 7},
-	{"cancel-after-swap", 18},
+	{"cancel-after-swap", 87},
 	{"moved-not-checked", 24},
 	{"moved-not-told", 3},
 	{"forward-lost", 3},
-	{"ack-before-commit", 19},
+	{"ack-before-commit", 17},
 	{"message-not-held", 13},
-	{"outbox-not-swept", 2},
+	{"outbox-not-swept", 3},
 	{"owed-check-forgotten", 2},
 	{"permit-forgotten", 2},
 	{"second-leg-without-continue", 28},
 	{"generation-visible-early", 7},
 	{"superseded-stays-live", 1},
-	{"replay-recounted", 6},
+	{"replay-recounted", 11},
 	{"receipt-without-entry", 1},
 }
 
