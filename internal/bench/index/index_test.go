@@ -1,0 +1,91 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/store/pgtest"
+)
+
+func short(dir string) Config {
+	return Config{Dir: dir, Pointers: 3000, Searches: 40, Published: 100, Duration: time.Second, Log: slog.New(slog.DiscardHandler),
+		Progress: func(string, int, int) {}}
+}
+
+func check(t *testing.T, r Report) {
+	t.Helper()
+	if r.Searches != 40 || r.P50 <= 0 || r.P50 > r.P99 || r.P99 > r.Max || r.PublishRate <= 0 {
+		t.Errorf("%+v", r)
+	}
+	if f := r.Filled; f.LabelsPerSecond <= 0 || f.BytesPerLabel < 24 || f.BytesPerLabel > 400 || f.BytesPerPointer < 40 {
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestRun: everybody is found among thousands, and a second run fills nothing.
+func TestRun(t *testing.T) {
+	c := short(t.TempDir())
+	first, err := Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, first)
+	again, err := Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Filled != first.Filled {
+		t.Errorf("filled again: %+v", again.Filled)
+	}
+	c.Pointers = 0
+	if _, err := Run(t.Context(), c); err == nil {
+		t.Error("no pointers, and no error")
+	}
+}
+
+// TestRunPostgres is the same on a server.
+func TestRunPostgres(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it starts PostgreSQL")
+	}
+	c := short(t.TempDir())
+	c.Database = pgtest.Start(t, 1)[0].URL()
+	r, err := Run(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, r)
+}
+
+// TestFill: wherever it is cut off, every pointer has its ten labels in the end.
+func TestFill(t *testing.T) {
+	db, err := store.Open(t.Context(), "sqlite:"+t.TempDir()+"/hub.db", "hub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	const n = 12_000 // three transactions of labels
+	for cut := 1; ; cut++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := fill(ctx, db, n, func(string, int, int) { cancel() })
+		cancel()
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, context.Canceled) || cut > 5 {
+			t.Fatal(err)
+		}
+	}
+	var labels, pointers, odd int
+	err = db.Read(t.Context(), func(tx *store.Tx) error {
+		return errors.Join(tx.Row(`SELECT count(*) FROM label`).Scan(&labels), tx.Row(`SELECT count(*) FROM pointer`).Scan(&pointers),
+			tx.Row(`SELECT count(*) FROM pointer p WHERE (SELECT count(*) FROM label l WHERE l.pointer = p.id) <> 10 AND p.id < $1`, pointerID(40, n)).Scan(&odd))
+	})
+	if err != nil || labels != 10*n || pointers != n || odd != 0 {
+		t.Errorf("%d labels, %d pointers, %d of the first forty without ten labels: %v", labels, pointers, odd, err)
+	}
+}
