@@ -81,16 +81,34 @@ type conn struct {
 	marked  bool     // there is a savepoint, or one is owed
 	touched bool     // a statement ran since then
 
-	args    []driver.Value    // reused from statement to statement
-	one     [1][]driver.Value // likewise
-	changed [1]int64          // likewise
+	// Reused from statement to statement.
+	ask     ask
+	args    []driver.Value
+	one     [1][]driver.Value
+	changed [1]int64
+	onRow   eachRow // is handOut, made once
+}
+
+// ask is a statement under way: arguments, one list or many, and what takes its rows,
+// or else how many rows it changed.
+type ask struct {
+	args     []any
+	lists    [][]any
+	row      func(row []driver.Value) (more bool, err error)
+	each     eachRow
+	affected []int64
+
+	got     bool  // a row was handed out
+	stopped error // by row or each: it is the caller's
 }
 
 // savepoint is what a function's effects are undone to.
 const savepoint = "SAVEPOINT w"
 
 func newConn(dial func(context.Context) (session, error), opening []string) *conn {
-	return &conn{dial: dial, opening: opening, stmts: make(map[string]*stmt)}
+	c := &conn{dial: dial, opening: opening, stmts: make(map[string]*stmt)}
+	c.onRow = c.handOut
+	return c
 }
 
 // connect makes a connection if there is none.
@@ -167,25 +185,27 @@ func (c *conn) rollback() {
 	c.active = false
 }
 
-// do runs what sends one prepared statement, after what is owed. Where the
-// connection turns out to have ended before the transaction began, as after a
-// restart of the server, it makes another and tries once more: what run does must
-// bear that, or report that it got something.
-func (c *conn) do(query string, run func(*stmt) (got bool, err error)) error {
+// do runs what is asked, after what is owed. Where the connection turns out to have
+// ended before the transaction began, as after a restart of the server, it makes
+// another and asks once more, unless rows were handed out.
+func (c *conn) do(query string) error {
 	if c.lost != nil {
 		return c.lost
 	}
 	owing := len(c.owed)
 	for again := !c.active; ; again = false {
-		got, err := c.try(query, run)
+		err := c.try(query)
 		if err == nil {
 			return nil
+		}
+		if c.ask.stopped != nil {
+			return c.ask.stopped
 		}
 		var lost lostError
 		switch {
 		case c.s != nil && c.s.gone():
 			_ = c.close()
-			if again && !got {
+			if again && !c.ask.got {
 				c.owed = c.owed[:owing] // nothing has been added since they were taken
 				continue
 			}
@@ -200,20 +220,55 @@ func (c *conn) do(query string, run func(*stmt) (got bool, err error)) error {
 	}
 }
 
-func (c *conn) try(query string, run func(*stmt) (bool, error)) (got bool, err error) {
-	if err := c.connect(context.Background()); err != nil {
-		return false, err
+func (c *conn) try(query string) (err error) {
+	if err := c.connect(background); err != nil {
+		return err
 	}
 	s, err := c.prepare(query)
 	if err != nil {
-		return false, err
+		return err
 	}
-	defer func() {
-		if !s.kept {
-			_ = s.close()
+	if !s.kept {
+		defer func() { _ = s.close() }()
+	}
+	lists, err := c.bind()
+	if err != nil {
+		return err
+	}
+	for _, list := range lists {
+		if len(list) != s.params {
+			return fmt.Errorf("%d arguments for %d parameters", len(list), s.params)
 		}
-	}()
-	return run(s)
+		if err := s.takes(list); err != nil {
+			return err
+		}
+	}
+	c.active, c.touched = true, true
+	if c.ask.affected != nil {
+		return c.s.exec(c.take(), s.prepared, lists, c.ask.affected)
+	}
+	return c.s.query(c.take(), s.prepared, lists, c.onRow)
+}
+
+// handOut gives a row to who asked.
+func (c *conn) handOut(i int, row []driver.Value) (more bool, err error) {
+	c.ask.got = true
+	if c.ask.row != nil {
+		more, c.ask.stopped = c.ask.row(row)
+	} else {
+		more, c.ask.stopped = c.ask.each(i, row)
+	}
+	return more, c.ask.stopped
+}
+
+// bind converts the arguments.
+func (c *conn) bind() (lists [][]driver.Value, err error) {
+	if c.ask.lists != nil {
+		return bindAll(c.ask.lists)
+	}
+	c.args, err = bind(c.args[:0], c.ask.args)
+	c.one[0] = c.args
+	return c.one[:], err
 }
 
 // prepare returns the statement for query.
@@ -268,32 +323,9 @@ func (c *conn) take() []string {
 	return owed
 }
 
-// ready says that a statement is on its way, if its arguments fit.
-func (c *conn) ready(s *stmt, lists [][]driver.Value) error {
-	for _, list := range lists {
-		if len(list) != s.params {
-			return fmt.Errorf("%d arguments for %d parameters", len(list), s.params)
-		}
-		if err := s.takes(list); err != nil {
-			return err
-		}
-	}
-	c.active, c.touched = true, true
-	return nil
-}
-
 func (c *conn) exec(query string, args []any) (affected int64, err error) {
-	err = c.do(query, func(s *stmt) (bool, error) {
-		var err error
-		if c.args, err = bind(c.args[:0], args); err != nil {
-			return false, err
-		}
-		c.one[0] = c.args
-		if err = c.ready(s, c.one[:]); err != nil {
-			return false, err
-		}
-		return false, c.s.exec(c.take(), s.prepared, c.one[:], c.changed[:])
-	})
+	c.ask = ask{args: args, affected: c.changed[:]}
+	err = c.do(query)
 	return c.changed[0], err
 }
 
@@ -303,27 +335,15 @@ func (c *conn) execMany(query string, lists [][]any) ([]int64, error) {
 	if len(lists) == 0 {
 		return affected, nil
 	}
-	err := c.do(query, func(s *stmt) (bool, error) {
-		bound, err := bindAll(lists)
-		if err == nil {
-			err = c.ready(s, bound)
-		}
-		if err != nil {
-			return false, err
-		}
-		return false, c.s.exec(c.take(), s.prepared, bound, affected)
-	})
-	return affected, err
+	c.ask = ask{lists: lists, affected: affected}
+	return affected, c.do(query)
 }
 
 // query calls each with every row until it returns false or an error, which comes
 // back as it is.
 func (c *conn) query(query string, args []any, each func(row []driver.Value) (bool, error)) error {
-	return c.rows(query, func() (_ [][]driver.Value, err error) {
-		c.args, err = bind(c.args[:0], args)
-		c.one[0] = c.args
-		return c.one[:], err
-	}, func(_ int, row []driver.Value) (bool, error) { return each(row) })
+	c.ask = ask{args: args, row: each}
+	return c.do(query)
 }
 
 // many runs a statement for each list of arguments.
@@ -331,44 +351,8 @@ func (c *conn) many(query string, lists [][]any, each eachRow) error {
 	if len(lists) == 0 {
 		return nil
 	}
-	return c.rows(query, func() ([][]driver.Value, error) { return bindAll(lists) }, each)
-}
-
-// bindAll converts lists of arguments, of which there is one at least.
-func bindAll(lists [][]any) (bound [][]driver.Value, err error) {
-	bound = make([][]driver.Value, len(lists))
-	values := make([]driver.Value, 0, len(lists)*len(lists[0]))
-	for i, args := range lists {
-		from := len(values)
-		if values, err = bind(values, args); err != nil {
-			return nil, err
-		}
-		bound[i] = values[from:len(values):len(values)]
-	}
-	return bound, nil
-}
-
-func (c *conn) rows(query string, arguments func() ([][]driver.Value, error), each eachRow) error {
-	var stopped error // by each: it is the caller's
-	err := c.do(query, func(s *stmt) (got bool, err error) {
-		lists, err := arguments()
-		if err == nil {
-			err = c.ready(s, lists)
-		}
-		if err != nil {
-			return false, err
-		}
-		err = c.s.query(c.take(), s.prepared, lists, func(i int, row []driver.Value) (more bool, err error) {
-			got = true
-			more, stopped = each(i, row)
-			return more, stopped
-		})
-		return got, err
-	})
-	if stopped != nil {
-		return stopped
-	}
-	return err
+	c.ask = ask{lists: lists, each: each}
+	return c.do(query)
 }
 
 // inStatement says which statement failed. What a server says of values is left out:

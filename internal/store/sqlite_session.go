@@ -80,19 +80,23 @@ func (s *sqliteSession) query(before []string, p prepared, lists [][]driver.Valu
 		return lostError{err}
 	}
 	for i, args := range lists {
-		if err := s.rows(p.(sqliteStmt), args, func(row []driver.Value) (bool, error) { return each(i, row) }); err != nil {
+		if err := s.rows(p.(sqliteStmt), args, i, each); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *sqliteSession) rows(p sqliteStmt, args []driver.Value, each func(row []driver.Value) (bool, error)) (err error) {
+func (s *sqliteSession) rows(p sqliteStmt, args []driver.Value, i int, each eachRow) (err error) {
 	rows, err := p.Stmt.(driver.StmtQueryContext).QueryContext(context.Background(), s.named(args))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+	defer func() {
+		if e := rows.Close(); err == nil {
+			err = e
+		}
+	}()
 	n := len(rows.Columns())
 	if cap(s.row) < n {
 		s.row = make([]driver.Value, n)
@@ -104,7 +108,7 @@ func (s *sqliteSession) rows(p sqliteStmt, args []driver.Value, each func(row []
 		} else if err != nil {
 			return err
 		}
-		if more, err = each(row); err != nil {
+		if more, err = each(i, row); err != nil {
 			return err
 		}
 	}
@@ -126,7 +130,7 @@ func (s *sqliteSession) plan(query string, _ prepared, params int) (plan []strin
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
-	return plan, s.rows(sqliteStmt{p}, make([]driver.Value, params), func(row []driver.Value) (bool, error) {
+	return plan, s.rows(sqliteStmt{p}, make([]driver.Value, params), 0, func(_ int, row []driver.Value) (bool, error) {
 		plan = append(plan, fmt.Sprint(row[len(row)-1]))
 		return true, nil
 	})

@@ -24,6 +24,20 @@ func bind(values []driver.Value, args []any) ([]driver.Value, error) {
 	return values, nil
 }
 
+// bindAll is bind for several lists of about the same length.
+func bindAll(lists [][]any) (bound [][]driver.Value, err error) {
+	bound = make([][]driver.Value, len(lists))
+	values := make([]driver.Value, 0, len(lists)*len(lists[0]))
+	for i, args := range lists {
+		from := len(values)
+		if values, err = bind(values, args); err != nil {
+			return nil, err
+		}
+		bound[i] = values[from:len(values):len(values)]
+	}
+	return bound, nil
+}
+
 func argument(a any) (driver.Value, error) {
 	switch v := a.(type) {
 	case nil, int64:

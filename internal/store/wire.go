@@ -231,7 +231,7 @@ func (w *wire) query(before []string, p prepared, lists [][]driver.Value, each e
 	for first := 0; first < len(lists); first += manyAtOnce {
 		part := lists[first:min(first+manyAtOnce, len(lists))]
 		if err := w.exchange(before, s, part, func(i int, r *pgconn.ResultReader) error {
-			return s.rows(r, row, func(row []driver.Value) (bool, error) { return each(first+i, row) })
+			return s.rows(r, row, first+i, each)
 		}); err != nil {
 			return err
 		}
@@ -240,14 +240,14 @@ func (w *wire) query(before []string, p prepared, lists [][]driver.Value, each e
 	return nil
 }
 
-func (s wireStmt) rows(r *pgconn.ResultReader, row []driver.Value, each func([]driver.Value) (bool, error)) (err error) {
+func (s wireStmt) rows(r *pgconn.ResultReader, row []driver.Value, n int, each eachRow) (err error) {
 	for more := true; more && r.NextRow(); {
 		for i, b := range r.Values() {
 			if row[i], err = decode(s.Fields[i].DataTypeOID, b); err != nil {
 				return fmt.Errorf("column %d: %w", i+1, err)
 			}
 		}
-		if more, err = each(row); err != nil {
+		if more, err = each(n, row); err != nil {
 			return err
 		}
 	}
