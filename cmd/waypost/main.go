@@ -36,6 +36,7 @@ type commands struct {
 	Keyholder  roleCommand       `cmd:"" help:"Run a key holder from its folder."`
 	Gateway    roleCommand       `cmd:"" help:"Run a state's gateway from its folder."`
 	Witness    roleCommand       `cmd:"" help:"Run a witness of the ledgers, outside the key holders, from its folder."`
+	Ceremony   ceremonyCommands  `cmd:"" help:"The key holders make, refresh and reshare their key; nobody ever has it."`
 	Roster     rosterCommand     `cmd:"" help:"Who may take part: draft, sign, verify, show and publish rosters."`
 	Audit      auditCommand      `cmd:"" help:"What the published ledgers show: reconcile."`
 	Driver     driverCommands    `cmd:"" help:"Driver history: reports to the state of record, and the histories of this state's own records."`

@@ -29,13 +29,14 @@ type rosterInitCommand struct {
 	Add      []string       `help:"A member's JSON file; it joins 72 hours after the version begins." group:"Next version" type:"existingfile"`
 	Remove   []string       `help:"A member to remove at once." group:"Next version"`
 	Quota    map[string]int `help:"CA.tickets_per_day=40000: lowered at once, raised after 72 hours." group:"Next version"`
+	Ceremony string         `help:"The transcript of a ceremony: the version names the shares that it made." group:"Next version" type:"existingfile"`
 	Revoke   bool           `help:"End all earlier versions at once, and what names them." group:"Next version"`
 
 	Environment string   `help:"test or prod." default:"test" enum:"test,prod" group:"First version"`
 	Governance  string   `help:"governance.json: threshold and keys." group:"First version" type:"path"`
 	Member      []string `help:"A member's JSON file; once for each." group:"First version" type:"existingfile"`
-	Threshold   int      `help:"How many key holders make a token." group:"First version"`
-	GroupKey    string   `help:"The key holders' group key, in base64." group:"First version"`
+	Threshold   int      `help:"How many key holders make a token. Default: there is no key yet, and no key holder has a share." group:"First version"`
+	GroupKey    string   `help:"The key holders' group key, in base64. Default: as above." group:"First version"`
 	Purpose     []string `help:"A purpose; once for each. Default: all." group:"First version"`
 }
 
@@ -46,6 +47,8 @@ func (rosterInitCommand) Help() string {
   waypost roster init --out draft.txt --previous hub/ --remove NV --revoke --days 7 (a removal)
   waypost roster init --out draft.txt --previous hub/ --in 24h --quota CA.tickets_per_day=40000
   waypost roster init --out first.txt --governance governance.json --threshold 3 --group-key BASE64 --member hub.json --member keyholder-1.json ...
+  waypost roster init --out first.txt --governance governance.json --member hub.json --member keyholder-1.json ...  (before there is a key: see waypost ceremony keygen)
+  waypost roster init --out draft.txt --previous hub/ --ceremony refresh.json
 Without --previous a first version is drafted. Then: waypost roster sign.`
 }
 
@@ -98,7 +101,10 @@ func (c rosterInitCommand) first(begin, end time.Time) (*roster.Roster, error) {
 		return nil, fmt.Errorf("--group-key: %w", err)
 	}
 	r := &roster.Roster{Version: 1, Environment: waypost.Environment(c.Environment), NotBefore: begin, NotAfter: end,
-		Profile: 1, Epoch: 1, Threshold: c.Threshold, GroupKey: group, Governance: g}
+		Profile: 1, Governance: g}
+	if c.GroupKey != "" || c.Threshold != 0 {
+		r.Epoch, r.Threshold, r.GroupKey = 1, c.Threshold, group
+	}
 	for _, p := range c.Purpose {
 		r.Purposes = append(r.Purposes, waypost.Purpose(p))
 	}
@@ -126,6 +132,19 @@ func (c rosterInitCommand) successor(previous *roster.Roster, begin, end time.Ti
 	for key, value := range c.Quota {
 		name, field, _ := strings.Cut(key, ".")
 		if err := r.SetQuota(name, field, value); err != nil {
+			return nil, err
+		}
+	}
+	if c.Ceremony != "" {
+		t, under, err := readTranscript(c.Ceremony, c.Previous)
+		if err != nil {
+			return nil, err
+		}
+		result, err := t.Verify(under)
+		if err != nil {
+			return nil, err
+		}
+		if err := nameShares(r, previous, under, result); err != nil {
 			return nil, err
 		}
 	}
