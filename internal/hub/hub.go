@@ -6,6 +6,7 @@
 //	lookup.go     what a search sees
 //	reach.go      what it sees while a server of labels does not answer
 //	index.go      labels and pointers
+//	walk.go       from tokens to pointers
 //	publish.go    new pointers, also in the place of others: whether they may be
 //	writing.go    and how: pending, labelled, then live
 //	republish.go  the same pointers under the next key; what is left of the one before

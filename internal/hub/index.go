@@ -46,25 +46,6 @@ func label(h *[32]byte, k key, counter uint8) [labelSize]byte {
 	return [labelSize]byte(append([]byte{byte(k.epoch)}, m.Sum(nil)[:labelSize-1]...))
 }
 
-// walk calls each with the pointers of a token, first to last, and returns the
-// counter of the first free label, or maxCounter. Withdrawn pointers keep their
-// place.
-func (s *Server) walk(tx *store.Tx, k key, each func(pointer int64)) (uint8, error) {
-	for counter := range uint8(maxCounter) {
-		at := label(&s.LabelKey, k, counter)
-		var pointer int64
-		err := tx.Row(`SELECT pointer FROM label WHERE label = $1`, at[:]).Scan(&pointer)
-		if errors.Is(err, store.ErrNoRows) {
-			return counter, nil
-		}
-		if err != nil {
-			return 0, err
-		}
-		each(pointer)
-	}
-	return maxCounter, nil
-}
-
 // entry is a record on its way into the index, and how its handle stands there.
 type entry struct {
 	record
@@ -168,13 +149,11 @@ func (s *Server) labelFirst(tx *store.Tx, all []place) (taken []place, err error
 func (s *Server) scout(tx *store.Tx, left []place) (open []place, err error) {
 	left = slices.Clone(left)
 	for counter := uint8(0); counter < maxCounter && len(left) > 0; counter++ {
-		lists, held := make([][]any, len(left)), make([]int64, len(left))
+		labels := make([][labelSize]byte, len(left))
 		for i, p := range left {
-			at := label(&s.LabelKey, p.key, counter)
-			lists[i] = []any{at[:]}
+			labels[i] = label(&s.LabelKey, p.key, counter)
 		}
-		err := tx.Many(`SELECT pointer FROM label WHERE label = $1`, lists,
-			func(i int, scan func(dest ...any) error) error { return scan(&held[i]) })
+		held, err := pointersAt(tx, labels)
 		if err != nil {
 			return nil, err
 		}

@@ -48,13 +48,15 @@ func see(tx *store.Tx, pointer int64, epoch uint32) (f found, err error) {
 // up, whatever it finds, and returns the pointers with most hits first, and how many
 // tokens it could not look up because a server of the index does not answer.
 func (s *Server) lookUp(ctx context.Context, t waypost.Ticket, id waypost.TicketID, tokens []waypost.Token) (all []found, unreached int, err error) {
+	keys := make([]key, len(tokens))
+	for i, token := range tokens {
+		keys[i] = key{t.Epoch, token}
+	}
 	if s.reach.Whole() {
 		err = s.DB.Read(ctx, func(tx *store.Tx) error {
 			hits := make(map[int64]int)
-			for _, token := range tokens {
-				if _, err := s.walk(tx, key{t.Epoch, token}, func(pointer int64) { hits[pointer]++ }); err != nil {
-					return err
-				}
+			if err := s.walk(tx, keys, func(pointer int64) { hits[pointer]++ }); err != nil {
+				return err
 			}
 			all, err = s.seen(tx, t, id, hits)
 			return err
@@ -62,7 +64,7 @@ func (s *Server) lookUp(ctx context.Context, t waypost.Ticket, id waypost.Ticket
 	}
 	if store.Unreachable(err) || !s.reach.Whole() {
 		var hits map[int64]int
-		if hits, unreached, err = s.hitsInReach(ctx, t.Epoch, tokens); err == nil {
+		if hits, unreached, err = s.hitsInReach(ctx, keys); err == nil {
 			err = s.DB.Read(ctx, func(tx *store.Tx) error {
 				all, err = s.seen(tx, t, id, hits)
 				return err

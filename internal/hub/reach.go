@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/shards"
 	"github.com/waypost/waypost/internal/store"
 )
@@ -12,10 +11,10 @@ import (
 // hitsInReach counts, while a server of labels does not answer, for each pointer
 // the tokens that hit it, as far as the others know, and the tokens that were not
 // looked up in full.
-func (s *Server) hitsInReach(ctx context.Context, epoch uint32, tokens []waypost.Token) (hits map[int64]int, unreached int, err error) {
+func (s *Server) hitsInReach(ctx context.Context, keys []key) (hits map[int64]int, unreached int, err error) {
 	hits = make(map[int64]int)
-	for _, token := range tokens {
-		whole, err := s.walkInReach(ctx, key{epoch, token}, func(pointer int64) { hits[pointer]++ })
+	for _, k := range keys {
+		whole, err := s.walkInReach(ctx, k, func(pointer int64) { hits[pointer]++ })
 		if err != nil {
 			return nil, 0, err
 		}

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Server is a PostgreSQL server that holds labels. Its database belongs to the
@@ -129,6 +130,12 @@ func parse(url string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("shards: the database is not named as in postgres://user@host/name")
+	}
+	hosts := []*pgconn.FallbackConfig{{Host: config.Host, TLSConfig: config.TLSConfig}}
+	for _, h := range append(hosts, config.Fallbacks...) {
+		if !local(h.Host) && (h.TLSConfig == nil || h.TLSConfig.InsecureSkipVerify) {
+			return nil, fmt.Errorf("shards: %s is another machine and needs sslmode=verify-full", h.Host)
+		}
 	}
 	config.ConnectTimeout = connectTimeout
 	config.RuntimeParams["application_name"] = "waypost shards"
