@@ -47,6 +47,7 @@ test: build checkgenerate $(PEERS) ## Build, vet and test everything, with the r
 testpostgres: ## Test every room that has a database on PostgreSQL
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || .ci/install postgresql
 	WAYPOST_TEST_STORE=postgres $(GO) test -timeout 20m $(addprefix ./internal/,witness journal publisher follow quota errand records driver questions move duplicate keyholder hub)
+	WAYPOST_TEST_STORE=postgres WAYPOST_TEST_SHARDS=3 $(GO) test -timeout 20m -skip TestOverServers ./internal/hub
 
 # Each process plays its share of the seeds: randomness is that of a process. The
 # race detector is above, with few seeds.
