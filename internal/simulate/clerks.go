@@ -12,12 +12,13 @@ import (
 
 // issue has a state check somebody and issue a card.
 func (s *script) issue(state waypost.Jurisdiction, who *person) {
-	for _, c := range s.cards {
-		if c.state == state && c.who == who {
-			return // one card of each state is enough for anybody
-		}
+	if s.cardOf(who, state) != nil {
+		return // one card of each state is enough for anybody
 	}
 	s.check(state, who, func(ctx context.Context, l *life, answer waypost.Answer) {
+		if s.cardOf(who, state) != nil {
+			return // they have moved here meanwhile: which of two cards a later check finds, nobody could say
+		}
 		c := s.newCard(state, who)
 		c.first = true
 		r := c.record()
