@@ -182,6 +182,20 @@ func (d Door) Leave(ctx context.Context, _ *waypostv1.LeaveRequest) (*waypostv1.
 	return &waypostv1.LeaveResponse{Withdrawn: withdrawn, Receipt: receipt}, err
 }
 
+// Republish implements the service.
+func (d Door) Republish(ctx context.Context, req *waypostv1.RepublishRequest) (*waypostv1.RepublishResponse, error) {
+	res := &waypostv1.RepublishResponse{}
+	if !req.Count {
+		published, over, err := d.file.Republish(ctx, rpc.Operator(ctx))
+		if res.Published, res.Over = uint32(published), over; err != nil || !over {
+			return res, err
+		}
+	}
+	r, err := d.file.Rotation(ctx)
+	res.Epoch, res.Live, res.Done = r.Epoch, r.Live, r.Done
+	return res, err
+}
+
 // Withheld implements the service.
 func (d Door) Withheld(ctx context.Context, _ *waypostv1.WithheldRequest) (*waypostv1.WithheldResponse, error) {
 	all, err := d.file.Withheld(ctx)

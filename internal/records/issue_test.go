@@ -57,7 +57,7 @@ func (r *rig) takeIn(id string, who waypost.Person, ssn5 string) {
 	release := waypost.Release{Change: [16]byte{7}, From: "AZ", To: "CA", Passings: []waypost.Passing{{Old: waypost.Handle{1}, New: waypost.Handle{2}}}}
 	name := records.PassedName{Handle: waypost.Handle{2}, Version: 1, Epoch: 1, Name: who}
 	name.Name.SSN5 = ""
-	there := stands{shown: shown{handle: waypost.Handle{2}, tokens: map[waypost.Token]bool{}}, live: true, epoch: 1}
+	there := stands{shown: shown{handle: waypost.Handle{2}, tokens: map[waypost.Token]bool{}}, live: true, epoch: 1, version: 2, receipt: waypost.PassedUnder(release.Change)}
 	who.SSN5 = ssn5
 	check := r.checked(who)
 	for i, s := range matchkey.Index(who, make([]byte, 32)) { // Arizona's decoys

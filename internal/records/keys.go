@@ -59,7 +59,7 @@ func (p pointer) alien(epoch uint32) bool { return p.PassedBy != "" && epoch <= 
 func (p *pointer) cover(epochs []uint32) {
 	sets := slices.DeleteFunc(slices.Clone(p.sets), func(m made) bool { return m.todo != 0 && !slices.Contains(epochs, m.epoch) })
 	for _, epoch := range epochs {
-		if p.under(epoch) == nil {
+		if !slices.ContainsFunc(sets, func(m made) bool { return m.epoch == epoch }) {
 			m := made{epoch: epoch, tokens: make([]waypost.Token, matchkey.Slots), todo: allSlots}
 			m.fill(p.decoys)
 			sets = append(sets, m)

@@ -97,7 +97,12 @@ func (f *File) publishUnder(ctx context.Context, ticket waypost.SignedTicket, bl
 		}
 	}
 	for chunk := range slices.Chunk(batch, keepAtOnce) {
-		if err := f.DB.WriteBulk(ctx, func(tx *store.Tx) error { return f.keepTokens(tx, chunk) }); err != nil {
+		if err := f.DB.WriteBulk(ctx, func(tx *store.Tx) error {
+			if ticket.Kind == waypost.KindRepublish {
+				return f.keepRenewed(tx, chunk)
+			}
+			return f.keepTokens(tx, chunk)
+		}); err != nil {
 			return err
 		}
 	}
@@ -165,6 +170,9 @@ func (f *File) arrivedAll(tx *store.Tx, batch []pointer, under waypost.SignedTic
 	keys, err := f.Roster.KeysFor(under.Ticket)
 	if err != nil {
 		return err
+	}
+	if under.Kind == waypost.KindRepublish {
+		return advance(tx, batch, under.Epoch)
 	}
 	lists := make([][]any, len(batch))
 	for i, p := range batch {

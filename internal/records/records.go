@@ -12,6 +12,8 @@
 //	change.go   other names, dates, SSNs; out of the index
 //	due.go      what is wanted, published when it is due
 //	publish.go  tokens, to the hub
+//	keys.go     tokens under more than one key
+//	republish.go  the same pointers under the next key
 //	upkeep.go   what else the hub does: withdraw, activate, leave
 //	compare.go  are the hub's pointers and the file's the same
 //	purge.go    whose time is over; generations

@@ -36,7 +36,7 @@ type rig struct {
 	plans  sync.Map                 // statement -> how the engine runs it
 }
 
-// One membership serves all tests: only its keys are used.
+// One membership serves all tests that do not change it: only its keys are used.
 var (
 	once     sync.Once
 	exchange *rpctest.Exchange
@@ -47,7 +47,13 @@ var (
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	once.Do(func() { exchange = rpctest.New(t, rpctest.Ample, "CA", "AZ") })
-	r := &rig{t: t, x: exchange}
+	return newRigIn(t, exchange)
+}
+
+// newRigIn is a rig in an exchange whose roster may change.
+func newRigIn(t *testing.T, x *rpctest.Exchange) *rig {
+	t.Helper()
+	r := &rig{t: t, x: x}
 	r.now = r.x.Now().UTC().Truncate(time.Second)
 	r.hub = &hub{rig: r, pointers: make(map[waypost.Handle]*stands)}
 	open := func(role string, opts ...store.Option) *store.DB {
@@ -249,7 +255,9 @@ type stands struct {
 	shown
 	live       bool
 	generation uint32
-	epoch      uint32 // the newest that it is published under
+	version    uint32  // 0: 1
+	epoch      uint32  // the newest that it is published under
+	before     *stands // as it was before it was published once more
 	receipt    [16]byte
 }
 
@@ -303,7 +311,7 @@ func (h *hub) Publish(_ context.Context, req *waypostv1.PublishRequest) (*waypos
 			case there.epoch >= s.epoch:
 				return nil, waypost.Errorf(waypost.AlreadyExists, "under that key already")
 			}
-			s.generation, s.receipt = there.generation, there.receipt
+			s.generation, s.version, s.receipt, s.before = there.generation, there.version, there.receipt, there
 		} else if there != nil && !there.live {
 			return nil, waypost.Errorf(waypost.AlreadyExists, "withdrawn")
 		}
@@ -422,7 +430,7 @@ func (h *hub) compare(c *waypostv1.Comparison, done *waypostv1.Maintained) error
 		if !s.live || i >= c.Count {
 			continue
 		}
-		d := waypost.DigestPointer(handle, s.generation, 1, s.epoch, s.receipt)
+		d := waypost.DigestPointer(handle, s.generation, max(1, s.version), s.epoch, s.receipt)
 		waypost.AddDigest(&sums[i], d)
 		done.Buckets[i].Pointers++
 		digests[string(handle[:])] = d[:waypost.DigestSize]

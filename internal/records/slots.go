@@ -90,8 +90,10 @@ func (p *pointer) fill(bits uint32) {
 
 // avoid leaves out the tokens that other pointers of the record have already: no
 // token is there twice for one person.
-func (f *File) avoid(p *pointer, others []pointer) {
-	var taken uint32
+func (f *File) avoid(p *pointer, others []pointer) { p.fill(f.taken(*p, others)) }
+
+// taken are the slots of which others have the token already.
+func (f *File) taken(p pointer, others []pointer) (taken uint32) {
 	for _, o := range others {
 		has := uint32(allSlots) &^ o.decoys
 		if o.alien(p.sets[0].epoch) {
@@ -99,7 +101,7 @@ func (f *File) avoid(p *pointer, others []pointer) {
 		}
 		taken |= f.same(p.person, o.person) & has
 	}
-	p.fill(taken)
+	return taken
 }
 
 // alias makes a pointer for a former name. Its SSN slots say nothing, whoever it

@@ -1414,6 +1414,127 @@ func (x *LeaveResponse) GetReceipt() []byte {
 	return nil
 }
 
+type RepublishRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Count         bool                   `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"` // publish nothing, only say how far it is
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RepublishRequest) Reset() {
+	*x = RepublishRequest{}
+	mi := &file_waypost_v1_records_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RepublishRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RepublishRequest) ProtoMessage() {}
+
+func (x *RepublishRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RepublishRequest.ProtoReflect.Descriptor instead.
+func (*RepublishRequest) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *RepublishRequest) GetCount() bool {
+	if x != nil {
+		return x.Count
+	}
+	return false
+}
+
+type RepublishResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Published uint32                 `protobuf:"varint,1,opt,name=published,proto3" json:"published,omitempty"` // by this call
+	// The last pointer is reached, or it was only counted; then the rest is there.
+	Over          bool   `protobuf:"varint,2,opt,name=over,proto3" json:"over,omitempty"`
+	Epoch         uint32 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"` // of the newest key
+	Live          uint64 `protobuf:"varint,4,opt,name=live,proto3" json:"live,omitempty"`   // pointers of this state
+	Done          uint64 `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`   // of those, under that key
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RepublishResponse) Reset() {
+	*x = RepublishResponse{}
+	mi := &file_waypost_v1_records_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RepublishResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RepublishResponse) ProtoMessage() {}
+
+func (x *RepublishResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_waypost_v1_records_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RepublishResponse.ProtoReflect.Descriptor instead.
+func (*RepublishResponse) Descriptor() ([]byte, []int) {
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *RepublishResponse) GetPublished() uint32 {
+	if x != nil {
+		return x.Published
+	}
+	return 0
+}
+
+func (x *RepublishResponse) GetOver() bool {
+	if x != nil {
+		return x.Over
+	}
+	return false
+}
+
+func (x *RepublishResponse) GetEpoch() uint32 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *RepublishResponse) GetLive() uint64 {
+	if x != nil {
+		return x.Live
+	}
+	return 0
+}
+
+func (x *RepublishResponse) GetDone() uint64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
 type WithheldRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1422,7 +1543,7 @@ type WithheldRequest struct {
 
 func (x *WithheldRequest) Reset() {
 	*x = WithheldRequest{}
-	mi := &file_waypost_v1_records_proto_msgTypes[27]
+	mi := &file_waypost_v1_records_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1434,7 +1555,7 @@ func (x *WithheldRequest) String() string {
 func (*WithheldRequest) ProtoMessage() {}
 
 func (x *WithheldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_records_proto_msgTypes[27]
+	mi := &file_waypost_v1_records_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1447,7 +1568,7 @@ func (x *WithheldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithheldRequest.ProtoReflect.Descriptor instead.
 func (*WithheldRequest) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_records_proto_rawDescGZIP(), []int{27}
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{29}
 }
 
 type WithheldResponse struct {
@@ -1459,7 +1580,7 @@ type WithheldResponse struct {
 
 func (x *WithheldResponse) Reset() {
 	*x = WithheldResponse{}
-	mi := &file_waypost_v1_records_proto_msgTypes[28]
+	mi := &file_waypost_v1_records_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +1592,7 @@ func (x *WithheldResponse) String() string {
 func (*WithheldResponse) ProtoMessage() {}
 
 func (x *WithheldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_records_proto_msgTypes[28]
+	mi := &file_waypost_v1_records_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +1605,7 @@ func (x *WithheldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithheldResponse.ProtoReflect.Descriptor instead.
 func (*WithheldResponse) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_records_proto_rawDescGZIP(), []int{28}
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WithheldResponse) GetQuestions() []*WithheldQuestion {
@@ -1508,7 +1629,7 @@ type WithheldQuestion struct {
 
 func (x *WithheldQuestion) Reset() {
 	*x = WithheldQuestion{}
-	mi := &file_waypost_v1_records_proto_msgTypes[29]
+	mi := &file_waypost_v1_records_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1520,7 +1641,7 @@ func (x *WithheldQuestion) String() string {
 func (*WithheldQuestion) ProtoMessage() {}
 
 func (x *WithheldQuestion) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_records_proto_msgTypes[29]
+	mi := &file_waypost_v1_records_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1533,7 +1654,7 @@ func (x *WithheldQuestion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithheldQuestion.ProtoReflect.Descriptor instead.
 func (*WithheldQuestion) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_records_proto_rawDescGZIP(), []int{29}
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WithheldQuestion) GetId() string {
@@ -1588,7 +1709,7 @@ type AnswerWithheldRequest struct {
 
 func (x *AnswerWithheldRequest) Reset() {
 	*x = AnswerWithheldRequest{}
-	mi := &file_waypost_v1_records_proto_msgTypes[30]
+	mi := &file_waypost_v1_records_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1600,7 +1721,7 @@ func (x *AnswerWithheldRequest) String() string {
 func (*AnswerWithheldRequest) ProtoMessage() {}
 
 func (x *AnswerWithheldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_records_proto_msgTypes[30]
+	mi := &file_waypost_v1_records_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1613,7 +1734,7 @@ func (x *AnswerWithheldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerWithheldRequest.ProtoReflect.Descriptor instead.
 func (*AnswerWithheldRequest) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_records_proto_rawDescGZIP(), []int{30}
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *AnswerWithheldRequest) GetId() string {
@@ -1638,7 +1759,7 @@ type AnswerWithheldResponse struct {
 
 func (x *AnswerWithheldResponse) Reset() {
 	*x = AnswerWithheldResponse{}
-	mi := &file_waypost_v1_records_proto_msgTypes[31]
+	mi := &file_waypost_v1_records_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1650,7 +1771,7 @@ func (x *AnswerWithheldResponse) String() string {
 func (*AnswerWithheldResponse) ProtoMessage() {}
 
 func (x *AnswerWithheldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_waypost_v1_records_proto_msgTypes[31]
+	mi := &file_waypost_v1_records_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1663,7 +1784,7 @@ func (x *AnswerWithheldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerWithheldResponse.ProtoReflect.Descriptor instead.
 func (*AnswerWithheldResponse) Descriptor() ([]byte, []int) {
-	return file_waypost_v1_records_proto_rawDescGZIP(), []int{31}
+	return file_waypost_v1_records_proto_rawDescGZIP(), []int{33}
 }
 
 var File_waypost_v1_records_proto protoreflect.FileDescriptor
@@ -1757,7 +1878,15 @@ const file_waypost_v1_records_proto_rawDesc = "" +
 	"\fLeaveRequest\"G\n" +
 	"\rLeaveResponse\x12\x1c\n" +
 	"\twithdrawn\x18\x01 \x01(\x04R\twithdrawn\x12\x18\n" +
-	"\areceipt\x18\x02 \x01(\fR\areceipt\"\x11\n" +
+	"\areceipt\x18\x02 \x01(\fR\areceipt\"(\n" +
+	"\x10RepublishRequest\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\bR\x05count\"\x83\x01\n" +
+	"\x11RepublishResponse\x12\x1c\n" +
+	"\tpublished\x18\x01 \x01(\rR\tpublished\x12\x12\n" +
+	"\x04over\x18\x02 \x01(\bR\x04over\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\rR\x05epoch\x12\x12\n" +
+	"\x04live\x18\x04 \x01(\x04R\x04live\x12\x12\n" +
+	"\x04done\x18\x05 \x01(\x04R\x04done\"\x11\n" +
 	"\x0fWithheldRequest\"N\n" +
 	"\x10WithheldResponse\x12:\n" +
 	"\tquestions\x18\x01 \x03(\v2\x1c.waypost.v1.WithheldQuestionR\tquestions\"\x96\x01\n" +
@@ -1771,7 +1900,7 @@ const file_waypost_v1_records_proto_rawDesc = "" +
 	"\x15AnswerWithheldRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\arelease\x18\x02 \x01(\bR\arelease\"\x18\n" +
-	"\x16AnswerWithheldResponse2\x83\b\n" +
+	"\x16AnswerWithheldResponse2\xcd\b\n" +
 	"\aRecords\x12<\n" +
 	"\x05Issue\x12\x18.waypost.v1.IssueRequest\x1a\x19.waypost.v1.IssueResponse\x12K\n" +
 	"\x06Change\x12\x1f.waypost.v1.ChangeRecordRequest\x1a .waypost.v1.ChangeRecordResponse\x12E\n" +
@@ -1783,7 +1912,8 @@ const file_waypost_v1_records_proto_rawDesc = "" +
 	"\x05Purge\x12\x18.waypost.v1.PurgeRequest\x1a\x19.waypost.v1.PurgeResponse\x12C\n" +
 	"\aCompare\x12\x1a.waypost.v1.CompareRequest\x1a\x1c.waypost.v1.ComparisonResult\x12N\n" +
 	"\vGenerations\x12\x1e.waypost.v1.GenerationsRequest\x1a\x1f.waypost.v1.GenerationsResponse\x12E\n" +
-	"\bActivate\x12\x1b.waypost.v1.ActivateRequest\x1a\x1c.waypost.v1.ActivateResponse\x12<\n" +
+	"\bActivate\x12\x1b.waypost.v1.ActivateRequest\x1a\x1c.waypost.v1.ActivateResponse\x12H\n" +
+	"\tRepublish\x12\x1c.waypost.v1.RepublishRequest\x1a\x1d.waypost.v1.RepublishResponse\x12<\n" +
 	"\x05Leave\x12\x18.waypost.v1.LeaveRequest\x1a\x19.waypost.v1.LeaveResponse\x12E\n" +
 	"\bWithheld\x12\x1b.waypost.v1.WithheldRequest\x1a\x1c.waypost.v1.WithheldResponse\x12W\n" +
 	"\x0eAnswerWithheld\x12!.waypost.v1.AnswerWithheldRequest\x1a\".waypost.v1.AnswerWithheldResponseB5Z3github.com/waypost/waypost/api/waypost/v1;waypostv1b\x06proto3"
@@ -1800,7 +1930,7 @@ func file_waypost_v1_records_proto_rawDescGZIP() []byte {
 	return file_waypost_v1_records_proto_rawDescData
 }
 
-var file_waypost_v1_records_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_waypost_v1_records_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_waypost_v1_records_proto_goTypes = []any{
 	(*IssueRequest)(nil),           // 0: waypost.v1.IssueRequest
 	(*IssueResponse)(nil),          // 1: waypost.v1.IssueResponse
@@ -1829,22 +1959,24 @@ var file_waypost_v1_records_proto_goTypes = []any{
 	(*ActivateResponse)(nil),       // 24: waypost.v1.ActivateResponse
 	(*LeaveRequest)(nil),           // 25: waypost.v1.LeaveRequest
 	(*LeaveResponse)(nil),          // 26: waypost.v1.LeaveResponse
-	(*WithheldRequest)(nil),        // 27: waypost.v1.WithheldRequest
-	(*WithheldResponse)(nil),       // 28: waypost.v1.WithheldResponse
-	(*WithheldQuestion)(nil),       // 29: waypost.v1.WithheldQuestion
-	(*AnswerWithheldRequest)(nil),  // 30: waypost.v1.AnswerWithheldRequest
-	(*AnswerWithheldResponse)(nil), // 31: waypost.v1.AnswerWithheldResponse
-	(*Record)(nil),                 // 32: waypost.v1.Record
-	(*Applicant)(nil),              // 33: waypost.v1.Applicant
+	(*RepublishRequest)(nil),       // 27: waypost.v1.RepublishRequest
+	(*RepublishResponse)(nil),      // 28: waypost.v1.RepublishResponse
+	(*WithheldRequest)(nil),        // 29: waypost.v1.WithheldRequest
+	(*WithheldResponse)(nil),       // 30: waypost.v1.WithheldResponse
+	(*WithheldQuestion)(nil),       // 31: waypost.v1.WithheldQuestion
+	(*AnswerWithheldRequest)(nil),  // 32: waypost.v1.AnswerWithheldRequest
+	(*AnswerWithheldResponse)(nil), // 33: waypost.v1.AnswerWithheldResponse
+	(*Record)(nil),                 // 34: waypost.v1.Record
+	(*Applicant)(nil),              // 35: waypost.v1.Applicant
 }
 var file_waypost_v1_records_proto_depIdxs = []int32{
-	32, // 0: waypost.v1.IssueRequest.record:type_name -> waypost.v1.Record
-	33, // 1: waypost.v1.IssueRequest.former:type_name -> waypost.v1.Applicant
-	32, // 2: waypost.v1.ChangeRecordRequest.record:type_name -> waypost.v1.Record
+	34, // 0: waypost.v1.IssueRequest.record:type_name -> waypost.v1.Record
+	35, // 1: waypost.v1.IssueRequest.former:type_name -> waypost.v1.Applicant
+	34, // 2: waypost.v1.ChangeRecordRequest.record:type_name -> waypost.v1.Record
 	14, // 3: waypost.v1.RecordPointers.pointers:type_name -> waypost.v1.RecordPointer
 	17, // 4: waypost.v1.PurgeResponse.counts:type_name -> waypost.v1.PurgeCount
 	22, // 5: waypost.v1.GenerationsResponse.generations:type_name -> waypost.v1.Generation
-	29, // 6: waypost.v1.WithheldResponse.questions:type_name -> waypost.v1.WithheldQuestion
+	31, // 6: waypost.v1.WithheldResponse.questions:type_name -> waypost.v1.WithheldQuestion
 	0,  // 7: waypost.v1.Records.Issue:input_type -> waypost.v1.IssueRequest
 	2,  // 8: waypost.v1.Records.Change:input_type -> waypost.v1.ChangeRecordRequest
 	4,  // 9: waypost.v1.Records.Withdraw:input_type -> waypost.v1.WithdrawRequest
@@ -1856,25 +1988,27 @@ var file_waypost_v1_records_proto_depIdxs = []int32{
 	18, // 15: waypost.v1.Records.Compare:input_type -> waypost.v1.CompareRequest
 	20, // 16: waypost.v1.Records.Generations:input_type -> waypost.v1.GenerationsRequest
 	23, // 17: waypost.v1.Records.Activate:input_type -> waypost.v1.ActivateRequest
-	25, // 18: waypost.v1.Records.Leave:input_type -> waypost.v1.LeaveRequest
-	27, // 19: waypost.v1.Records.Withheld:input_type -> waypost.v1.WithheldRequest
-	30, // 20: waypost.v1.Records.AnswerWithheld:input_type -> waypost.v1.AnswerWithheldRequest
-	1,  // 21: waypost.v1.Records.Issue:output_type -> waypost.v1.IssueResponse
-	3,  // 22: waypost.v1.Records.Change:output_type -> waypost.v1.ChangeRecordResponse
-	5,  // 23: waypost.v1.Records.Withdraw:output_type -> waypost.v1.WithdrawResponse
-	7,  // 24: waypost.v1.Records.SetStatus:output_type -> waypost.v1.SetStatusResponse
-	9,  // 25: waypost.v1.Records.SetProtected:output_type -> waypost.v1.SetProtectedResponse
-	11, // 26: waypost.v1.Records.SetPortrait:output_type -> waypost.v1.SetPortraitResponse
-	13, // 27: waypost.v1.Records.Show:output_type -> waypost.v1.RecordPointers
-	16, // 28: waypost.v1.Records.Purge:output_type -> waypost.v1.PurgeResponse
-	19, // 29: waypost.v1.Records.Compare:output_type -> waypost.v1.ComparisonResult
-	21, // 30: waypost.v1.Records.Generations:output_type -> waypost.v1.GenerationsResponse
-	24, // 31: waypost.v1.Records.Activate:output_type -> waypost.v1.ActivateResponse
-	26, // 32: waypost.v1.Records.Leave:output_type -> waypost.v1.LeaveResponse
-	28, // 33: waypost.v1.Records.Withheld:output_type -> waypost.v1.WithheldResponse
-	31, // 34: waypost.v1.Records.AnswerWithheld:output_type -> waypost.v1.AnswerWithheldResponse
-	21, // [21:35] is the sub-list for method output_type
-	7,  // [7:21] is the sub-list for method input_type
+	27, // 18: waypost.v1.Records.Republish:input_type -> waypost.v1.RepublishRequest
+	25, // 19: waypost.v1.Records.Leave:input_type -> waypost.v1.LeaveRequest
+	29, // 20: waypost.v1.Records.Withheld:input_type -> waypost.v1.WithheldRequest
+	32, // 21: waypost.v1.Records.AnswerWithheld:input_type -> waypost.v1.AnswerWithheldRequest
+	1,  // 22: waypost.v1.Records.Issue:output_type -> waypost.v1.IssueResponse
+	3,  // 23: waypost.v1.Records.Change:output_type -> waypost.v1.ChangeRecordResponse
+	5,  // 24: waypost.v1.Records.Withdraw:output_type -> waypost.v1.WithdrawResponse
+	7,  // 25: waypost.v1.Records.SetStatus:output_type -> waypost.v1.SetStatusResponse
+	9,  // 26: waypost.v1.Records.SetProtected:output_type -> waypost.v1.SetProtectedResponse
+	11, // 27: waypost.v1.Records.SetPortrait:output_type -> waypost.v1.SetPortraitResponse
+	13, // 28: waypost.v1.Records.Show:output_type -> waypost.v1.RecordPointers
+	16, // 29: waypost.v1.Records.Purge:output_type -> waypost.v1.PurgeResponse
+	19, // 30: waypost.v1.Records.Compare:output_type -> waypost.v1.ComparisonResult
+	21, // 31: waypost.v1.Records.Generations:output_type -> waypost.v1.GenerationsResponse
+	24, // 32: waypost.v1.Records.Activate:output_type -> waypost.v1.ActivateResponse
+	28, // 33: waypost.v1.Records.Republish:output_type -> waypost.v1.RepublishResponse
+	26, // 34: waypost.v1.Records.Leave:output_type -> waypost.v1.LeaveResponse
+	30, // 35: waypost.v1.Records.Withheld:output_type -> waypost.v1.WithheldResponse
+	33, // 36: waypost.v1.Records.AnswerWithheld:output_type -> waypost.v1.AnswerWithheldResponse
+	22, // [22:37] is the sub-list for method output_type
+	7,  // [7:22] is the sub-list for method input_type
 	7,  // [7:7] is the sub-list for extension type_name
 	7,  // [7:7] is the sub-list for extension extendee
 	0,  // [0:7] is the sub-list for field type_name
@@ -1893,7 +2027,7 @@ func file_waypost_v1_records_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_waypost_v1_records_proto_rawDesc), len(file_waypost_v1_records_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

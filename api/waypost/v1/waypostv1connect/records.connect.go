@@ -48,6 +48,8 @@ const (
 	RecordsGenerationsProcedure = "/waypost.v1.Records/Generations"
 	// RecordsActivateProcedure is the procedure name of the Records's Activate RPC.
 	RecordsActivateProcedure = "/waypost.v1.Records/Activate"
+	// RecordsRepublishProcedure is the procedure name of the Records's Republish RPC.
+	RecordsRepublishProcedure = "/waypost.v1.Records/Republish"
 	// RecordsLeaveProcedure is the procedure name of the Records's Leave RPC.
 	RecordsLeaveProcedure = "/waypost.v1.Records/Leave"
 	// RecordsWithheldProcedure is the procedure name of the Records's Withheld RPC.
@@ -134,6 +136,13 @@ var (
 			Procedure:  RecordsActivateProcedure,
 		}
 	})
+	recordsRepublishSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     v1.File_waypost_v1_records_proto.Services().ByName("Records").Methods().ByName("Republish"),
+			Procedure:  RecordsRepublishProcedure,
+		}
+	})
 	recordsLeaveSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -182,6 +191,8 @@ type RecordsClient interface {
 	Generations(context.Context, *v1.GenerationsRequest) (*v1.GenerationsResponse, error)
 	// Activate makes a generation visible, or rolls it back.
 	Activate(context.Context, *v1.ActivateRequest) (*v1.ActivateResponse, error)
+	// Republish publishes the next pointers once more under the newest key.
+	Republish(context.Context, *v1.RepublishRequest) (*v1.RepublishResponse, error)
 	// Leave takes all records out of the index, for good.
 	Leave(context.Context, *v1.LeaveRequest) (*v1.LeaveResponse, error)
 	// Withheld lists the questions about protected persons that wait.
@@ -221,6 +232,8 @@ type RecordsHandler interface {
 	Generations(context.Context, *v1.GenerationsRequest) (*v1.GenerationsResponse, error)
 	// Activate makes a generation visible, or rolls it back.
 	Activate(context.Context, *v1.ActivateRequest) (*v1.ActivateResponse, error)
+	// Republish publishes the next pointers once more under the newest key.
+	Republish(context.Context, *v1.RepublishRequest) (*v1.RepublishResponse, error)
 	// Leave takes all records out of the index, for good.
 	Leave(context.Context, *v1.LeaveRequest) (*v1.LeaveResponse, error)
 	// Withheld lists the questions about protected persons that wait.
@@ -244,6 +257,7 @@ func RegisterRecordsHandler(server *connect.Server, svc RecordsHandler) {
 		connect.Method{Spec: recordsCompareSpec(), Handler: adapter.compare},
 		connect.Method{Spec: recordsGenerationsSpec(), Handler: adapter.generations},
 		connect.Method{Spec: recordsActivateSpec(), Handler: adapter.activate},
+		connect.Method{Spec: recordsRepublishSpec(), Handler: adapter.republish},
 		connect.Method{Spec: recordsLeaveSpec(), Handler: adapter.leave},
 		connect.Method{Spec: recordsWithheldSpec(), Handler: adapter.withheld},
 		connect.Method{Spec: recordsAnswerWithheldSpec(), Handler: adapter.answerWithheld},
@@ -295,6 +309,10 @@ func (UnimplementedRecordsHandler) Generations(context.Context, *v1.GenerationsR
 
 func (UnimplementedRecordsHandler) Activate(context.Context, *v1.ActivateRequest) (*v1.ActivateResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Records.Activate is not implemented")
+}
+
+func (UnimplementedRecordsHandler) Republish(context.Context, *v1.RepublishRequest) (*v1.RepublishResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "waypost.v1.Records.Republish is not implemented")
 }
 
 func (UnimplementedRecordsHandler) Leave(context.Context, *v1.LeaveRequest) (*v1.LeaveResponse, error) {
@@ -396,6 +414,14 @@ func (c *recordsClient) Generations(ctx context.Context, req *v1.GenerationsRequ
 func (c *recordsClient) Activate(ctx context.Context, req *v1.ActivateRequest) (*v1.ActivateResponse, error) {
 	var res v1.ActivateResponse
 	if err := c.client.CallUnary(ctx, recordsActivateSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *recordsClient) Republish(ctx context.Context, req *v1.RepublishRequest) (*v1.RepublishResponse, error) {
+	var res v1.RepublishResponse
+	if err := c.client.CallUnary(ctx, recordsRepublishSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -553,6 +579,18 @@ func (h recordsHandler) activate(ctx context.Context, _ connect.Spec, stream con
 		return err
 	}
 	res, err := h.svc.Activate(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h recordsHandler) republish(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.RepublishRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Republish(ctx, &req)
 	if err != nil {
 		return err
 	}

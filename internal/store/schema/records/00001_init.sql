@@ -88,6 +88,13 @@ CREATE TABLE generation (
     at     BIGINT  NOT NULL
 ) /* sqlite: STRICT */;
 
+-- How far the pointers are published once more under the key of an epoch: up to that
+-- handle, empty where the next to look at is the first.
+CREATE TABLE rotation (
+    epoch   INTEGER NOT NULL PRIMARY KEY,
+    reached BYTEA   NOT NULL
+) /* sqlite: STRICT */;
+
 -- A ticket to write or maintain pointers that may have done so: one that a crash
 -- has cut off is abandoned in the ledger.
 CREATE TABLE publication (
