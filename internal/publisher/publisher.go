@@ -3,10 +3,11 @@ package publisher
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
+	"math/big"
 	"os"
 	"path/filepath"
 	"sync"
@@ -168,7 +169,7 @@ func (p *Publisher) Run(ctx context.Context) {
 	}
 	defer p.work.Wait()
 	// Publishers that started together shall not write and ask together for ever.
-	pause := rand.N(p.config.Interval)
+	pause := within(p.config.Interval)
 	for {
 		more, err := p.step(ctx)
 		if more && err == nil {
@@ -209,6 +210,15 @@ func (p *Publisher) hold() error {
 	}
 	p.held = held
 	return nil
+}
+
+// within is a time between zero and d, by chance.
+func within(d time.Duration) time.Duration {
+	n, err := rand.Int(rand.Reader, big.NewInt(int64(d)))
+	if err != nil {
+		return d // never (Go 1.24)
+	}
+	return time.Duration(n.Int64())
 }
 
 // Flush publishes everything that is committed now, with its cosignatures and
