@@ -130,7 +130,7 @@ CREATE TABLE encryption_key (
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 
 -- A ticket's one batch of records: what it is, hashed under h; its place in the
--- ledger; and whether all of it is in the index.
+-- ledger, with the number of the log in the upper bits, as everywhere; and whether all of it is in the index.
 CREATE TABLE publication (
     ticket   BYTEA   NOT NULL PRIMARY KEY,
     inputs   BYTEA   NOT NULL,
