@@ -13,7 +13,7 @@ import (
 // indexFlags are those of waypost bench --only index.
 type indexFlags struct {
 	Pointers  int     `help:"Synthetic pointers in the hub's index, ten labels each." default:"100000" group:"With --only index"`
-	Database  string  `help:"Database of the hub: sqlite:PATH, or postgres://... of an empty one. Default: a file in --dir." group:"With --only index"`
+	HubDB     string  `name:"hub-database" help:"Database of the hub: sqlite:PATH, or postgres://... of an empty one. Default: a file in --dir." group:"With --only index"`
 	Searches  float64 `help:"Searches offered per second." default:"200" group:"With --only index"`
 	Published float64 `help:"Records published per second beside them, a hundred to a ticket." default:"200" group:"With --only index"`
 }
@@ -28,7 +28,7 @@ func (c benchCommand) index(s *session) (err error) {
 		defer os.RemoveAll(dir)
 	}
 	r, err := index.Run(s.ctx, index.Config{
-		Dir: dir, Database: c.Database, Pointers: c.Pointers, Searches: c.Searches, Published: c.Published,
+		Dir: dir, Database: c.HubDB, Pointers: c.Pointers, Searches: c.Searches, Published: c.Published,
 		Duration: time.Duration(c.Seconds * float64(time.Second)), Log: s.log, Progress: progress(s),
 	})
 	if err != nil {
@@ -40,7 +40,7 @@ func (c benchCommand) index(s *session) (err error) {
 		return e.Encode(r)
 	}
 	engine := "SQLite"
-	if strings.HasPrefix(c.Database, "postgres") {
+	if strings.HasPrefix(c.HubDB, "postgres") {
 		engine = "PostgreSQL"
 	}
 	fmt.Fprintf(s.out, "An index of %d pointers, %d labels, on %s: filled in %.0f s, %.0f labels/s, %.0f bytes a label and %.0f a pointer\n",
