@@ -313,7 +313,7 @@ func TestFormer(t *testing.T) {
 // TestQuota: a guard that lets more pass than the roster grants is found, also
 // where the excess is spread over two audits; a guard that keeps to it is not.
 func TestQuota(t *testing.T) {
-	quota := roster.Quota{TicketsPerDay: 30, UnattendedPerDay: 4, TicketsPerOperatorHour: 6, Operators: 6, PublishElementsPerDay: 300, PublishElementsForALoad: 500}
+	quota := roster.Quota{TicketsPerDay: 30, UnattendedPerDay: 4, TicketsPerOperatorHour: 6, Operators: 6, PublishElementsPerDay: 300, PublishElementsForALoad: 500, RepublishRecords: 55}
 	for _, c := range []struct {
 		name    string
 		checks  int
@@ -322,6 +322,7 @@ func TestQuota(t *testing.T) {
 		asks    int // to single states
 		hours   bool
 		loads   int
+		again   int // published once more
 		extra   int // by a grant
 		over    bool
 	}{
@@ -336,6 +337,8 @@ func TestQuota(t *testing.T) {
 		{name: "a person too busy", checks: 7, class: waypost.Attended, persons: 1, over: true},
 		{name: "a person too many", checks: 7, class: waypost.Attended, persons: 7, over: true},
 		{name: "more than the load", loads: 9, over: true},
+		{name: "published once more beside the load", loads: 8, again: 5},
+		{name: "more once more than there is", again: 6, over: true},
 		{name: "a burst that was granted", checks: 36, class: waypost.Attended, persons: 6, extra: 6},
 		{name: "a burst beyond what was granted", checks: 36, class: waypost.Attended, persons: 6, extra: 5, over: true},
 	} {
@@ -358,6 +361,9 @@ func TestQuota(t *testing.T) {
 					if i < c.loads {
 						s.quotaTicket(waypost.KindPublish, waypost.Loader, "loader", 100)
 					}
+				}
+				for i := from; i < min(to, c.again); i++ {
+					s.quotaTicket(waypost.KindRepublish, waypost.Loader, "loader", 100)
 				}
 				s.run(s.now + 100)
 				s.publishAll(s.now)
@@ -390,7 +396,7 @@ func (s *sim) quotaTicket(kind waypost.Kind, class waypost.OperatorClass, person
 	t := s.ticket(kind, "CA", elements, class)
 	fields := ticketFields(t, "candidates", "0")
 	entry := "search_first"
-	if kind == waypost.KindPublish {
+	if kind.Publishes() {
 		entry, fields = "publish", ticketFields(t, "records", fmt.Sprint(elements/10))
 	}
 	if kind == waypost.KindChangeSOR {

@@ -80,35 +80,36 @@ type answer struct {
 // record is what the rules need of one entry. Members and logs are numbers in
 // the tables of the run.
 type record struct {
-	ticket   [32]byte
-	kind     kind
-	log      uint16
-	index    int64
-	at       int64 // Unix seconds
-	ordinal  uint64
-	tau      uint64 // a digest of the audit secret, to see that all carry the same
-	about    uint64 // a digest of the ticket fields; 0 where there are none
-	soi      uint16
-	publish  bool   // the ticket is for publishing pointers, not for a check
-	bare     bool   // the ticket carries no elements: for an errand, or upkeep
-	uncited  bool   // replied: to what has to cite a check, and cites none
-	signed   bool   // concluded: a signed reply stands in it; replied: it is the final one
-	version  uint64 // of the roster that the ticket names
-	elements uint64
-	count    uint64 // candidates, answers, records, number of a reply, or the set of reported findings
-	owner    uint16 // deliver, canary; passed: from whom; moved: to whom
-	leg      uint8
-	outcome  uint8 // decline, disclose; canary: match where it was found
-	cited    []place
-	evals    []place
-	answers  []answer
+	ticket    [32]byte
+	kind      kind
+	log       uint16
+	index     int64
+	at        int64 // Unix seconds
+	ordinal   uint64
+	tau       uint64 // a digest of the audit secret, to see that all carry the same
+	about     uint64 // a digest of the ticket fields; 0 where there are none
+	soi       uint16
+	publish   bool   // the ticket is for publishing pointers, not for a check
+	republish bool   // and for the second time, under another key
+	bare      bool   // the ticket carries no elements: for an errand, or upkeep
+	uncited   bool   // replied: to what has to cite a check, and cites none
+	signed    bool   // concluded: a signed reply stands in it; replied: it is the final one
+	version   uint64 // of the roster that the ticket names
+	elements  uint64
+	count     uint64 // candidates, answers, records, number of a reply, or the set of reported findings
+	owner     uint16 // deliver, canary; passed: from whom; moved: to whom
+	leg       uint8
+	outcome   uint8 // decline, disclose; canary: match where it was found
+	cited     []place
+	evals     []place
+	answers   []answer
 }
 
 var errRecord = errors.New("a record in the temporary file or the state is damaged")
 
 // take notes what kind of ticket the entry is about.
 func (r *record) take(k waypost.Kind) {
-	r.publish = k == waypost.KindPublish || k == waypost.KindChange
+	r.publish, r.republish = k.Publishes(), k == waypost.KindRepublish
 	r.bare = k.Takes(0)
 }
 
@@ -118,7 +119,7 @@ func (r *record) appendTo(b []byte) []byte {
 	b = append(b, 0, 0, 0, 0)
 	b = append(b, r.ticket[:]...)
 	flags := uint8(0)
-	for i, set := range [...]bool{r.publish, r.bare, r.signed, r.uncited} {
+	for i, set := range [...]bool{r.publish, r.bare, r.signed, r.uncited, r.republish} {
 		if set {
 			flags |= 1 << i
 		}
@@ -159,7 +160,7 @@ func cutRecord(b []byte) (r record, rest []byte, err error) {
 	copy(r.ticket[:], d.bytes(len(r.ticket)))
 	if head := d.bytes(4); head != nil {
 		r.kind, r.leg, r.outcome = kind(head[0]), head[2], head[3]
-		r.publish, r.bare, r.signed, r.uncited = head[1]&1 != 0, head[1]&2 != 0, head[1]&4 != 0, head[1]&8 != 0
+		r.publish, r.bare, r.signed, r.uncited, r.republish = head[1]&1 != 0, head[1]&2 != 0, head[1]&4 != 0, head[1]&8 != 0, head[1]&16 != 0
 	}
 	r.log, r.index, r.at, r.ordinal = uint16(d.number()), int64(d.number()), int64(d.number()), d.number()
 	r.soi, r.version, r.elements, r.count, r.owner = uint16(d.number()), d.number(), d.number(), d.number(), uint16(d.number())

@@ -114,9 +114,9 @@ func (d *dossier) quorumOf(search *record) {
 
 func (d *dossier) threshold(version uint64) int {
 	if known := d.roster(version); known != nil {
-		return known.Threshold
+		return known.Quorum()
 	}
-	return d.Rosters[len(d.Rosters)-1].Threshold
+	return d.Rosters[len(d.Rosters)-1].Quorum()
 }
 
 // citedBySOI reports whether the state of inquiry holds a receipt for the same

@@ -31,12 +31,13 @@ const (
 	classPublish             // a member's published elements of a day
 	classFollowUps           // its questions to single states of a day
 	classUpkeep              // its requests about its own pointers of a day
+	classRepublish           // elements that it published once more: a day has none, and a rotation what the roster says
 	classOperator            // one operator's checks of an hour: from here on persons are counted
 	classFollowUpHour        // one operator's questions to single states of an hour
 	classOperators           // no count: carries the limit of distinct operators of a day
 )
 
-var classNames = [...]string{"checks", "unattended checks", "published elements", "questions to single states", "requests about its own pointers",
+var classNames = [...]string{"checks", "unattended checks", "published elements", "questions to single states", "requests about its own pointers", "elements published once more",
 	"checks by one operator", "questions to single states by one operator", "distinct operators"}
 
 const (
@@ -91,6 +92,8 @@ func (l *logRun) count(rec *record, f *fields) error {
 		if attended {
 			l.addPerson(key, hour, classFollowUpHour, f, rec.at)
 		}
+	case rec.republish:
+		l.add(key, classRepublish, int64(rec.elements), rec.at)
 	case rec.publish:
 		l.add(key, classPublish, int64(rec.elements), rec.at)
 	case attended:
@@ -332,6 +335,9 @@ func draw(reserves []reserve, day, amount int64) bool {
 // reserves are the grants that any roster gave to the member, as a guard grants
 // them, by their end.
 func (r *run) reserves(guard, soi uint16, class uint8) []reserve {
+	if class == classRepublish {
+		return r.rotations(guard, soi)
+	}
 	grants := make(map[[2]any]reserve)
 	var load int64
 	for _, known := range r.Rosters {
@@ -354,6 +360,27 @@ func (r *run) reserves(guard, soi uint16, class uint8) []reserve {
 	}
 	slices.SortFunc(list, func(a, b reserve) int { return cmp.Compare(a.until, b.until) })
 	return append(list, reserve{0, 1 << 62, load})
+}
+
+// rotations are what the member could publish once more under each key, as a guard
+// grants it: as long as that is the newest.
+func (r *run) rotations(guard, soi uint16) (list []reserve) {
+	var epoch uint32
+	for _, known := range r.Rosters {
+		from := known.NotBefore.Unix()
+		if newest := known.Newest(); newest != epoch || list == nil {
+			if epoch = newest; list != nil {
+				list[len(list)-1].until = from
+			}
+			list = append(list, reserve{from, 1 << 62, 0})
+		}
+		if m, ok := known.Member(r.names.nameOf(soi)); ok {
+			share := r.share(guard, known)
+			last := &list[len(list)-1]
+			last.left = max(last.left, share(m.Quota.RepublishRecords*waypost.RecordElements), share(m.Rise.Quota.RepublishRecords*waypost.RecordElements))
+		}
+	}
+	return list
 }
 
 func covers(g roster.GrantClass, class uint8) bool {
@@ -400,7 +427,7 @@ func (ls *limits) of(key windowKey, at int64) int64 {
 		if m.Rise.Quota != (roster.Quota{}) && !m.Rise.From.After(time.Unix(at, 0)) {
 			q = m.Rise.Quota
 		}
-		limit := [...]int{q.TicketsPerDay, q.UnattendedPerDay, q.PublishElementsPerDay, q.FollowUps(), quota.UpkeepPerDay(q),
+		limit := [...]int{q.TicketsPerDay, q.UnattendedPerDay, q.PublishElementsPerDay, q.FollowUps(), quota.UpkeepPerDay(q), 0,
 			q.TicketsPerOperatorHour, q.TicketsPerOperatorHour, q.Operators}[key.class]
 		if key.class >= classOperator { // of a person, wherever the ticket goes
 			most = max(most, int64(limit))
