@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/errand"
 	"github.com/waypost/waypost/internal/journal"
