@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	darkPeople  = 1500
+	darkPeople  = 2500
 	darkAsked   = 300 // of them are looked for
 	darkHolders = 3
 )
@@ -176,7 +176,7 @@ func (l *darkLoad) kill(ctx context.Context, victims []string, mu *sync.Mutex, r
 			if err == nil && status.Published >= darkPeople {
 				return fmt.Errorf("the load was over before %d of %d were killed", len(victims)-i, len(victims))
 			}
-			if err == nil && status.Published >= uint64(i)*100 {
+			if err == nil && status.Published >= uint64(i)*200 {
 				break
 			}
 			if ctx.Err() != nil {

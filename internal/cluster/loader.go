@@ -27,8 +27,10 @@ type RejectedRow struct {
 	Reason string
 }
 
-// Loader sends records to a counter door in full batches, two under way at a
-// time: while the key holders work on one, the gateway blinds the next. A batch
+// Loader sends records to a counter door in full batches, several under way at a
+// time: while key holders and hub work on some, the gateway computes others, one for
+// each of its cores. So neither round trips nor waiting for the counter's own checks
+// leaves it idle, and who reads the file is held back. A batch
 // for which nobody is there is sent again for a while: a role that is restarted
 // does not end a load of a weekend.
 type Loader struct {
@@ -51,7 +53,7 @@ type row struct {
 }
 
 const (
-	batchesUnderWay = 2
+	batchesUnderWay = 6
 	// patience is for how long a batch is sent again. Before any has arrived
 	// there is none: then nothing is running.
 	patience = 2 * time.Minute

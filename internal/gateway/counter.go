@@ -49,7 +49,7 @@ type counterDoor struct {
 
 // ServeCounter serves the services of the counter door until the context ends.
 func (s *Server) ServeCounter(ctx context.Context, listener net.Listener, cert tls.Certificate, callers Callers) error {
-	door := counterDoor{s, callers, new(courtesy)}
+	door := counterDoor{s, callers, newCourtesy()}
 	server := connect.NewServer(rpc.ErrorsToWire(s.Log), rpc.Observe(s.Metrics.Call), door.requireOperator)
 	waypostv1connect.RegisterCounterHandler(server, door)
 	s.register(server)
@@ -187,7 +187,7 @@ func (d counterDoor) Load(ctx context.Context, req *waypostv1.LoadRequest) (*way
 		}
 		good, index = append(good, record), append(index, i)
 	}
-	d.courtesy.wait(ctx)
+	defer d.courtesy.batch(ctx)()
 	published, rejected, err := d.server.file.Load(ctx, rpc.Operator(ctx), req.Generation, good)
 	if err != nil {
 		return nil, err

@@ -41,3 +41,43 @@ func TestCourtesy(t *testing.T) {
 		}
 	})
 }
+
+// TestBatches: beside checks few batches are under way, and without them as many as
+// come.
+func TestBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCourtesy()
+		for range 3 * besideChecks {
+			defer c.batch(t.Context())() // nobody is at the counter, and none waits
+		}
+		check := c.begin()
+		start, under := time.Now(), 0
+		var ends []func()
+		for range besideChecks {
+			ends = append(ends, c.batch(t.Context()))
+		}
+		if d := time.Since(start); d != besideChecks*courtesyWait {
+			t.Errorf("they begin after %v", d)
+		}
+		go func() {
+			end := c.batch(t.Context())
+			under++
+			end()
+		}()
+		time.Sleep(10 * courtesyWait)
+		if under != 0 {
+			t.Error("more than a few are under way")
+		}
+		ends[0]()
+		synctest.Wait()
+		if under != 1 {
+			t.Error("where one is over no other begins")
+		}
+		check()
+		time.Sleep(quiet)
+		for range besideChecks {
+			defer c.batch(t.Context())()
+		}
+		ends[1]()
+	})
+}

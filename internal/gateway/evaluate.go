@@ -57,7 +57,11 @@ func (s *Server) evaluate(ctx context.Context, ticket waypost.SignedTicket, blin
 		for i, v := range good {
 			answers[i] = v.answers[k]
 		}
-		if sets[k], err = tokensUnder(keys.epochs[k], key, blinding, answers, opts...); err != nil {
+		err := s.turns.Take(ticket.Elements, func(pauses ...toprf.Option) (err error) {
+			sets[k], err = tokensUnder(keys.epochs[k], key, blinding, answers, append(pauses, opts...)...)
+			return err
+		})
+		if err != nil {
 			return nil, nil, err
 		}
 	}
@@ -263,7 +267,11 @@ func (s *Server) checkEvaluation(h roster.Member, ticket waypost.SignedTicket, k
 	for k, key := range keys.public {
 		size := len(res.Elements) / n
 		one := toprf.Evaluation{Elements: res.Elements[k*size:][:size], Proof: [toprf.ProofSize]byte(res.Proof[k*toprf.ProofSize:])}
-		if answers[k], err = key.Verify(h.Index, elements, one); err != nil {
+		err := s.turns.Take(len(elements), func(opts ...toprf.Option) (err error) {
+			answers[k], err = key.Verify(h.Index, elements, one, opts...)
+			return err
+		})
+		if err != nil {
 			return nil, receipt, err
 		}
 	}

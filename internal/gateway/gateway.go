@@ -45,6 +45,7 @@ import (
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/internal/turns"
 )
 
 // Holders reaches the key holders by their roster names.
@@ -131,6 +132,7 @@ type Server struct {
 	operatorKey []byte
 	ring        keyRing
 	hedge       *hedgeBudget
+	turns       turns.Turns
 	outgoing    chan letter // committed to the outbox
 	watch       *watch
 	notices     *recent[question, noticeRow]
@@ -156,6 +158,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	s := &Server{
 		config: config, Deps: deps, name: string(config.State), begun: deps.Now(),
 		decoySecret: derive(deps.Secret, "decoys"), operatorKey: derive(deps.Secret, "operators"),
+		turns: turns.New(),
 		hedge: newHedgeBudget(), outgoing: make(chan letter, 1024), watch: newWatch(), notices: newRecent[question, noticeRow](),
 	}
 	if err := s.openFile(); err != nil {

@@ -12,7 +12,7 @@ import (
 func (s *Server) openFile() (err error) {
 	deps := records.Deps{
 		State: s.config.State, Roster: s.Roster, DB: s.DB, Journal: s.Journal, Secret: s.Secret, System: s.People, Hub: s.Hub,
-		Retention: s.config.Retention, Quorum: quorum{s}, Permits: permits{s}, Ledgers: s.Ledgers, Now: s.Now, Log: s.Log,
+		Retention: s.config.Retention, Quorum: quorum{s}, Permits: permits{s}, Ledgers: s.Ledgers, Turns: s.turns, Now: s.Now, Log: s.Log,
 	}
 	if s.Loop != nil {
 		deps.Pause = s.wait

@@ -42,7 +42,7 @@ func (f *File) Load(ctx context.Context, operator string, generation uint32, rec
 		return 0, nil, err
 	}
 	defer end()
-	good, busy := f.busy.enter(good)
+	good, busy := f.enter(ctx, good)
 	defer f.busy.leave(good)
 	wanted, stale, err := f.unpublished(ctx, good, operator, generation)
 	if err != nil {
@@ -169,6 +169,26 @@ func accepted(good []loadable, rejected []Rejected) []waypost.Record {
 		}
 	}
 	return records
+}
+
+// busyWait is for how long a batch waits for records that another is at work on: the
+// same one, sent again after its caller was cut off.
+const busyWait = 20 * time.Second
+
+// enter keeps everybody else off the records. Those that somebody is at work on for
+// long are left out.
+func (f *File) enter(ctx context.Context, all []loadable) (entered []loadable, busy []Rejected) {
+	for deadline := time.Now().Add(busyWait); ; {
+		if entered, busy = f.busy.enter(all); len(busy) == 0 || f.Pause != nil || time.Now().After(deadline) {
+			return entered, busy
+		}
+		f.busy.leave(entered)
+		select {
+		case <-ctx.Done():
+			deadline = time.Time{}
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // inFlight keeps two batches from publishing the same record at the same time.
