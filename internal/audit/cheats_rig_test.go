@@ -23,6 +23,7 @@ import (
 	"github.com/waypost/waypost/internal/keyholder"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/toprf"
 	"github.com/waypost/waypost/translog"
 )
 
@@ -41,6 +42,12 @@ type drill struct {
 	calls   sync.Map // state -> *atomic.Pointer[call]
 	lax     atomic.Bool
 	deaf    sync.Map // state -> key holder that it does not ask
+	shares  sync.Map // key holder -> *atomic.Pointer[toprf.Share], which it gets later
+}
+
+// late is the share that a key holder gets later.
+func (d *drill) late(holder string) *atomic.Pointer[toprf.Share] {
+	return seam[toprf.Share](&d.shares, holder)
 }
 
 // act is what an operator does with an entry before it is written: it may
@@ -141,6 +148,7 @@ func open(t *testing.T, quota roster.Quota) *drill {
 		},
 		KeyHolders: func(name string, deps *keyholder.Deps) {
 			deps.Journal = ledger{deps.Journal.(*journal.Journal), seam[act](&d.ledgers, name)}
+			deps.Shares = moreShares{deps.Shares, d.late(name)}
 		},
 		Gateways: func(state waypost.Jurisdiction, deps *gateway.Deps) {
 			deps.Journal = ledger{deps.Journal.(*journal.Journal), seam[act](&d.ledgers, string(state))}

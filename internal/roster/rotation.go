@@ -72,6 +72,23 @@ func (r *Roster) Quorum() int {
 	return r.Threshold
 }
 
+// Switch makes the key beside a draft's own its own, and leaves the one before beside
+// it.
+func (r *Roster) Switch() error {
+	if r.Beside == nil || r.Beside.Epoch < r.Epoch {
+		return invalid("no newer key is served beside its own")
+	}
+	was, is := r.Key(), *r.Beside
+	r.Epoch, r.Threshold, r.GroupKey, r.Ceremony, r.Beside = is.Epoch, is.Threshold, is.GroupKey, is.Ceremony, &was
+	r.Members = slices.Clone(r.Members)
+	for i := range r.Members {
+		if m := &r.Members[i]; m.Role == KeyHolder && m.Index > 0 {
+			m.PublicShare = is.Shares[m.Index-1]
+		}
+	}
+	return nil
+}
+
 // KeysFor are the keys under which a ticket of the kind is evaluated that names
 // this version. The first is that of the ticket's own epoch. A search uses its own
 // alone; what is published goes into the index under all, so that whoever searches
