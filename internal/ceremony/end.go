@@ -111,9 +111,10 @@ func (h *Holder) AbortCeremony(ctx context.Context, req *waypostv1.AbortCeremony
 	return h.fail(ctx, r, s, fault)
 }
 
-// verdict judges all rounds that are complete, and then those who have given up.
+// verdict judges all rounds that are complete, and of the last one what there is, and
+// then those who have given up.
 func (s *session) verdict() *Fault {
-	for round := Commit; round <= Sign && s.complete(round); round++ {
+	for round := Commit; round <= Sign && (round == Sign || s.complete(round)); round++ {
 		if found := s.judge(round); found != nil {
 			return found
 		}

@@ -34,6 +34,7 @@ type rig struct {
 	signer note.Signer
 	now    time.Time
 	party  map[string]*party
+	stolen string // by a rogue
 }
 
 // party is one key holder: what outlives its process, and its process.
@@ -210,7 +211,9 @@ func (r *rig) plan(kind toprf.Kind, threshold int, holders, dealers []string) Pl
 }
 
 func (r *rig) lead(p Plan, change func(map[string]*link)) (*Transcript, error) {
-	return Run(r.t.Context(), p, r.view.Version(p.Roster), r.links(change), func(Round, string, string) {})
+	ctx, stop := context.WithTimeout(r.t.Context(), 20*time.Second)
+	defer stop()
+	return Run(ctx, p, r.view.Version(p.Roster), r.links(change), func(Round, string, string) {})
 }
 
 // hold holds a ceremony in which all goes well, and signs the roster that names its

@@ -190,11 +190,14 @@ func (c *coordinator) listen(round Round, name string, raw []byte) error {
 	if err := c.hear(m); err != nil {
 		return err
 	}
-	what := "has answered"
 	if body, ok := parseSign(m.Body); round == Sign && ok && body.dealer > 0 {
-		what = fmt.Sprintf("complains about the deal of dealer %d", body.dealer)
+		c.progress(round, name, fmt.Sprintf("complains about the deal of dealer %d", body.dealer))
+		if fault := c.judge(Sign); fault != nil {
+			return fault // all can judge it: nobody else has to sign
+		}
+		return nil
 	}
-	c.progress(round, name, what)
+	c.progress(round, name, "has answered")
 	return nil
 }
 

@@ -121,8 +121,9 @@ func (s *session) arithmetic(round Round) (messages [][]byte) {
 	return messages
 }
 
-// judge checks a complete round as everybody can, those before it being judged. The
-// fault is the first one in the order of the participants.
+// judge checks a round as everybody can, those before it being complete and judged.
+// All but the last one are complete. The fault is the first one in the order of the
+// participants.
 func (s *session) judge(round Round) *Fault {
 	if f := s.judgeSeen(round); f != nil {
 		return f
@@ -144,7 +145,10 @@ func (s *session) judge(round Round) *Fault {
 func (s *session) judgeSeen(round Round) *Fault {
 	want := s.digests(round - 1)
 	for _, name := range s.participants {
-		m := s.heard[round][name]
+		m, ok := s.heard[round][name]
+		if !ok {
+			continue
+		}
 		if len(m.Seen) != len(want) {
 			return s.blame(round, name, "does not say what it has seen")
 		}
@@ -225,15 +229,18 @@ func (s *session) judgeDeals() *Fault {
 }
 
 func (s *session) judgeSigned() *Fault {
-	want := s.transcriptHash()
 	for _, name := range s.participants {
-		body, ok := parseSign(s.heard[Sign][name].Body)
+		m, ok := s.heard[Sign][name]
+		if !ok {
+			continue // a complaint is judged though the others keep silent
+		}
+		body, ok := parseSign(m.Body)
 		switch {
 		case !ok:
 			return s.blame(Sign, name, "sent a message that is not well formed")
 		case body.dealer != 0:
 			return s.judgeComplaint(name, body)
-		case body.transcript != want:
+		case body.transcript != s.transcriptHash():
 			return s.blame(Sign, name, "signed another transcript than that of the messages it has seen")
 		}
 	}
