@@ -100,14 +100,13 @@ func randomID() (id int64) {
 }
 
 // create writes a pointer under a fresh random id.
-func create(tx *store.Tx, owner waypost.Jurisdiction, handle []byte, state int, generation, epoch uint32, now int64) (id int64, err error) {
+func create(tx *store.Tx, owner waypost.Jurisdiction, handle []byte, state int, generation, epoch uint32, now int64) error {
 	for {
-		id = randomID()
 		n, err := tx.Exec(`INSERT INTO pointer (id, owner, handle, state, generation, version, epoch, receipt, changed)
 			VALUES ($1, $2, $3, $4, $5, 1, $6, $7, $8) ON CONFLICT (id) DO NOTHING`,
-			id, owner, handle, state, generation, epoch, [16]byte{}, now)
+			randomID(), owner, handle, state, generation, epoch, [16]byte{}, now)
 		if err != nil || n == 1 {
-			return id, err
+			return err
 		}
 	}
 }

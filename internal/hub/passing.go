@@ -132,7 +132,7 @@ func pass(tx *store.Tx, r waypost.Release, p waypost.Passing, now int64) error {
 		r.To, p.New[:], receipt[:], now, at.pointer).Scan(&epoch); err != nil {
 		return err
 	}
-	if _, err := create(tx, r.From, p.Old[:], moved, at.in, epoch, now); err != nil {
+	if err := create(tx, r.From, p.Old[:], moved, at.in, epoch, now); err != nil {
 		return err
 	}
 	if err := count(tx, r.From, at.in, -1); err != nil {

@@ -27,7 +27,7 @@ func withdraw(t waypost.SignedTicket, w *waypostv1.Withdrawal) (act, error) {
 				return nil, nil, err
 			}
 			if at.pointer == 0 {
-				if _, err := create(tx, t.SOI, h, withdrawn, 0, t.Epoch, now); err != nil {
+				if err := create(tx, t.SOI, h, withdrawn, 0, t.Epoch, now); err != nil {
 					return nil, nil, err
 				}
 				continue

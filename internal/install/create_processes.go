@@ -59,7 +59,7 @@ func copyFolder(from, to string) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		content, err := os.ReadFile(path)
+		content, err := os.ReadFile(path) //nolint:gosec // a folder that this program has just made
 		if err != nil {
 			return err
 		}

@@ -140,8 +140,7 @@ func (s *Server) Evaluate(ctx context.Context, req *waypostv1.EvaluateRequest) (
 func (s *Server) evaluate(ctx context.Context, t waypost.SignedTicket, shares []toprf.Share, raw []byte, now time.Time) (*waypostv1.EvaluateResponse, error) {
 	var elements []toprf.Element
 	if t.Elements > 0 {
-		var err error
-		err = s.turns.Take(t.Elements, func(opts ...toprf.Option) (err error) {
+		err := s.turns.Take(t.Elements, func(opts ...toprf.Option) (err error) {
 			elements, err = toprf.DecodeElements(raw, t.Elements, opts...)
 			return err
 		})

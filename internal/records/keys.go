@@ -41,7 +41,7 @@ func (p pointer) ready() bool {
 	return !slices.ContainsFunc(p.sets, func(m made) bool { return m.todo != 0 })
 }
 
-// todo are the slots of which the token of one of its keys is not made yet.
+// The slots of which the token of one of its keys is not made yet.
 func (p pointer) todo() (bits uint32) {
 	for _, m := range p.sets {
 		bits |= m.todo

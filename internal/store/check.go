@@ -16,10 +16,10 @@ type Report struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-func (r *Report) fact(format string, args ...any) {
+func (r *Report) factf(format string, args ...any) {
 	r.Facts = append(r.Facts, fmt.Sprintf(format, args...))
 }
-func (r *Report) warn(format string, args ...any) {
+func (r *Report) warnf(format string, args ...any) {
 	r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...))
 }
 
@@ -39,19 +39,19 @@ func Check(ctx context.Context, url, role string) (r Report, err error) {
 		return r, err
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		r.fact("the file %s is not there yet: the first start makes it", path)
+		r.factf("the file %s is not there yet: the first start makes it", path)
 		return r, nil
 	}
 	f, err := openSQLite(ctx, path, false)
 	if errors.Is(err, errInUse) {
-		r.fact("SQLite file %s is in use: its role is running, or something else is", path)
+		r.factf("SQLite file %s is in use: its role is running, or something else is", path)
 		return r, nil
 	}
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	r.fact("SQLite file %s", f.path)
+	r.factf("SQLite file %s", f.path)
 	c := newConn(func(ctx context.Context) (session, error) { return f.connect(ctx, false) }, f.opening(false))
 	return r, errors.Join(r.tables(c, role, "SELECT name FROM sqlite_master WHERE type = 'table'"), c.close())
 }
@@ -70,9 +70,9 @@ func (r *Report) server(ctx context.Context, url, role string) error {
 	}
 	pg := s.(*wire).pg
 	version, encoding := pg.ParameterStatus("server_version"), pg.ParameterStatus("server_encoding")
-	r.fact("PostgreSQL %s at %s, database %s, user %s", version, p.config.Host, p.config.Database, p.config.User)
+	r.factf("PostgreSQL %s at %s, database %s, user %s", version, p.config.Host, p.config.Database, p.config.User)
 	if major, _ := strconv.Atoi(strings.FieldsFunc(version+".", func(c rune) bool { return c < '0' || c > '9' })[0]); major < needs {
-		r.warn("version %s is older than %d, with which this program was not tested", version, needs)
+		r.warnf("version %s is older than %d, with which this program was not tested", version, needs)
 	}
 	c := newConn(func(context.Context) (session, error) { return s, nil }, p.opening(false))
 	if encoding != "UTF8" {
@@ -95,9 +95,9 @@ func (r *Report) settings(c *conn) error {
 	}); err != nil {
 		return err
 	}
-	r.fact("TLS: %s; at most %d connections", ssl, connections)
+	r.factf("TLS: %s; at most %d connections", ssl, connections)
 	if fsync != "on" || pages != "on" {
-		r.warn("fsync or full_page_writes is off on the server: what was acknowledged is lost when its machine stops")
+		r.warnf("fsync or full_page_writes is off on the server: what was acknowledged is lost when its machine stops")
 	}
 	switch {
 	case standby:
@@ -122,12 +122,12 @@ func (r *Report) tables(c *conn, role, list string) error {
 		return err
 	}
 	if len(names) == 0 {
-		r.fact("it is empty: the first start makes the tables")
+		r.factf("it is empty: the first start makes the tables")
 		return nil
 	}
 	if !names["store_role"] {
 		if names["store_gate"] || names["schema_version_store"] {
-			r.fact("its first start was interrupted: the next goes on")
+			r.factf("its first start was interrupted: the next goes on")
 			return nil
 		}
 		return errors.New("store: the database belongs to another program: create one of its own")
@@ -137,7 +137,7 @@ func (r *Report) tables(c *conn, role, list string) error {
 
 func (r *Report) versions(tx *Tx, role string, names map[string]bool) error {
 	var bound string
-	if err := tx.Row("SELECT role FROM store_role").Scan(&bound); err != nil && err != ErrNoRows {
+	if err := tx.Row("SELECT role FROM store_role").Scan(&bound); err != nil && !errors.Is(err, ErrNoRows) {
 		return err
 	}
 	if bound != "" && bound != role {
@@ -160,9 +160,9 @@ func (r *Report) versions(tx *Tx, role string, names map[string]bool) error {
 		}
 		behind += known - have
 	}
-	r.fact("it is a %s's", role)
+	r.factf("it is a %s's", role)
 	if behind > 0 {
-		r.fact("%d migrations are to be made: the next start makes them", behind)
+		r.factf("%d migrations are to be made: the next start makes them", behind)
 	}
 	return nil
 }

@@ -177,8 +177,7 @@ func (r refusal) Error() string {
 func (r refusal) Unwrap() error { return r.answered }
 
 func discreet(err error) error {
-	var answered *pgconn.PgError
-	if errors.As(err, &answered) {
+	if answered, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return coded(refusal{answered})
 	}
 	return err

@@ -95,7 +95,7 @@ func TestLead(t *testing.T) {
 	var now atomic.Int64
 	ctxs, stops := make([]context.Context, 2), make([]context.CancelFunc, 2)
 	for i, db := range dbs {
-		ctxs[i], stops[i] = context.WithCancel(t.Context())
+		ctxs[i], stops[i] = context.WithCancel(t.Context()) //nolint:fatcontext // one for each process
 		defer stops[i]()
 		go db.Lead(ctxs[i], "work", func(ctx context.Context) {
 			most.Store(max(most.Load(), working.Add(1)))

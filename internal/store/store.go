@@ -159,7 +159,7 @@ func (db *DB) start(ctx context.Context) error {
 	}
 	go db.run()
 	if db.place.shared {
-		go db.live()
+		go db.live() //nolint:gosec // it lives until Close, not as long as the call that opens
 	}
 	return nil
 }

@@ -217,7 +217,7 @@ func schemaRules(tree fs.FS) (findings []string) {
 
 func tableRules(at, body string) (findings []string) {
 	first, keys := "", 0
-	for _, line := range strings.Split(body, "\n") {
+	for line := range strings.SplitSeq(body, "\n") {
 		fields := strings.Fields(line)
 		switch {
 		case len(fields) == 0:

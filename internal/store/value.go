@@ -27,7 +27,10 @@ func bind(values []driver.Value, args []any) ([]driver.Value, error) {
 // bindAll is bind for several lists of about the same length.
 func bindAll(lists [][]any) (bound [][]driver.Value, err error) {
 	bound = make([][]driver.Value, len(lists))
-	values := make([]driver.Value, 0, len(lists)*len(lists[0]))
+	var values []driver.Value
+	if len(lists) > 0 {
+		values = make([]driver.Value, 0, len(lists)*len(lists[0]))
+	}
 	for i, args := range lists {
 		from := len(values)
 		if values, err = bind(values, args); err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -304,11 +305,8 @@ func (w *wire) close(map[string]*stmt) error {
 // plan asks how the statement is run whatever its arguments.
 func (w *wire) plan(_ string, p prepared, params int) (plan []string, err error) {
 	text := "EXPLAIN (COSTS OFF) EXECUTE " + p.(wireStmt).Name
-	for i := range params {
-		text += []string{"(", ", "}[min(i, 1)] + "NULL"
-	}
 	if params > 0 {
-		text += ")"
+		text += "(NULL" + strings.Repeat(", NULL", params-1) + ")"
 	}
 	// Tables of a test are small: is there an index at all?
 	results, err := w.pg.Exec(background, "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; "+text).ReadAll()
