@@ -25,6 +25,7 @@ type ceremonyCommands struct {
 	Keygen  ceremonyKeygenCommand  `cmd:"" help:"Make a key that nobody has: the first one, or that of the next epoch."`
 	Refresh ceremonyRefreshCommand `cmd:"" help:"New shares of the same key for the same key holders: what was stolen of the old ones is worth nothing."`
 	Reshare ceremonyReshareCommand `cmd:"" help:"New shares of the same key for other key holders, or with another threshold."`
+	Rotate  ceremonyRotateCommands `cmd:"" help:"Lead the whole index from one key to the next, while offices stay open."`
 	Status  ceremonyStatusCommand  `cmd:"" help:"How far the latest ceremony is at each key holder."`
 	Verify  ceremonyVerifyCommand  `cmd:"" help:"Check a transcript with all signatures; of one that failed, say who is at fault."`
 	Abort   ceremonyAbortCommand   `cmd:"" help:"Give up an open ceremony."`

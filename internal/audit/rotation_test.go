@@ -108,11 +108,11 @@ func (d *drill) issue(state waypost.Jurisdiction, id string, p waypost.Person) {
 	}
 }
 
-// TestRotation: the whole exchange goes from one key to the next with checks going on
+// TestRotatedExchange: the whole exchange goes from one key to the next with checks going on
 // all the time: everybody is found by everybody before, during and after, through
 // processes that die in the middle; a key holder without a share of the next key and a
 // state that is late stop nobody; and the ledgers add up.
-func TestRotation(t *testing.T) {
+func TestRotatedExchange(t *testing.T) {
 	d := open(t, roster.Quota{})
 	people := make(found)
 	for i := range 9 {

@@ -26,6 +26,7 @@ package install
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/tls"
@@ -255,6 +256,12 @@ func (f *Folder) database(url string) string {
 		return scheme + f.path(string(path))
 	}
 	return url
+}
+
+// OpenDatabase opens the role's database for a tool that is run beside it, or, where
+// the database is a file, instead of it.
+func (f *Folder) OpenDatabase(ctx context.Context) (*store.DB, error) {
+	return store.Open(ctx, f.database(f.Config.Database), string(f.Config.Role))
 }
 
 // secret reads a key file: 32 bytes in hex.

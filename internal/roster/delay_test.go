@@ -50,6 +50,9 @@ func full(t testing.TB) *Roster {
 		m.Rise = Rise{From: later, Quota: m.Quota, Capabilities: []Capability{History}}
 		m.Rise.Quota.TicketsPerDay = 5000
 	})
+	change(r, "NV", func(m *Member) { m.Quota.RepublishRecords = 700 })
+	r.Beside = besideKey(t, 2, 1)
+	r.Beside.Ceremony = Digest{2}
 	r.Grants = []Grant{{"CA", UnattendedChecks, 200, later, later.Add(24 * time.Hour)}, {"NV", PublishedElements, 5000, start, later}}
 	r.Announced = []Announcement{{
 		From: later, Purposes: []waypost.Purpose{waypost.Renew}, Threshold: 1, GroupKey: r.Holders()[0].PublicShare,

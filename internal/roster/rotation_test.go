@@ -34,7 +34,7 @@ func become(r *Roster, k *Key) {
 }
 
 // A rotation: a key comes beside, becomes the own one, and the old one goes.
-func TestRotation(t *testing.T) {
+func TestKeyRotation(t *testing.T) {
 	second, third := besideKey(t, 2, 1), besideKey(t, 3, 2)
 	one := announced(sample(t), second, third)
 	first := one.Key()
@@ -113,7 +113,7 @@ func TestRotation(t *testing.T) {
 }
 
 // Steps that are not those of a rotation are refused.
-func TestRotationRefused(t *testing.T) {
+func TestKeyRotationRefused(t *testing.T) {
 	second, third := besideKey(t, 2, 1), besideKey(t, 3, 2)
 	waiting := func() *Roster {
 		r := announced(sample(t), third)

@@ -29,6 +29,7 @@ def follows(old, new):
         moved = sharing(old) != sharing(new)
         require(moved == (b.get("ceremony") != a.get("ceremony")) and ("ceremony" in b or not moved),
                 "shares change with the ceremony that made them, and with nothing else")
+    rotates(a, b)
     for name, m in new.members.items():
         before = old.members.get(name)
         if before is None:
@@ -38,6 +39,25 @@ def follows(old, new):
             require(since(m) == since(before), f"the time from which {name} is a member cannot change")
     for at in sorted(t for t in {begins} | moments(old) | moments(new) if begins <= t < begins + DELAY):
         grants_no_more(old, new, at)
+
+
+def rotates(a, b):
+    """A newer key comes beside the own one, becomes it, and what was the own one stays beside it or goes."""
+    was, now = a.get("beside"), b.get("beside")
+    waits = was is not None and was["epoch"] > a["epoch"]
+    if b.get("epoch") != a.get("epoch"):
+        require(was is None or waits and (b["epoch"], b["group_key"]) == (was["epoch"], was["group_key"]),
+                "the next key is the one that is served beside the own one")
+        require(now is None or (now["epoch"], now["group_key"]) == (a.get("epoch"), a.get("group_key")),
+                "beside a key that has just come stays the one before it, or none")
+        return
+    require(not waits or now is not None and now["epoch"] >= was["epoch"], "a key that waits can only come, or be given up for a newer one")
+    if now is None:
+        return
+    same = was is not None and now["epoch"] == was["epoch"]
+    require(not same or now["group_key"] == was["group_key"], "the group key of an epoch does not change")
+    require(now["epoch"] > b["epoch"] or same, "a key that was over does not come back")
+    require(now["epoch"] < b["epoch"] or was is None or waits, "a newer key comes when the one before is no longer served")
 
 
 def sharing(roster):
@@ -87,12 +107,24 @@ def grants_no_more(old, new, at):
                     and all(h[x] == g[x] for x in ("member", "class", "from")) and h["extra"] >= g["extra"]]
             require_public(same, f"grants {g['member']} more")
     for content in due(new, at):
-        if "epoch" not in old.value:  # the first key takes nothing from anybody
+        if "epoch" not in old.value or content is new.value:  # the first key takes nothing from anybody; others below
             content = {k: v for k, v in content.items() if k not in ("threshold", "group_key")}
         content_known(due(old, at), content, require_public)
         for keys in content.get("keys", []):
             require_public(keys_known(old, keys, keys["member"], at), f"announces keys of {keys['member']}")
+    for key in (new.value, new.value.get("beside")):
+        if key and "epoch" in key and "epoch" in old.value:
+            key_known(old, key, at, require_public)
     require_public("witness_policy" not in old.value or "witness_policy" in new.value, "drops the witness policy")
+
+
+def key_known(old, key, at, require_public):
+    """Whether a key that is served, and its threshold, were before, or are announced."""
+    served = [k for k in (old.value, old.value.get("beside")) if k]
+    had = [k for k in served if k["epoch"] == key["epoch"]] or [max(served, key=lambda k: k["threshold"])]
+    known = had + due(old, at)[1:]
+    require_public(any(k.get("group_key") == key["group_key"] for k in known), "replaces the group key")
+    require_public(any(key["threshold"] >= k["threshold"] for k in known if "threshold" in k), "lowers the threshold")
 
 
 def runs(grant, at):

@@ -111,7 +111,8 @@ def not_zero(check):
 
 LIMITS = ("tickets_per_day", "unattended_per_day", "tickets_per_operator_hour", "operators", "publish_elements_per_day",
           "publish_elements_for_a_load")
-QUOTA = not_zero(record(*((n, number(0, MOST)) for n in LIMITS), ("follow_ups_per_day?", number(1, MOST))))
+QUOTA = not_zero(record(*((n, number(0, MOST)) for n in LIMITS), ("follow_ups_per_day?", number(1, MOST)),
+                        ("republish_records?", number(1, MOST))))
 
 
 ABILITY = one_of("search", "answer", "publish", "history", "real_id")
@@ -122,6 +123,8 @@ WITNESS_POLICY = record(("holders", number(0, 32)), ("outside", number(1, 32)))
 PURPOSES = many(word, 1, 64, unique=True)
 AUDITORS = many(auditor, 1, 16, unique=True)
 ROLE = one_of("hub", "keyholder", "gateway")
+BESIDE = record(("epoch", number(1, 2**32 - 1)), ("threshold", number(1, 32)), ("group_key", raw(32)),
+                ("shares", many(raw(32), 1, 32)), ("ceremony?", raw(32, nonzero=True)))
 NEW_KEYS = record(("member", name), ("identity?", key), ("log_key?", key), ("witness_key?", key))
 
 MEMBER_SCHEMA = record(
@@ -138,7 +141,7 @@ SCHEMA = record(
     ("version", number(1, 2**64 - 1)), ("environment", one_of("test", "prod")), ("previous", raw(32)),
     ("not_before", time), ("not_after", time), ("revoked_before", number(0, 2**64 - 1)), ("profile", number(1, 255)),
     ("epoch?", number(1, 2**32 - 1)), ("threshold?", number(1, 32)), ("group_key?", raw(32)), ("ceremony?", raw(32, nonzero=True)),
-    ("purposes", PURPOSES),
+    ("beside?", BESIDE), ("purposes", PURPOSES),
     ("members", many(MEMBER_SCHEMA, 1, 128)), ("witnesses?", WITNESSES), ("witness_policy?", WITNESS_POLICY),
     ("auditors?", AUDITORS),
     ("grants?", many(record(("member", name), ("class", one_of("attended", "unattended", "publish")),

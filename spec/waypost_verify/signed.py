@@ -20,7 +20,8 @@ ERRANDS = {
     "case": {"duplicate_resolution"},
 }
 UPKEEP = {"withdraw", "activate", "compare", "leave"}
-POINTERS = UPKEEP | {"publish", "change"}
+PUBLISHING = {"publish", "change", "republish"}
+POINTERS = UPKEEP | PUBLISHING
 PURPOSES = {"check": ISSUE | {"duplicate_resolution", "post_conviction"}, **ERRANDS,
             **{kind: {"maintain_pointer"} for kind in POINTERS}}
 CLASSES = {"check": {"attended", "unattended"}, **{kind: {"attended", "unattended"} for kind in ERRANDS},

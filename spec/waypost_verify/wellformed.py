@@ -85,13 +85,16 @@ def holders(roster, begins):
     found = roster.holders()
     key = ("epoch", "threshold", "group_key")
     if not any(name in roster.value for name in key):
-        require(not found and roster.key_holders() and "ceremony" not in roster.value, "without a key nobody has a share of it")
+        require(not found and roster.key_holders() and not roster.value.keys() & {"ceremony", "beside"}, "without a key nobody has a share of it")
         return
     require(all(name in roster.value for name in key), "epoch, threshold and group key come together")
     require([h["index"] for h in found] == list(range(1, len(found) + 1)), "the shares are not numbered 1 to n")
     require(1 <= roster.threshold <= len(found) <= 32, "the threshold is 1 to the number of key holders")
     require(any("removed" not in h and times.parse(h.get("from", roster.not_before)) <= begins for h in found),
             "no key holder is in force when the roster begins")
+    if beside := roster.value.get("beside"):
+        require(beside["epoch"] != roster.epoch and beside["group_key"] != roster.group_key, "the key beside its own is another one")
+        require(len(beside["shares"]) == len(found) >= beside["threshold"], "the key beside its own has a share for each key holder")
 
 
 def witnesses(roster):
