@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/ceremony"
 	"github.com/waypost/waypost/internal/roster"
@@ -26,6 +27,32 @@ func (f *Folder) vault() (*ceremony.Vault, error) {
 		identities = f.path(identities)
 	}
 	return ceremony.OpenVault(f.path(shareFolder), identities)
+}
+
+// openVault opens a key holder's shares, and insists on the one that the roster names,
+// unless the config says that it is lost.
+func (r *Role) openVault() (err error) {
+	f := r.Folder
+	if f.Config.Role != roster.KeyHolder {
+		return nil
+	}
+	if r.vault, err = f.vault(); err != nil {
+		return err
+	}
+	closed := r.vault.Closed()
+	for _, why := range closed {
+		r.log.Warn("a share cannot be used", "cause", why)
+	}
+	latest := f.Roster.Latest()
+	me, _ := latest.Member(f.Config.Name)
+	if _, ok := r.vault.Share(me.PublicShare); ok || me.Index == 0 || f.Config.WithoutShare {
+		return nil
+	}
+	why := "if it is lost, set without_share in " + f.path("config.json") + " and have the key holders reshare"
+	if len(closed) > 0 {
+		why = closed[0]
+	}
+	return waypost.Errorf(waypost.NotFound, "%s does not have the share that the roster commits to for key epoch %d: %s", f.Config.Name, latest.Epoch, why)
 }
 
 // Coordinator opens the folder of a key holder, whose process may run, for leading a

@@ -39,7 +39,8 @@ type Role struct {
 	// which is gone.
 	publish  func(j *journal.Journal) (*publisher.Publisher, error)
 	intake   *roster.Intake
-	auditors string // for whom the ledger is sealed besides its own openers
+	vault    *ceremony.Vault // of a key holder, else nil
+	auditors string          // for whom the ledger is sealed besides its own openers
 	log      *slog.Logger
 	now      func() time.Time
 	fault    store.Fault // or nil
@@ -108,6 +109,7 @@ func Open(ctx context.Context, dir string, now func() time.Time, log *slog.Logge
 	}
 	for _, step := range []func() error{
 		func() error { return r.openIntake(ctx) },
+		r.openVault, // before any door is open: who has no share does not come up
 		func() error { return r.openLedger(ctx, now, log) },
 		func() error { return r.openDoor(now, log) },
 		r.openMetrics,
@@ -189,21 +191,14 @@ func (r *Role) Close() error {
 
 func (r *Role) openKeyHolder(ctx context.Context, listener net.Listener, now func() time.Time, log *slog.Logger) error {
 	f := r.Folder
-	vault, err := f.vault()
-	if err != nil {
-		return err
-	}
-	for _, why := range vault.Closed() {
-		log.Warn("a share cannot be used", "cause", why)
-	}
 	ceremonies, err := ceremony.NewHolder(ctx, ceremony.Deps{
-		Name: f.Config.Name, Roster: f.Roster, DB: r.DB, Journal: r.Journal, Vault: vault, Identity: f.Identity, Now: now, Log: log,
+		Name: f.Config.Name, Roster: f.Roster, DB: r.DB, Journal: r.Journal, Vault: r.vault, Identity: f.Identity, Now: now, Log: log,
 	})
 	if err != nil {
 		return err
 	}
 	deps := keyholder.Deps{
-		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Shares: vault, Identity: f.Identity, Cert: f.Cert, Now: now, Log: log, Metrics: r.metrics,
+		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Shares: r.vault, Identity: f.Identity, Cert: f.Cert, Now: now, Log: log, Metrics: r.metrics,
 		Ceremony: ceremonies,
 	}
 	if r.wrapKeyHolder != nil {
@@ -211,10 +206,7 @@ func (r *Role) openKeyHolder(ctx context.Context, listener net.Listener, now fun
 	}
 	server, err := keyholder.New(keyholder.Config{Name: f.Config.Name, WithoutShare: f.Config.WithoutShare}, deps)
 	if err != nil {
-		if missing := vault.Closed(); len(missing) > 0 {
-			return fmt.Errorf("%w (%s)", err, missing[0])
-		}
-		return fmt.Errorf("%w; if it is lost, set without_share in %s and have the key holders reshare", err, f.path("config.json"))
+		return err
 	}
 	r.run = func(ctx context.Context) error { return server.Run(ctx, listener) }
 	return nil

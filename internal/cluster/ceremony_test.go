@@ -1,0 +1,237 @@
+package cluster_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
+	"github.com/waypost/waypost/internal/ceremony"
+	"github.com/waypost/waypost/internal/cluster"
+	"github.com/waypost/waypost/internal/install"
+	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/toprf"
+)
+
+// held is an exchange of processes whose key holders hold ceremonies.
+type held struct {
+	*cluster.Processes
+	t       *testing.T
+	dir     string
+	counter waypostv1connect.CounterClient
+	checks  int
+}
+
+// check asks about somebody whom no state has, and says what is wrong with the answer.
+func (h *held) check(ctx context.Context) error {
+	h.checks++
+	a, err := h.counter.Check(ctx, &waypostv1.CheckRequest{Purpose: "issue_licence", CaseReference: fmt.Sprint(h.checks),
+		Applicant: &waypostv1.Applicant{Family: fmt.Sprintf("Quillfeather%c", 'a'+h.checks%26), Given: "Zebediah", Born: "1970-01-02"}})
+	switch {
+	case err != nil:
+		return err
+	case a.Owed:
+		return fmt.Errorf("check %d is owed", h.checks)
+	}
+	return nil
+}
+
+// checking makes checks until the work is done, and insists that each succeeds.
+func (h *held) checking(work func()) {
+	h.t.Helper()
+	ctx, stop := context.WithCancel(h.t.Context())
+	before := h.checks
+	var counter sync.WaitGroup
+	counter.Go(func() {
+		for ctx.Err() == nil {
+			if err := h.check(h.t.Context()); err != nil {
+				h.t.Errorf("while shares are exchanged: %v", err)
+				return
+			}
+		}
+	})
+	work()
+	stop()
+	counter.Wait()
+	if h.checks-before < 3 {
+		h.t.Errorf("only %d checks were made meanwhile", h.checks-before)
+	}
+}
+
+// hold leads a ceremony from the folder of one key holder; meanwhile is told how far
+// it is.
+func (h *held) hold(from string, kind toprf.Kind, threshold int, holders, dealers []string, meanwhile func(ceremony.Round, string)) *ceremony.Result {
+	h.t.Helper()
+	view, clients, err := install.Coordinator(install.FolderOf(h.dir, from), time.Now)
+	h.must(err)
+	latest := view.Latest()
+	epoch := latest.Epoch
+	if kind == toprf.Keygen {
+		epoch++
+	}
+	plan, err := ceremony.NewPlan(kind, latest, epoch, threshold, holders, dealers, time.Now(), 2*time.Minute)
+	h.must(err)
+	ctx, stop := context.WithTimeout(h.t.Context(), 2*time.Minute)
+	defer stop()
+	transcript, err := ceremony.Run(ctx, plan, latest, clients, func(round ceremony.Round, who, _ string) {
+		if meanwhile != nil {
+			meanwhile(round, who)
+		}
+	})
+	h.must(err)
+	result, err := transcript.Verify(latest)
+	h.must(err)
+	return result
+}
+
+// govern has governance name what was made, publishes it, and waits until every
+// member has it.
+func (h *held) govern(made *ceremony.Result) {
+	h.t.Helper()
+	signed, err := install.Govern(h.dir, time.Now(), func(draft *roster.Roster) error {
+		return draft.SetShares(made.Plan.Epoch, made.Plan.Holders, made.Keys, made.Transcript)
+	})
+	h.must(err)
+	r, err := roster.Read(signed)
+	h.must(err)
+	h.must(r.Publish(h.t.Context(), r.Hub().Public, signed))
+	for _, name := range h.Names() {
+		within(h.t, time.Minute, name+" has the new roster", func() bool {
+			all, err := install.Rosters(install.FolderOf(h.dir, name))
+			return err == nil && uint64(len(all)) == r.Version
+		})
+	}
+}
+
+func (h *held) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// loseShare is a key holder whose disk with the identities of its shares is gone.
+func (h *held) loseShare(name string) {
+	h.t.Helper()
+	folder := install.FolderOf(h.dir, name)
+	h.must(h.Kill(name))
+	h.must(os.RemoveAll(filepath.Join(folder, "identities")))
+	if err := h.Start(h.t.Context(), name); err == nil || !strings.Contains(err.Error(), "identity") {
+		h.t.Errorf("%s starts without its share: %v", name, err)
+	}
+	_ = h.Kill(name) // it never came up
+	h.withoutShare(name, true)
+	h.must(h.Start(h.t.Context(), name))
+}
+
+// withoutShare sets in a key holder's config whether its share is lost.
+func (h *held) withoutShare(name string, lost bool) {
+	h.t.Helper()
+	path := filepath.Join(install.FolderOf(h.dir, name), "config.json")
+	raw, err := os.ReadFile(path)
+	h.must(err)
+	var config map[string]any
+	h.must(json.Unmarshal(raw, &config))
+	config["without_share"] = lost
+	raw, err = json.Marshal(config)
+	h.must(err)
+	h.must(os.WriteFile(path, raw, 0o600))
+}
+
+// TestCeremonies holds ceremonies between the processes of five key holders while
+// checks go on: a refresh in which one is killed in every round, the loss of one and
+// what is done about it, and the loss of as many as make the key useless.
+func TestCeremonies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts nine processes")
+	}
+	run, c := program(t), config(t.TempDir())
+	c.Holders, c.Threshold = 5, 3
+	processes, err := cluster.OpenProcesses(t.Context(), c, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = processes.Close() })
+	h := &held{Processes: processes, t: t, dir: c.Dir}
+	h.counter, _, err = cluster.Counter(c.Dir, "AZ")
+	h.must(err)
+	within(t, time.Minute, "a first check", func() bool { return h.check(t.Context()) == nil })
+	holders := []string{"keyholder-1", "keyholder-2", "keyholder-3", "keyholder-4", "keyholder-5"}
+
+	killed := make(map[ceremony.Round]bool)
+	var made *ceremony.Result
+	h.checking(func() {
+		made = h.hold("keyholder-1", toprf.Refresh, 0, nil, nil, func(round ceremony.Round, _ string) {
+			if round <= ceremony.Sign && !killed[round] {
+				killed[round] = true
+				victim := holders[len(killed)] // another one each time
+				h.must(h.Kill(victim))
+				h.must(h.Start(t.Context(), victim))
+			}
+		})
+	})
+	if len(killed) != 4 {
+		t.Errorf("killed in %d rounds", len(killed))
+	}
+	h.checking(func() { h.govern(made) })
+
+	// Keyholder-5 loses its share. The others reshare, and it gets one like everybody.
+	h.loseShare("keyholder-5")
+	h.checking(func() {
+		made = h.hold("keyholder-5", toprf.Reshare, 3, holders, holders[:3], nil)
+		h.govern(made)
+		time.Sleep(3*roster.FollowEvery + time.Second) // until tickets name the new version
+	})
+	h.withoutShare("keyholder-5", false)
+	h.must(h.Stop("keyholder-5"))
+	h.must(h.Start(t.Context(), "keyholder-5"))
+	h.must(h.Kill("keyholder-1"))
+	h.must(h.Kill("keyholder-2"))
+	if err := h.check(t.Context()); err != nil { // 3, 4 and 5: the new share counts
+		t.Errorf("with the new share: %v", err)
+	}
+	h.must(h.Start(t.Context(), "keyholder-1"))
+	h.must(h.Start(t.Context(), "keyholder-2"))
+
+	// Three of five lose theirs: the key is gone. Nothing says "no card" meanwhile.
+	for _, name := range holders[2:] {
+		h.loseShare(name)
+	}
+	a, err := h.counter.Check(t.Context(), &waypostv1.CheckRequest{Purpose: "issue_licence", CaseReference: "lost", Applicant: &waypostv1.Applicant{Family: "Lost", Given: "Key", Born: "1970-01-02"}})
+	if err == nil && !a.Owed {
+		t.Errorf("without a quorum a check is answered: %v", a)
+	}
+	view, clients, err := install.Coordinator(install.FolderOf(c.Dir, "keyholder-1"), time.Now)
+	h.must(err)
+	plan, err := ceremony.NewPlan(toprf.Reshare, view.Latest(), 1, 3, holders, holders[:3], time.Now(), time.Minute)
+	h.must(err)
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	defer stop()
+	if _, err := ceremony.Run(ctx, plan, view.Latest(), clients, func(ceremony.Round, string, string) {}); err == nil || !strings.Contains(err.Error(), "keyholder-3") {
+		t.Errorf("a key that is lost is reshared: %v", err)
+	}
+	h.must(abortAll(t.Context(), clients, plan))
+	made = h.hold("keyholder-1", toprf.Keygen, 3, holders, nil, nil)
+	if made.Plan.Epoch != 2 {
+		t.Errorf("the next key is of epoch %d", made.Plan.Epoch)
+	}
+}
+
+// abortAll gives up a ceremony wherever it is open.
+func abortAll(ctx context.Context, clients ceremony.Clients, p ceremony.Plan) error {
+	id := p.ID()
+	for _, client := range clients {
+		if _, err := client.AbortCeremony(ctx, &waypostv1.AbortCeremonyRequest{Ceremony: id[:]}); err != nil && waypost.CodeOf(err) != waypost.NotFound {
+			return err
+		}
+	}
+	return nil
+}
