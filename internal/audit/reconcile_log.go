@@ -43,6 +43,7 @@ type kept struct {
 	Days         map[string]map[string]int64 `json:"days,omitempty"`          // entries of a day by kind, until "daily" has come
 	Accusations  []accusation                `json:"accusations,omitempty"`   // not shown yet
 	Daily        string                      `json:"daily,omitempty"`         // the last day that was counted
+	Signed       []string                    `json:"signed,omitempty"`        // transcripts of ceremonies that a key holder has signed, the latest
 	RosterWarned uint64                      `json:"roster_warned,omitempty"` // the version for which roster_missing was reported
 }
 

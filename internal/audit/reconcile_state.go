@@ -158,6 +158,7 @@ func (r *run) writeState(records, windows []byte) error {
 
 func (k kept) clone() kept {
 	k.Peaks, k.Note, k.Accusations = slices.Clone(k.Peaks), slices.Clone(k.Note), slices.Clone(k.Accusations)
+	k.Signed = slices.Clone(k.Signed)
 	days := make(map[string]map[string]int64, len(k.Days))
 	for day, counts := range k.Days {
 		days[day] = maps.Clone(counts)

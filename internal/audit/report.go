@@ -40,6 +40,7 @@ const (
 	Miscounted    = "miscounted"
 	ReceiptMissed = "receipt_missed"
 	RosterMissing = "roster_missing"
+	UnsignedShare = "unsigned_share"
 )
 
 // Finding is one thing that does not add up, and the one member who has to

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -125,6 +126,8 @@ func (l *logRun) alone(index int64, e translog.Entry, f *fields) {
 		l.daily(index, e, f.more)
 	case "roster":
 		l.adopt(index, e, f.more)
+	case "ceremony":
+		l.ceremony(f.more)
 	case "erase":
 		l.erasure(index, e, f.more)
 	case "receipt_missed":
@@ -204,6 +207,46 @@ func (l *logRun) adopt(index int64, e translog.Entry, fields map[string]string) 
 		if hash, err := known.Hash(); err == nil && hex.EncodeToString(hash[:]) != fields["hash"] {
 			l.r.findf(RosterMissing, l.member.Name, map[string]string{"place": l.place(index), "version": fields["version"], "hash": fields["hash"]},
 				"it took up a roster version %d that is not the one known here", version)
+		}
+		l.shares(index, known)
+	}
+}
+
+// keptSigned is how many ceremonies a key holder may have signed between two rosters.
+const keptSigned = 32
+
+// ceremony notes which transcript a key holder has signed.
+func (l *logRun) ceremony(fields map[string]string) {
+	if fields["step"] != "signed" {
+		return
+	}
+	l.kept.Signed = append(l.kept.Signed, fields["transcript"])
+	l.kept.Signed = l.kept.Signed[max(0, len(l.kept.Signed)-keptSigned):]
+}
+
+// shares: where a version names a share of a key holder that was made in a ceremony
+// and the version before does not, the holder has signed that ceremony before it took
+// the version up. What could not be read may be where it says so; with version 1 the
+// ledgers begin.
+func (l *logRun) shares(index int64, now *roster.Roster) {
+	me, _ := now.Member(l.member.Name)
+	if now.Version == 1 || me.Role != roster.KeyHolder || me.Index == 0 || l.kept.DarkBelow > 0 {
+		return
+	}
+	keys := []roster.Key{now.Key()}
+	if now.Beside != nil {
+		keys = append(keys, *now.Beside)
+	}
+	for _, key := range keys {
+		if before := l.r.roster(now.Version - 1); before != nil {
+			if was, ok := before.KeyOf(key.Epoch); ok && was.Ceremony == key.Ceremony {
+				continue
+			}
+		}
+		transcript := hex.EncodeToString(key.Ceremony[:])
+		if key.Ceremony != (roster.Digest{}) && !slices.Contains(l.kept.Signed, transcript) {
+			l.r.findf(UnsignedShare, l.member.Name, map[string]string{"place": l.place(index), "version": strconv.FormatUint(now.Version, 10), "transcript": transcript},
+				"%s has a share by roster version %d of whose making its ledger says nothing", l.member.Name, now.Version)
 		}
 	}
 }
