@@ -188,6 +188,7 @@ func TestRotatedExchange(t *testing.T) {
 	d.finds("AZ", people["NV"][0], waypost.NoMatch)
 	d.republish("NV")
 	d.all(people)
+	d.Clock.Advance(roster.Grace)
 	d.govern(func(r *roster.Roster) error { r.Beside = nil; return nil })
 	people["NV"] = append(people["NV"], d.holder("NV"))
 	d.all(people)

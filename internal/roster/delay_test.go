@@ -152,8 +152,8 @@ func TestAnnounced(t *testing.T) {
 			Announcement{Keys: []KeyChange{{Member: "NV", LogKey: testPublic("new")}}}},
 		{"replaces a key of keyholder-2", func(r *Roster) { change(r, "keyholder-2", func(m *Member) { m.WitnessKey = testPublic("new") }) },
 			Announcement{Keys: []KeyChange{{Member: "keyholder-2", WitnessKey: testPublic("new")}}}},
-		{"lowers the threshold from 2 to 1", func(r *Roster) { singleShare(r, 1) }, Announcement{Threshold: 1, GroupKey: sample(t).Holders()[0].PublicShare}},
-		{"replaces the group key", func(r *Roster) { rotated(t, r) }, Announcement{GroupKey: sample(t).Holders()[0].PublicShare}},
+		{"lowers the threshold from 2 to 1", func(r *Roster) { singleShare(r, 1); allLoading(r) }, Announcement{Threshold: 1, GroupKey: sample(t).Holders()[0].PublicShare}},
+		{"replaces the group key", func(r *Roster) { rotated(t, r); allLoading(r) }, Announcement{GroupKey: sample(t).Holders()[0].PublicShare}},
 	} {
 		t.Run(c.words, func(t *testing.T) {
 			one, now := witnessed(t), &clock{at: begin}

@@ -164,18 +164,14 @@ func (r *Roster) checkBeside() error {
 
 // rotates checks that keys come, change places and go in order: a newer one comes
 // beside the roster's own; then it is the own one, and what was its own stays beside
-// it or goes. One that waits can only be given up for a newer one: some pointers
-// may be under it, and its epoch is used up.
+// it for a day; then that goes. One that waits can only be given up for a newer one:
+// some pointers may be under it, and its epoch is used up.
 func (a *indexed) rotates(b *indexed) error {
 	was, is := a.Beside, b.Beside
 	waits := was != nil && was.Epoch > a.Epoch
 	switch {
-	case b.Epoch != a.Epoch && was != nil && (!waits || b.Epoch != was.Epoch || !bytes.Equal(b.GroupKey, was.GroupKey)):
-		return invalid("the next key is the one that is served beside the roster's own")
-	case b.Epoch != a.Epoch && is != nil && (is.Epoch != a.Epoch || !bytes.Equal(is.GroupKey, a.GroupKey)):
-		return invalid("beside a key that has just come stays the one before it, or none")
 	case b.Epoch != a.Epoch:
-		return nil
+		return a.switches(b)
 	case waits && (is == nil || is.Epoch < was.Epoch):
 		return invalid("the key of epoch %d waits beside the roster's own: it can only come, or be given up for a newer one", was.Epoch)
 	case is != nil && was != nil && is.Epoch == was.Epoch && !bytes.Equal(is.GroupKey, was.GroupKey):
@@ -184,6 +180,32 @@ func (a *indexed) rotates(b *indexed) error {
 		return invalid("a key that was over does not come back")
 	case is != nil && is.Epoch > a.Epoch && was != nil && !waits:
 		return invalid("a newer key comes when the one before is no longer served")
+	case was != nil && !waits && is == nil && b.NotBefore.Before(a.NotBefore.Add(Grace)):
+		return invalid("the key of epoch %d goes a day after version %d began at the earliest: who goes by the version before that would not find what is new", was.Epoch, a.Version)
+	}
+	return nil
+}
+
+// switches checks that the roster's own key becomes the one beside it, and that the
+// one before stays: under one that was never beside nothing is published, and every
+// search would say that there is nobody. Where the key before is lost there is nothing
+// else to do: then no state is said to be searched in full.
+func (a *indexed) switches(b *indexed) error {
+	was, is := a.Beside, b.Beside
+	switch {
+	case a.Epoch == 0:
+		return nil
+	case was != nil && (was.Epoch < a.Epoch || b.Epoch != was.Epoch || !bytes.Equal(b.GroupKey, was.GroupKey)):
+		return invalid("the next key is the one that is served beside the roster's own")
+	case is != nil && (is.Epoch != a.Epoch || !bytes.Equal(is.GroupKey, a.GroupKey)):
+		return invalid("beside a key that has just come stays the one before it")
+	case was != nil && is != nil:
+		return nil
+	}
+	for _, m := range b.Members {
+		if m.Participation == Full {
+			return invalid("the key of epoch %d comes beside the roster's own first, and that of epoch %d stays beside it for a day; if that is lost every state is loading, and %s is not", b.Epoch, a.Epoch, m.Name)
+		}
 	}
 	return nil
 }

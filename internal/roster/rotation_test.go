@@ -143,7 +143,7 @@ func TestKeyRotationRefused(t *testing.T) {
 		{"dropped while it waits", waiting(), func(r *Roster) { r.Beside = nil }, "waits beside the roster's own"},
 		{"another key for its epoch", announced(waiting(), besideKey(t, 2, 2)), func(r *Roster) { r.Beside = besideKey(t, 2, 2) }, "does not change"},
 		{"another becomes the own one", waiting(), func(r *Roster) { become(r, third); r.Beside = nil }, "the next key is the one"},
-		{"a third stays beside it", waiting(), func(r *Roster) { become(r, second); r.Beside = third }, "the one before it, or none"},
+		{"a third stays beside it", waiting(), func(r *Roster) { become(r, second); r.Beside = third }, "stays the one before it"},
 		{"back", switched(), func(r *Roster) { k := r.Key(); become(r, r.Beside); r.Beside = &k }, "the epoch cannot go back"},
 		{"a newer one too soon", switched(), func(r *Roster) { r.Beside = third }, "no longer served"},
 		{"an old one again", announced(func() *Roster { r := switched(); r.Beside = nil; return r }(), besideKey(t, 1, 3)),
@@ -177,5 +177,54 @@ func TestKeyRotationRefused(t *testing.T) {
 		if r.Beside = k; r.Validate() == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+// allLoading says of every state that it is not searched in full.
+func allLoading(r *Roster) {
+	for i := range r.Members {
+		if m := &r.Members[i]; m.Role == Gateway {
+			m.Participation = Loading
+		}
+	}
+}
+
+// The own key changes only to the one beside it, and the one before stays for a day:
+// under any other nothing is published, and every search would say that there is
+// nobody. Where a key is lost, coverage says that no state is searched in full.
+func TestKeyComesBeside(t *testing.T) {
+	second := besideKey(t, 2, 1)
+	alone := announced(sample(t), second)
+	waiting := announced(sample(t), second)
+	waiting.Beside = second
+	for name, a := range map[string]*Roster{"never beside": alone, "the one before goes at once": waiting} {
+		b := next(t, a)
+		become(b, second)
+		b.Beside = nil
+		if err := a.Precedes(b); err == nil || !strings.Contains(err.Error(), "stays beside it for a day") {
+			t.Errorf("%s: %v", name, err)
+		}
+		allLoading(b)
+		if err := a.Precedes(b); err != nil {
+			t.Errorf("%s, and the key is lost: %v", name, err)
+		}
+	}
+
+	switched := next(t, waiting)
+	first := waiting.Key()
+	become(switched, second)
+	switched.Beside = &first
+	if err := waiting.Precedes(switched); err != nil {
+		t.Fatal(err)
+	}
+	over := next(t, switched)
+	over.Beside = nil
+	over.NotBefore, over.NotAfter = switched.NotBefore.Add(Grace-time.Second), switched.NotAfter
+	if err := switched.Precedes(over); err == nil || !strings.Contains(err.Error(), "a day after version") {
+		t.Errorf("before the day is over: %v", err)
+	}
+	over.NotBefore = switched.NotBefore.Add(Grace)
+	if err := switched.Precedes(over); err != nil {
+		t.Errorf("after the day: %v", err)
 	}
 }

@@ -213,3 +213,34 @@ func TestNames(t *testing.T) {
 	want("after the grace", old, true, false)
 	want("after the grace", fresh, true, true)
 }
+
+// TestKeyNeedsCeremony: a key that comes, beside the own one or in place of one that
+// is lost, names the transcript that made it. One dealer may make those of a test.
+func TestKeyNeedsCeremony(t *testing.T) {
+	second := besideKey(t, 2, 1)
+	for name, come := range map[string]func(r *Roster, k *Key){
+		"beside":     func(r *Roster, k *Key) { r.Beside = k },
+		"in place":   func(r *Roster, k *Key) { become(r, k); r.Ceremony = k.Ceremony; allLoading(r) },
+		"of a newer": func(r *Roster, k *Key) { r.Beside = k },
+	} {
+		for _, where := range []waypost.Environment{waypost.Prod, waypost.Test} {
+			r, k := sample(t), *second
+			if name == "of a newer" {
+				waits := *besideKey(t, 2, 2)
+				waits.Ceremony = Digest{2}
+				r.Beside, k.Epoch = &waits, 3
+			}
+			r.Environment = where
+			r = announced(r, &k)
+			bare := after(t, r, func(n *Roster) error { come(n, &k); return nil })
+			if err := r.Precedes(bare); (err == nil) != (where == waypost.Test) || err != nil && !strings.Contains(err.Error(), "name the transcript") {
+				t.Errorf("%s in %s: %v", name, where, err)
+			}
+			named := k
+			named.Ceremony = Digest{3}
+			if err := r.Precedes(after(t, r, func(n *Roster) error { come(n, &named); return nil })); err != nil {
+				t.Errorf("%s with a ceremony in %s: %v", name, where, err)
+			}
+		}
+	}
+}

@@ -4,7 +4,8 @@ from . import times
 from .refused import require
 from .wellformed import spelled_out
 
-DELAY = 72 * 3600
+DAY = 24 * 3600
+DELAY = 3 * DAY
 
 
 def in_force(member, at):
@@ -24,12 +25,15 @@ def follows(old, new):
         require(b.get(name, 0) >= a.get(name, 0), f"{name} cannot fall")
     same = b.get("epoch") == a.get("epoch")
     require(not same or b.get("group_key") == a.get("group_key"), "the group key changes only with the epoch")
-    require("epoch" in a or "epoch" not in b or "ceremony" in b, "the first key names the ceremony that made it")
+    had = {k["epoch"] for k in (a, a.get("beside")) if k and "epoch" in k}
+    for key in (b, b.get("beside")):
+        if key and "epoch" in key and key["epoch"] not in had and ("epoch" not in a or b["environment"] != "test"):
+            require("ceremony" in key, "a key that comes names the ceremony that made it")
     if same:
         moved = sharing(old) != sharing(new)
         require(moved == (b.get("ceremony") != a.get("ceremony")) and ("ceremony" in b or not moved),
                 "shares change with the ceremony that made them, and with nothing else")
-    rotates(a, b)
+    rotates(a, b, begins - old.begins)
     for name, m in new.members.items():
         before = old.members.get(name)
         if before is None:
@@ -41,16 +45,21 @@ def follows(old, new):
         grants_no_more(old, new, at)
 
 
-def rotates(a, b):
-    """A newer key comes beside the own one, becomes it, and what was the own one stays beside it or goes."""
+def rotates(a, b, after):
+    """A newer key comes beside the own one, becomes it, and what was the own one stays beside it for a day."""
     was, now = a.get("beside"), b.get("beside")
     waits = was is not None and was["epoch"] > a["epoch"]
+    if "epoch" not in a:
+        return
     if b.get("epoch") != a.get("epoch"):
         require(was is None or waits and (b["epoch"], b["group_key"]) == (was["epoch"], was["group_key"]),
                 "the next key is the one that is served beside the own one")
-        require(now is None or (now["epoch"], now["group_key"]) == (a.get("epoch"), a.get("group_key")),
-                "beside a key that has just come stays the one before it, or none")
+        require(now is None or (now["epoch"], now["group_key"]) == (a["epoch"], a["group_key"]),
+                "beside a key that has just come stays the one before it")
+        require(was is not None and now is not None or all(m.get("participation") != "full" for m in b["members"]),
+                "a key comes beside the own one first and the one before stays, or no state is full")
         return
+    require(was is None or waits or now is not None or after >= DAY, "the key before goes a day later at the earliest")
     require(not waits or now is not None and now["epoch"] >= was["epoch"], "a key that waits can only come, or be given up for a newer one")
     if now is None:
         return

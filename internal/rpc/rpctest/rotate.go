@@ -65,8 +65,9 @@ func (r *Rotation) Switch() {
 	})
 }
 
-// End ends the key before.
+// End ends the key before, a day after the switch.
 func (r *Rotation) End() {
 	r.t.Helper()
+	r.Advance(roster.Grace)
 	r.Update(func(n *roster.Roster) { n.Beside = nil })
 }
