@@ -11,11 +11,12 @@ import (
 // newest is the newest epoch under whose key the batch is published.
 func (b batch) newest() uint32 { return slices.Max(b.epochs) }
 
-// behind reports whether a pointer is to be published once more by the batch: it
-// stays what and where it is, and gets labels of the newest epoch beside those that
-// it has. Searches of that epoch see it when all of them are there.
+// behind reports whether a live pointer is to get labels of the batch's newest epoch
+// beside those that it has: it stays what and where it is. Searches of that epoch see
+// it when all of them are there. Most are published once more; one whose owner has not
+// heard that it was published, and publishes it again under two keys, is behind as well.
 func (b batch) behind(at standing) bool {
-	return b.Kind == waypost.KindRepublish && at.state == live && !at.rejected && at.epoch < b.newest()
+	return at.state == live && !at.rejected && at.epoch < b.newest()
 }
 
 // repeatable says why a record cannot be published once more: each can once under

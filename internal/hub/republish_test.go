@@ -195,3 +195,30 @@ func TestRepublishQuota(t *testing.T) {
 	_, err = r.tryPublish(r.onceMore("CA", 2, 1), person(2))
 	refused(t, "one more", err, waypost.QuotaExceeded, "ask governance to raise republish_records")
 }
+
+// What was published under one key, and is published again under two because the
+// answer was lost, is found by searches of either.
+func TestPublishedAgainUnderTwoKeys(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.publish("CA", person(1, token(1)))
+	x := r.Announce()
+	x.Begin(5)
+	labels := r.labels(1)
+	r.publish("CA", twoKeys(1, token(1), token(1001)))
+	if got := r.count(`SELECT epoch FROM pointer WHERE handle = $1`, handle(1)); got != 2 {
+		t.Errorf("the hub says done, and the pointer is of epoch %d", got)
+	}
+	if got, next := r.labels(1), r.labels(2); got != labels || next != waypost.RecordElements {
+		t.Errorf("%d labels of its own key, %d before; %d of the next", got, labels, next)
+	}
+	if !r.seen(token(1)) {
+		t.Error("not found before the switch")
+	}
+	x.Switch()
+	if !r.seen(token(1001)) {
+		t.Error("not found after the switch")
+	}
+	_, err := r.tryPublish(r.onceMore("CA", 2, 1), person(1, token(1002)))
+	refused(t, "once more", err, waypost.AlreadyExists, "already")
+}

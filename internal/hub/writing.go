@@ -57,8 +57,8 @@ func (s *Server) bulk(ctx context.Context, b batch, fn func(tx *store.Tx) error)
 
 // insert writes pending pointers and the first label of each of their tokens. A
 // pointer that is pending from an attempt that was cut short, or was rolled back
-// with its generation, gets the labels that it lacks, as does one that is published
-// once more; any other is left as it is. It returns the tokens whose first label was
+// with its generation, gets the labels that it lacks; one that is live gets those of
+// newer epochs than its own, and none of its own: it is left as it is. It returns the tokens whose first label was
 // there before: another pointer's, or their own.
 func (s *Server) insert(tx *store.Tx, b batch, all []entry, now int64) ([]place, error) {
 	if err := b.create(tx, all, now); err != nil {
@@ -72,8 +72,11 @@ func (s *Server) insert(tx *store.Tx, b batch, all []entry, now int64) ([]place,
 				return nil, err
 			}
 		}
-		if e.state == pending && b.Kind != waypost.KindRepublish || b.behind(e.standing) {
-			places = append(places, e.places()...)
+		switch {
+		case e.state == pending && b.Kind != waypost.KindRepublish:
+			places = append(places, e.places(0)...)
+		case b.behind(e.standing):
+			places = append(places, e.places(e.epoch)...)
 		}
 	}
 	return s.labelFirst(tx, places)
@@ -125,11 +128,12 @@ func (e *entry) reopen(tx *store.Tx, owner waypost.Jurisdiction, now int64) erro
 	return count(tx, owner, e.in, -1)
 }
 
-// places are where the labels of an entry go, one for each token that it has.
-func (e *entry) places() []place {
+// places are where the labels of an entry go, one for each token that it has of an
+// epoch after that.
+func (e *entry) places(after uint32) []place {
 	all := make([]place, 0, len(e.keys))
 	for i, k := range e.keys {
-		if !slices.Contains(e.keys[:i], k) {
+		if k.epoch > after && !slices.Contains(e.keys[:i], k) {
 			all = append(all, place{pointer: e.pointer, key: k})
 		}
 	}
@@ -198,7 +202,7 @@ func (b batch) goLive(tx *store.Tx, written []entry, now int64) error {
 	added := make(map[uint32]int64)
 	for i, e := range written {
 		if added[e.generation] += changed[i]; changed[i] == 0 {
-			if err := e.stays(tx, b.SOI, receipt[:], now); err != nil {
+			if err := e.stays(tx, b, receipt[:], now); err != nil {
 				return err
 			}
 		}
@@ -237,12 +241,13 @@ func (r record) mayStill(tx *store.Tx, owner waypost.Jurisdiction) error {
 }
 
 // stays notes that a pointer which was not pending was published again: it is live,
-// and stays as it is.
-func (e entry) stays(tx *store.Tx, owner waypost.Jurisdiction, receipt []byte, now int64) error {
-	if err := e.record.mayStill(tx, owner); err != nil {
+// and stays as it is, but that it is of the batch's newest epoch by now.
+func (e entry) stays(tx *store.Tx, b batch, receipt []byte, now int64) error {
+	if err := e.record.mayStill(tx, b.SOI); err != nil {
 		return err
 	}
-	_, err := tx.Exec(`UPDATE pointer SET receipt = $1, changed = $2 WHERE id = $3`, receipt, now, e.pointer)
+	_, err := tx.Exec(`UPDATE pointer SET receipt = $1, changed = $2, epoch = CASE WHEN epoch < $3 THEN $3 ELSE epoch END WHERE id = $4`,
+		receipt, now, b.newest(), e.pointer)
 	return err
 }
 
