@@ -128,13 +128,16 @@ func TestHolderCrash(t *testing.T) {
 func TestOrphan(t *testing.T) {
 	r := newRig(t, 2)
 	p := r.party["keyholder-1"]
-	slot, err := p.vault.begin(1)
-	must(t, err)
+	slot := slotName(1, make([]byte, 32))
+	must(t, p.vault.begin(slot))
 	s, err := newSecrets(r.plan(toprf.Keygen, 2, holderNames(1, 2), nil), p.name)
 	must(t, err)
 	must(t, p.vault.hold(slot, s))
 	p.crash()
 	r.shares("after the start", 0, 0)
+	must(t, p.vault.begin(slot)) // and no more than the identity
+	p.crash()
+	r.shares("after another start", 0, 0)
 }
 
 // TestGivenUp: an open ceremony is given up when its time is over, or on the word of

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
@@ -16,20 +17,28 @@ import (
 
 // fail ends the ceremony over a fault, with the evidence and this holder's word that
 // it gives up, unless it has signed: then only somebody's signed message can end it.
+// One that all have signed is done for ever: what somebody signs later is kept and
+// told, and takes nothing back.
 func (h *Holder) fail(ctx context.Context, r record, s *session, f *Fault) (*waypostv1.CeremonyState, error) {
 	step := "aborted"
 	switch {
-	case r.state == stateAborted && (r.culprit != "" || f.Culprit == ""):
+	case (r.state == stateAborted || r.state == stateDone) && (r.culprit != "" || f.Culprit == ""):
 		return h.newest(ctx, r)
-	case r.state == stateAborted:
+	case r.state == stateAborted || r.state == stateDone:
 		step = "named" // who it was is known now
 	case r.state != stateOpen && len(f.Evidence) == 0:
 		return nil, waypost.Errorf(waypost.PermissionDenied, "%s has signed: the ceremony is over when the roster says so", h.Name)
 	}
-	open := r.state == stateOpen
-	r.state, r.culprit, r.reason = stateAborted, f.Culprit, f.Reason
-	h.Log.Error("a ceremony is void", "ceremony", short(r.id), "culprit", f.Culprit, "reason", f.Reason)
-	err := h.DB.Write(ctx, func(tx *store.Tx) error {
+	givesUp, err := h.mayGiveUp(r, s)
+	if err != nil {
+		return nil, err
+	}
+	r.culprit, r.reason = f.Culprit, f.Reason
+	if r.state != stateDone {
+		r.state = stateAborted
+	}
+	h.Log.Error("a ceremony is void, or somebody disowns it", "ceremony", short(r.id), "state", r.state, "culprit", f.Culprit, "reason", f.Reason)
+	err = h.DB.Write(ctx, func(tx *store.Tx) error {
 		for _, heard := range s.heard {
 			for _, name := range s.participants {
 				if m, ok := heard[name]; ok {
@@ -44,7 +53,7 @@ func (h *Holder) fail(ctx context.Context, r record, s *session, f *Fault) (*way
 				return err
 			}
 		}
-		if _, signed := s.heard[Sign][h.Name]; open && !signed {
+		if givesUp {
 			m := Message{Ceremony: r.id, Round: Abort, Sender: h.Name, Body: abortBody(f.Reason)}
 			if err := keepMessage(tx, m.sign(h.Identity)); err != nil {
 				return err
@@ -56,12 +65,23 @@ func (h *Holder) fail(ctx context.Context, r record, s *session, f *Fault) (*way
 		return h.note(tx, r, step, evidence(f)...)
 	})
 	if err == nil {
-		err = h.tidy(r)
+		err = h.tidy(ctx, r)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return h.newest(ctx, r)
+}
+
+// mayGiveUp reports whether this holder may say that it gives up: not when it has
+// signed, and a finished share says that it may have, before its database came back
+// from a backup.
+func (h *Holder) mayGiveUp(r record, s *session) (bool, error) {
+	if _, signed := s.heard[Sign][h.Name]; signed || r.state != stateOpen {
+		return false, nil
+	}
+	kept, err := h.Vault.kept(r.slot)
+	return !kept, err
 }
 
 // evidence names the messages that show a fault, which are kept with the ceremony.
@@ -141,9 +161,13 @@ func (h *Holder) Expire(ctx context.Context) error {
 	if err := errors.Join(h.expire(ctx), h.tidyAll(ctx)); err != nil {
 		return err
 	}
-	destroyed, err := h.Vault.Sweep(h.Roster, h.Name)
+	destroyed, spared, err := h.Vault.Sweep(h.Roster, h.Name)
 	for _, slot := range destroyed {
 		h.Log.Info("a share that no roster names is destroyed", "share", slot)
+	}
+	if len(spared) > 0 && h.Now().Sub(h.cried) >= time.Hour {
+		h.cried = h.Now()
+		h.Log.Error("the share that the newest roster names cannot be opened here; the old one is kept until it can: hold a refresh, or a reshare without this holder", "kept", spared)
 	}
 	return err
 }
@@ -157,6 +181,12 @@ func (h *Holder) expire(ctx context.Context) error {
 		if r.state != stateOpen || h.Now().Before(r.plan.Ends) {
 			continue
 		}
+		if h.Roster.Version(r.plan.Roster) == nil { // nothing of it can be judged any more
+			if err := h.drop(ctx, r); err != nil {
+				return err
+			}
+			continue
+		}
 		_, s, err := h.take(ctx, r.id[:])
 		if err != nil {
 			return err
@@ -166,6 +196,22 @@ func (h *Holder) expire(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// drop gives up a ceremony under a roster version that is not known here any more:
+// without a word to the others, whose time is over as well.
+func (h *Holder) drop(ctx context.Context, r record) error {
+	r.state, r.reason = stateAborted, fmt.Sprintf("%s gives up: the time was over, and roster version %d is not known here", h.Name, r.plan.Roster)
+	err := h.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := r.update(tx); err != nil {
+			return err
+		}
+		return h.note(tx, r, "aborted")
+	})
+	if err != nil {
+		return err
+	}
+	return h.tidy(ctx, r)
 }
 
 // GetCeremony implements the service.

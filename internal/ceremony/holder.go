@@ -41,7 +41,8 @@ type Deps struct {
 // ceremony is open at a time.
 type Holder struct {
 	Deps
-	mu sync.Mutex // one step at a time
+	mu    sync.Mutex // one step at a time
+	cried time.Time  // when it was last said that a share is missing
 }
 
 var (
@@ -63,15 +64,19 @@ func (h *Holder) tidyAll(ctx context.Context) error {
 		return err
 	}
 	for _, r := range known {
-		if err := h.tidy(r); err != nil {
+		if err := h.tidy(ctx, r); err != nil {
 			return err
 		}
 	}
-	orphans, err := h.Vault.slots(".open")
+	open, err := slotsIn(h.Vault.shares, ".open")
 	if err != nil {
 		return err
 	}
-	for _, slot := range orphans { // of a ceremony that was never recorded
+	keys, err := slotsIn(h.Vault.identities, ".key")
+	if err != nil {
+		return err
+	}
+	for _, slot := range slices.Concat(open, keys) { // of a ceremony that was never recorded
 		if !slices.ContainsFunc(known, func(r record) bool { return r.slot == slot }) {
 			if err := h.Vault.forget(slot); err != nil {
 				return err
@@ -81,15 +86,22 @@ func (h *Holder) tidyAll(ctx context.Context) error {
 	return nil
 }
 
-// tidy destroys what a ceremony that has come so far has no use for.
-func (h *Holder) tidy(r record) error {
-	switch r.state {
-	case stateSigned, stateDone:
-		return h.Vault.release(r.slot)
-	case stateAborted:
-		return h.Vault.forget(r.slot)
+// tidy destroys what a ceremony that has come so far has no use for, once: then its
+// record has no slot any more.
+func (h *Holder) tidy(ctx context.Context, r record) (err error) {
+	switch {
+	case r.slot == "" || r.state == stateOpen:
+		return nil
+	case r.state == stateAborted:
+		err = h.Vault.forget(r.slot)
+	default:
+		err = h.Vault.release(r.slot)
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	r.slot = ""
+	return h.DB.Write(ctx, r.update)
 }
 
 // admit refuses callers who are no key holders. Anybody may carry messages; who
@@ -184,14 +196,14 @@ func (h *Holder) open(ctx context.Context, p Plan) (record, error) {
 	if err := errors.Join(h.expire(ctx), h.tidyAll(ctx)); err != nil {
 		return record{}, err
 	}
-	slot, err := h.Vault.begin(p.Epoch)
-	if err != nil {
+	r := record{id: p.ID(), plan: p, state: stateOpen, started: h.Now()}
+	r.slot = slotName(p.Epoch, r.id[:])
+	if err := h.Vault.begin(r.slot); err != nil {
 		return record{}, err
 	}
-	r := record{id: p.ID(), plan: p, state: stateOpen, slot: slot, started: h.Now()}
 	s, err := newSecrets(p, h.Name)
 	if err == nil {
-		err = h.Vault.hold(slot, s)
+		err = h.Vault.hold(r.slot, s)
 	}
 	var m Message
 	if err == nil {
@@ -389,7 +401,7 @@ func (h *Holder) settle(ctx context.Context, r record, s *session, round Round, 
 		return h.note(tx, r, step)
 	})
 	if err == nil {
-		err = h.tidy(r)
+		err = h.tidy(ctx, r)
 	}
 	if err != nil {
 		return nil, err

@@ -161,7 +161,7 @@ func position(list []string, name string) int { return slices.Index(list, name) 
 // Ceremony checks the plan against the roster version that it names, and says what
 // the arithmetic of it is.
 func (p Plan) Ceremony(r *roster.Roster) (toprf.Ceremony, error) {
-	c := toprf.Ceremony{Kind: p.Kind, ID: p.ID(), Roster: p.RosterHash, Epoch: p.Epoch, Threshold: p.Threshold, Holders: len(p.Holders)}
+	var c toprf.Ceremony
 	hash, err := r.Hash()
 	if err != nil {
 		return c, err
@@ -175,6 +175,7 @@ func (p Plan) Ceremony(r *roster.Roster) (toprf.Ceremony, error) {
 	if err := p.checkNames(r); err != nil {
 		return c, err
 	}
+	c = toprf.Ceremony{Kind: p.Kind, ID: p.ID(), Roster: p.RosterHash, Epoch: p.Epoch, Threshold: p.Threshold, Holders: len(p.Holders)}
 	switch p.Kind {
 	case toprf.Keygen:
 		return c, p.checkKeygen(r)
@@ -231,6 +232,8 @@ func (p Plan) reshare(c toprf.Ceremony, r *roster.Roster) (toprf.Ceremony, error
 		return c, waypost.Errorf(waypost.InvalidArgument, "what is reshared is the roster's own key, of epoch %d", r.Epoch)
 	case r.Beside != nil:
 		return c, waypost.Errorf(waypost.InvalidArgument, "while the index is rotated from one key to another nothing is reshared: finish the rotation first")
+	case p.Threshold < r.LeastThreshold(p.Begins):
+		return c, waypost.Errorf(waypost.InvalidArgument, "the shares of a reshare need %d key holders at least, as those in force do: a lower threshold is announced in a roster first, and waits its time", r.LeastThreshold(p.Begins))
 	case len(p.Dealers) != r.Threshold:
 		return c, waypost.Errorf(waypost.InvalidArgument, "%d key holders deal, as many as the threshold is", r.Threshold)
 	}

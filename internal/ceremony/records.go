@@ -27,7 +27,7 @@ type record struct {
 	plan       Plan
 	started    time.Time
 	state      string
-	slot       string // in the vault
+	slot       string // in the vault, while it may have to be tidied
 	transcript [32]byte
 	culprit    string
 	reason     string
@@ -44,8 +44,8 @@ func (r record) insert(tx *store.Tx) error {
 }
 
 func (r record) update(tx *store.Tx) error {
-	_, err := tx.Exec(`UPDATE ceremony SET state = $2, transcript = $3, culprit = $4, reason = $5 WHERE id = $1`,
-		r.id[:], r.state, r.transcript[:], r.culprit, r.reason)
+	_, err := tx.Exec(`UPDATE ceremony SET state = $2, transcript = $3, culprit = $4, reason = $5, slot = $6 WHERE id = $1`,
+		r.id[:], r.state, r.transcript[:], r.culprit, r.reason, r.slot)
 	return err
 }
 
@@ -124,7 +124,7 @@ func (h *Holder) note(tx *store.Tx, r record, step string, more ...journal.Field
 	if step == "signed" {
 		fields = append(fields, journal.Field{Name: "transcript", Value: hex.EncodeToString(r.transcript[:])})
 	}
-	if r.state == stateAborted {
+	if r.state == stateAborted || r.culprit != "" {
 		fields = append(fields, journal.Field{Name: "culprit", Value: r.culprit}, journal.Field{Name: "reason", Value: r.reason})
 	}
 	body, err := journal.Body(fields...)

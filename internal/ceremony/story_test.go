@@ -150,6 +150,7 @@ func TestTranscript(t *testing.T) {
 			t.Errorf("%q is read as a transcript", bad)
 		}
 	}
-	_, err = os.Stat(filepath.Join(r.party["keyholder-1"].dir, "share", "1-1.age"))
+	id := result.Plan.ID()
+	_, err = os.Stat(filepath.Join(r.party["keyholder-1"].dir, "share", slotName(1, id[:])+".age"))
 	must(t, err)
 }

@@ -2,7 +2,6 @@ package ceremony
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -21,16 +20,18 @@ import (
 	"filippo.io/age"
 
 	"github.com/waypost/waypost"
-	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/toprf"
 )
 
 // Vault is where a key holder keeps its shares: each in a file of its own, encrypted
 // to an age identity of its own.
 //
-//	<shares>/EPOCH-N.age       the N-th share of the key of that epoch
-//	<shares>/EPOCH-N.open      the secrets of a ceremony that is to make it
-//	<identities>/EPOCH-N.key   the age identity that opens both
+//	<shares>/EPOCH-ID.age       a share of the key of that epoch
+//	<shares>/EPOCH-ID.open      the secrets of a ceremony that is to make it
+//	<identities>/EPOCH-ID.key   the age identity that opens both
+//
+// ID is of the ceremony's: no two shares ever have one name, so that what is destroyed
+// by name is never another's.
 //
 // The identities can lie on another disk or a token: without them what is copied of
 // the shares opens nothing, and once one is destroyed its share is gone wherever
@@ -41,7 +42,7 @@ type Vault struct {
 
 	mu     sync.Mutex
 	opened map[string]stored // by public share
-	closed []string          // share files whose identity is not there, as they are to be told
+	closed []string          // share files that do not open, as they are to be told
 }
 
 // stored is one share at rest.
@@ -51,30 +52,54 @@ type stored struct {
 	made  time.Time
 }
 
-// slotShape is the name of the files of a share: EPOCH-N.
-var slotShape = regexp.MustCompile(`^([1-9][0-9]{0,9})-([1-9][0-9]{0,5})$`)
+// slotShape is the name of the files of a share: EPOCH-ID.
+var slotShape = regexp.MustCompile(`^([1-9][0-9]{0,9})-[0-9a-f]{32}$`)
+
+// slotName is the slot of what is known by 32 bytes that never come again.
+func slotName(epoch uint32, id []byte) string { return fmt.Sprintf("%d-%x", epoch, id[:16]) }
+
+// slotEpoch is the epoch of a slot.
+func slotEpoch(slot string) uint32 {
+	m := slotShape.FindStringSubmatch(slot)
+	if m == nil {
+		return 0
+	}
+	n, _ := strconv.ParseUint(m[1], 10, 32)
+	return uint32(n)
+}
+
+// errDamaged is of a file that is not what was written there.
+var errDamaged = errors.New("it is damaged")
 
 // shareHeader begins a share file.
 const shareHeader = "waypost share v1 "
 
-// OpenVault opens all shares whose identities are there. Neither folder must exist.
+// OpenVault opens all shares that open; [Vault.Closed] tells of the others, of which
+// only the key holder knows whether they are needed. What a process before was
+// destroying is destroyed. Neither folder must exist.
 func OpenVault(shares, identities string) (*Vault, error) {
 	v := &Vault{shares: shares, identities: identities, opened: make(map[string]stored)}
-	slots, err := v.slots(".age")
+	if err := errors.Join(finish(shares), finish(identities)); err != nil {
+		return nil, err
+	}
+	slots, err := slotsIn(v.shares, ".age")
 	if err != nil {
 		return nil, err
 	}
 	for _, slot := range slots {
-		if err := v.load(slot); err != nil {
+		err := v.load(slot)
+		if errors.Is(err, errDamaged) || errors.Is(err, fs.ErrNotExist) {
+			v.closed = append(v.closed, err.Error())
+		} else if err != nil {
 			return nil, err
 		}
 	}
 	return v, nil
 }
 
-// slots are those that have a file with the extension among the shares.
-func (v *Vault) slots(extension string) (slots []string, err error) {
-	entries, err := os.ReadDir(v.shares)
+// slotsIn are those that have a file with the extension in a folder.
+func slotsIn(folder, extension string) (slots []string, err error) {
+	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -98,19 +123,18 @@ func (v *Vault) load(slot string) error {
 	}
 	public, sealed, err := cutShare(raw)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s is not a share file: %w", path, err)
 	}
 	identity, err := v.identity(slot)
 	if errors.Is(err, fs.ErrNotExist) {
-		v.closed = append(v.closed, fmt.Sprintf("%s (public share %s) cannot be opened: its identity %s is not there", path, public, v.identityPath(slot)))
-		return nil
+		return fmt.Errorf("%s (public share %s) cannot be opened: its identity is not there: %w", path, public, err)
 	}
 	if err != nil {
 		return err
 	}
 	var share toprf.Share
 	if plain, err := decrypt(identity, sealed); err != nil || share.UnmarshalBinary(plain) != nil || encode(share) != public {
-		return fmt.Errorf("%s is damaged, or %s is not its identity", path, v.identityPath(slot))
+		return fmt.Errorf("%s does not open with %s: %w", path, v.identityPath(slot), errDamaged)
 	}
 	v.opened[string(share.Public().Bytes())] = stored{slot, share, info.ModTime()}
 	return nil
@@ -123,7 +147,7 @@ func cutShare(raw []byte) (public string, sealed []byte, err error) {
 	line, sealed, ok := bytes.Cut(raw, []byte("\n"))
 	public, headed := strings.CutPrefix(string(line), shareHeader)
 	if key, err := base64.StdEncoding.DecodeString(public); !ok || !headed || err != nil || len(key) != toprf.ElementSize || len(sealed) > 1<<16 {
-		return "", nil, errors.New("this is not a share file")
+		return "", nil, errDamaged
 	}
 	return public, sealed, nil
 }
@@ -136,7 +160,8 @@ func (v *Vault) Share(public []byte) (toprf.Share, bool) {
 	return s.share, ok
 }
 
-// Closed says which shares cannot be used because their identities are missing.
+// Closed says which shares cannot be used, because their identities are missing or
+// they are damaged.
 func (v *Vault) Closed() []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -145,38 +170,39 @@ func (v *Vault) Closed() []string {
 
 // Put keeps a share that was made elsewhere than in a [Holder]: in a rehearsal.
 func (v *Vault) Put(epoch uint32, share toprf.Share) error {
-	slot, err := v.begin(epoch)
-	if err != nil {
+	slot := slotName(epoch, share.Public().Bytes())
+	if err := v.begin(slot); err != nil {
 		return err
 	}
 	return v.keep(slot, share)
 }
 
-// begin takes the next free slot of an epoch and makes its identity.
-func (v *Vault) begin(epoch uint32) (slot string, err error) {
+// begin makes the identity of a slot. A slot with a share has had its ceremony, though
+// the database, come back from a backup, may not know.
+func (v *Vault) begin(slot string) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	taken, err := filepath.Glob(filepath.Join(v.shares, fmt.Sprintf("%d-*", epoch)))
+	kept, err := v.kept(slot)
 	if err != nil {
-		return "", err
+		return err
 	}
-	keys, err := filepath.Glob(filepath.Join(v.identities, fmt.Sprintf("%d-*", epoch)))
-	if err != nil {
-		return "", err
+	if kept {
+		return waypost.Errorf(waypost.AlreadyExists, "%s is there: this ceremony was held, begin another", v.sharePath(slot))
 	}
-	last := 0
-	for _, path := range append(taken, keys...) {
-		if m := slotShape.FindStringSubmatch(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))); m != nil {
-			n, _ := strconv.Atoi(m[2])
-			last = max(last, n)
-		}
-	}
-	slot = fmt.Sprintf("%d-%d", epoch, last+1)
 	identity, err := age.GenerateHybridIdentity()
 	if err != nil {
-		return "", err
+		return err
 	}
-	return slot, writeFile(v.identityPath(slot), []byte("# public key: "+identity.Recipient().String()+"\n"+identity.String()+"\n"))
+	return writeFile(v.identityPath(slot), []byte("# public key: "+identity.Recipient().String()+"\n"+identity.String()+"\n"))
+}
+
+// kept reports whether a slot has a finished share.
+func (v *Vault) kept(slot string) (bool, error) {
+	_, err := os.Stat(v.sharePath(slot))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // keep writes a share, durably, before it counts.
@@ -236,48 +262,6 @@ func (v *Vault) held(slot string) (s secrets, err error) {
 	return s, nil
 }
 
-// release destroys the secrets of a ceremony that has its share.
-func (v *Vault) release(slot string) error { return destroy(v.openPath(slot)) }
-
-// forget destroys a slot: the identity first, without which the rest is nothing.
-func (v *Vault) forget(slot string) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	for public, s := range v.opened {
-		if s.slot == slot {
-			delete(v.opened, public)
-		}
-	}
-	return errors.Join(destroy(v.identityPath(slot)), destroy(v.openPath(slot)), destroy(v.sharePath(slot)))
-}
-
-// Waits is how long a share is kept that no roster names yet: within it governance
-// has to publish the roster that does.
-const Waits = 30 * 24 * time.Hour
-
-// Sweep destroys the shares that are over: those that a known version of the roster
-// has named and no version names that is accepted now; and those that no version has
-// named in time, as far as the known ones go. It returns their slots.
-func (v *Vault) Sweep(view *roster.View, name string) (destroyed []string, err error) {
-	v.mu.Lock()
-	var over []string
-	for public, s := range v.opened {
-		named, live := view.Names(name, []byte(public))
-		if !live && (named || view.Latest().NotBefore.After(s.made.Add(Waits))) {
-			over = append(over, s.slot)
-		}
-	}
-	v.mu.Unlock()
-	slices.Sort(over)
-	for _, slot := range over {
-		if err := v.forget(slot); err != nil {
-			return destroyed, err
-		}
-		destroyed = append(destroyed, slot)
-	}
-	return destroyed, nil
-}
-
 func (v *Vault) sharePath(slot string) string    { return filepath.Join(v.shares, slot+".age") }
 func (v *Vault) openPath(slot string) string     { return filepath.Join(v.shares, slot+".open") }
 func (v *Vault) identityPath(slot string) string { return filepath.Join(v.identities, slot+".key") }
@@ -302,7 +286,7 @@ func (v *Vault) identity(slot string) (*age.HybridIdentity, error) {
 			return id, nil
 		}
 	}
-	return nil, fmt.Errorf("%s holds no age identity", path) // not the cause: it might quote the key
+	return nil, fmt.Errorf("%s holds no age identity: %w", path, errDamaged) // not the cause: it might quote the key
 }
 
 func (v *Vault) encrypt(slot string, plain []byte) ([]byte, error) {
@@ -328,61 +312,4 @@ func decrypt(identity age.Identity, sealed []byte) ([]byte, error) {
 		return nil, err
 	}
 	return io.ReadAll(io.LimitReader(r, 1<<16))
-}
-
-// writeFile writes a file durably and whole, for the owner alone.
-func writeFile(path string, content []byte) error {
-	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
-	}
-	temporary, err := os.CreateTemp(folder, ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary.Name())
-	_, err = temporary.Write(content)
-	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary.Name(), path); err != nil {
-		return err
-	}
-	return syncFolder(folder)
-}
-
-// destroy overwrites a file, as far as the disk does that in place, and removes it.
-// One that is not there is destroyed already.
-func destroy(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return errors.Join(err, f.Close())
-	}
-	noise := make([]byte, info.Size())
-	_, _ = rand.Read(noise) // never fails (Go 1.24)
-	_, err = f.Write(noise)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return errors.Join(os.Remove(path), syncFolder(filepath.Dir(path)))
-}
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = folder.Sync()
-	if runtime.GOOS == "windows" {
-		err = nil // folders cannot be synced there
-	}
-	return errors.Join(err, folder.Close())
 }

@@ -187,7 +187,8 @@ func TestOpenSays(t *testing.T) {
 			return errors.Join(copyAs(whole, "gateway-CA/tls.key", d, "tls.key"), copyAs(whole, "gateway-CA/tls.crt", d, "tls.crt"))
 		}, "not the certificate"},
 		"another's share": {"keyholder-1", func(d string) error {
-			return errors.Join(copyAs(whole, "keyholder-2/share/1-1.age", d, "share/1-1.age"), copyAs(whole, "keyholder-2/identities/1-1.key", d, "identities/1-1.key"))
+			return errors.Join(os.RemoveAll(filepath.Join(d, "share")), os.CopyFS(filepath.Join(d, "share"), os.DirFS(filepath.Join(whole, "keyholder-2", "share"))),
+				os.RemoveAll(filepath.Join(d, "identities")), os.CopyFS(filepath.Join(d, "identities"), os.DirFS(filepath.Join(whole, "keyholder-2", "identities"))))
 		}, "does not have the share"},
 		"another's config": {"gateway-AZ", func(d string) error { return copyAs(whole, "hub/config.json", d, "config.json") }, "not the key that the roster names for hub"},
 		"a misspelt setting": {"hub", func(d string) error {

@@ -116,6 +116,18 @@ func (r *Roster) hasKeys(k KeyChange, at time.Time) bool {
 		has(k.WitnessKey, func(c KeyChange) ed25519.PublicKey { return c.WitnessKey })
 }
 
+// LeastThreshold is how many key holders shares that replace those in force need at
+// least, at a time: as many as now, unless a lower threshold was announced and is due.
+func (r *Roster) LeastThreshold(at time.Time) int {
+	least := r.Threshold
+	for _, n := range r.Announced {
+		if n.Threshold != 0 && !at.Before(n.From) {
+			least = min(least, n.Threshold)
+		}
+	}
+	return least
+}
+
 // content is what the roster has of the things that can be announced, except
 // members' keys.
 func (r *Roster) content() Announcement {

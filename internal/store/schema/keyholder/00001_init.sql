@@ -28,7 +28,7 @@ CREATE TABLE ceremony (
     plan       BYTEA  NOT NULL,
     started    BIGINT NOT NULL, -- Unix nanoseconds
     state      TEXT   NOT NULL, -- open, signed, done, aborted
-    slot       TEXT   NOT NULL, -- of its share files
+    slot       TEXT   NOT NULL, -- of its share files, while they may have to be tidied
     transcript BYTEA  NOT NULL, -- hash, once it is signed
     culprit    TEXT   NOT NULL,
     reason     TEXT   NOT NULL
