@@ -101,7 +101,9 @@ func (f *File) LastComparison(ctx context.Context) (c Comparison, found bool, er
 // looks into those that differ, and mends: what this state does not have the hub
 // withdraws, what the hub lacks is published anew.
 func (f *File) Compare(ctx context.Context, operator string) (Comparison, error) {
-	f.index.Lock()
+	if err := f.index.Lock(ctx); err != nil {
+		return Comparison{}, err
+	}
 	defer f.index.Unlock()
 	result := Comparison{At: f.Now()}
 	found, err := f.compareAll(ctx, operator)

@@ -12,7 +12,10 @@ import (
 // publishDue publishes what is wanted now, up to a hundred pointers at once. Those
 // that take the place of others go together with what is beside them.
 func (f *File) publishDue(ctx context.Context) error {
-	f.index.RLock() // and only then look: what is done with all pointers changes what is wanted
+	// and only then look: what is done with all pointers changes what is wanted
+	if err := f.index.RLock(ctx); err != nil {
+		return err
+	}
 	defer f.index.RUnlock()
 	batch, err := f.due(ctx, Wanted, waypost.MaxPublishBatch)
 	if err != nil {
@@ -25,7 +28,10 @@ func (f *File) publishDue(ctx context.Context) error {
 // and reports whether nothing is left to do. The caller keeps everybody else off
 // the record.
 func (f *File) publishRecord(ctx context.Context, id string) bool {
-	f.index.RLock()
+	if err := f.index.RLock(ctx); err != nil {
+		f.Log.Warn("a record is not in the index yet; it will be", "cause", err)
+		return false
+	}
 	defer f.index.RUnlock()
 	var batch []pointer
 	err := f.DB.Read(ctx, func(tx *store.Tx) (err error) {

@@ -35,7 +35,9 @@ func (f *File) Load(ctx context.Context, operator string, generation uint32, rec
 		return 0, nil, err
 	}
 	good, rejected := sift(records)
-	f.index.RLock()
+	if err := f.index.RLock(ctx); err != nil {
+		return 0, nil, err
+	}
 	defer f.index.RUnlock()
 	end, err := f.loading.begin(ctx, f.DB)
 	if err != nil {

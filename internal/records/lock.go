@@ -12,15 +12,19 @@ import (
 // processes of the gateway. In a simulation, where everybody is on one loop, who
 // waits for it lets the others go on.
 type lock struct {
-	sync.RWMutex
-	processes *store.Lock
-	pause     func(ctx context.Context, changed <-chan struct{}, d time.Duration) error // nil but in a simulation
+	sync.RWMutex // of this process
+	processes    *store.Lock
+	pause        func(ctx context.Context, changed <-chan struct{}, d time.Duration) error // nil but in a simulation
 }
 
 // Lock locks it for who does something with all pointers.
-func (l *lock) Lock() {
+func (l *lock) Lock(ctx context.Context) error {
 	l.wait(l.TryLock, l.RWMutex.Lock)
-	l.processes.Lock()
+	err := l.processes.Lock(ctx)
+	if err != nil {
+		l.RWMutex.Unlock()
+	}
+	return err
 }
 
 // Unlock ends what Lock began.
@@ -30,9 +34,13 @@ func (l *lock) Unlock() {
 }
 
 // RLock locks it for who writes single pointers.
-func (l *lock) RLock() {
+func (l *lock) RLock(ctx context.Context) error {
 	l.wait(l.TryRLock, l.RWMutex.RLock)
-	l.processes.RLock()
+	err := l.processes.RLock(ctx)
+	if err != nil {
+		l.RWMutex.RUnlock()
+	}
+	return err
 }
 
 // RUnlock ends what RLock began.

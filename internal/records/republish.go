@@ -33,7 +33,9 @@ func (f *File) Rotation(ctx context.Context) (r Rotation, err error) {
 // something else is being done, or that are on their way to another state. Who has no
 // SSN is published as everybody is.
 func (f *File) Republish(ctx context.Context, operator string) (published int, over bool, err error) {
-	f.index.RLock()
+	if err := f.index.RLock(ctx); err != nil {
+		return 0, false, err
+	}
 	defer f.index.RUnlock()
 	epoch := f.Roster.Settled().Newest()
 	batch, reached, done, err := f.behind(ctx, epoch)

@@ -86,7 +86,9 @@ const maxWithdrawn = 100
 
 // withdrawDue withdraws what is to be withdrawn now, up to a hundred at once.
 func (f *File) withdrawDue(ctx context.Context) error {
-	f.index.RLock()
+	if err := f.index.RLock(ctx); err != nil {
+		return err
+	}
 	defer f.index.RUnlock()
 	batch, err := f.due(ctx, Ending, maxWithdrawn)
 	if err != nil || len(batch) == 0 {
@@ -163,7 +165,9 @@ func pause(tries int) time.Duration { return min(time.Hour, 30*time.Second<<min(
 // never becomes visible, and may be loaded again as another. Everything that is
 // wanted in it must have been published. It returns how many pointers that are.
 func (f *File) Activate(ctx context.Context, operator string, number uint32, rollBack bool) (records uint64, err error) {
-	f.index.Lock()
+	if err := f.index.Lock(ctx); err != nil {
+		return 0, err
+	}
 	defer f.index.Unlock()
 	var live, wanted uint64
 	var state int
@@ -268,7 +272,9 @@ func (f *File) noneComing(ctx context.Context) error {
 // the hub's for a comparison afterwards that finds nothing. It may be called again
 // until it succeeds.
 func (f *File) Leave(ctx context.Context, operator string) (withdrawn uint64, receipt []byte, err error) {
-	f.index.Lock()
+	if err := f.index.Lock(ctx); err != nil {
+		return 0, nil, err
+	}
 	defer f.index.Unlock()
 	if err := f.noneComing(ctx); err != nil {
 		return 0, nil, err

@@ -47,7 +47,7 @@ type place struct {
 	mu     sync.Mutex
 	watch  watching
 	living map[int64]bool
-	held   map[string]context.CancelFunc // leases, by name
+	held   map[string]*hold // leases, by name
 }
 
 // pulse is what a process shows of itself.
@@ -114,7 +114,7 @@ func (db *DB) claim(ctx context.Context) error {
 	if _, p.shared = db.engine.(*postgres); !p.shared {
 		return nil
 	}
-	p.held, p.replaced = make(map[string]context.CancelFunc), make(chan struct{})
+	p.held, p.replaced = make(map[string]*hold), make(chan struct{})
 	var first map[int64]pulse
 	for {
 		if err := db.alone(func(tx *Tx) error { return p.try(tx, &first) }); err != nil {
@@ -216,6 +216,9 @@ func (p *place) bury(tx *Tx, now time.Time) (alive map[int64]pulse, err error) {
 
 // end frees a number and the leases that were held with it.
 func end(tx *Tx, number, token int64) error {
+	if _, err := tx.Exec("DELETE FROM store_lease WHERE process = $1 AND token = $2", number, token); err != nil {
+		return err
+	}
 	_, err := tx.Exec("UPDATE store_process SET token = token + 1, alive = 0 WHERE number = $1 AND token = $2", number, token)
 	return err
 }

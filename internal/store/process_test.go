@@ -155,14 +155,14 @@ func TestLock(t *testing.T) {
 	url := pgtest.Start(t, 1)[0].URL()
 	dbs := []*DB{openAs(t, url, 1), openAs(t, url, 2)}
 	locks := []*Lock{dbs[0].NewLock("index"), dbs[1].NewLock("index")}
-	locks[0].RLock()
-	locks[1].RLock()
-	locks[1].RLock()
+	must(t, errors.Join(locks[0].RLock(ctx), locks[1].RLock(ctx), locks[1].RLock(ctx)))
 	var inside atomic.Bool
 	done := make(chan struct{})
 	go func() {
 		locks[0].RUnlock()
-		locks[0].Lock()
+		if err := locks[0].Lock(ctx); err != nil {
+			t.Error(err)
+		}
 		inside.Store(true)
 		close(done)
 	}()
@@ -174,7 +174,12 @@ func TestLock(t *testing.T) {
 	locks[1].RUnlock()
 	<-done
 	reads := make(chan struct{})
-	go func() { locks[1].RLock(); close(reads) }()
+	go func() {
+		defer close(reads)
+		if err := locks[1].RLock(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
 	select {
 	case <-reads:
 		t.Fatal("a reader came in beside the writer")

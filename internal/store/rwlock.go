@@ -1,10 +1,13 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/waypost/waypost"
 )
 
 // A Lock is a read-write lock among the processes that share a database, held while
@@ -15,7 +18,10 @@ type Lock struct {
 	db   *DB
 	name string
 
+	writes *hold
+
 	mu      sync.Mutex
+	reads   *hold
 	readers int
 	asked   time.Time // when it was last seen that nobody waits to write
 }
@@ -25,38 +31,68 @@ const (
 	// lockTrust is for how long readers come in after others without asking whether
 	// a writer of another process waits.
 	lockTrust = time.Second
+	// lockLimit is longer than anything takes that is done under such a lock, save
+	// what stands still.
+	lockLimit = 15 * time.Minute
 )
 
 // NewLock returns the lock of that name.
 func (db *DB) NewLock(name string) *Lock { return &Lock{db: db, name: name} }
 
-// RLock locks it for reading.
-func (l *Lock) RLock() {
-	for l.db.Shared() && !l.tryRLock() {
-		time.Sleep(lockRetry)
+// RLock locks it for reading. It is an error if ctx ends first, or after some minutes.
+func (l *Lock) RLock(ctx context.Context) error {
+	if !l.db.Shared() {
+		return nil
+	}
+	return l.retry(ctx, l.tryRLock)
+}
+
+// retry calls try until it has succeeded.
+func (l *Lock) retry(ctx context.Context, try func(ctx context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, lockLimit)
+	defer cancel()
+	for {
+		done, err := try(ctx)
+		if done || over(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return waypost.Errorf(waypost.Unavailable, "another process is at work on the same and does not come to an end: try again later")
+		case <-time.After(lockRetry):
+		}
 	}
 }
 
-func (l *Lock) tryRLock() bool {
+func (l *Lock) tryRLock(ctx context.Context) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.readers > 0 && time.Since(l.asked) < lockTrust {
 		l.readers++
-		return true
+		return true, nil
+	}
+	p := &l.db.place
+	if l.readers == 0 {
+		if l.reads = p.reserve(l.reading())[0]; l.reads == nil {
+			return false, nil
+		}
 	}
 	writer := false
-	err := l.db.Write(background, func(tx *Tx) (err error) {
+	err := l.db.Write(ctx, func(tx *Tx) (err error) {
 		if writer, err = l.others(tx, anyWriter, l.name); err != nil || writer {
 			return err
 		}
-		return l.db.place.take(tx, l.reading())
+		return p.take(tx, l.reading())
 	})
-	if writer || err != nil && !over(err) {
-		return false
+	if writer || err != nil {
+		if l.readers == 0 {
+			p.forget(l.reads)
+		}
+		return false, err
 	}
 	l.readers++
 	l.asked = time.Now()
-	return true
+	return true, nil
 }
 
 // RUnlock ends what RLock began.
@@ -67,40 +103,48 @@ func (l *Lock) RUnlock() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.readers--; l.readers == 0 {
-		l.db.release(l.reading())
+		l.db.release(l.db.Write, l.reads)
 	}
 }
 
 // Lock locks it for writing: readers of other processes end first, and no new ones
-// begin.
-func (l *Lock) Lock() {
+// begin. It is an error if ctx ends first, or after some minutes.
+func (l *Lock) Lock(ctx context.Context) error {
 	if !l.db.Shared() {
-		return
+		return nil
 	}
-	for waiting := true; waiting; {
-		err := l.db.Write(background, func(tx *Tx) (err error) {
-			if waiting, err = l.others(tx, anyWriter, l.name); err != nil || waiting {
-				return err
-			}
-			if err := l.db.place.take(tx, l.name); err != nil {
-				return err
-			}
-			waiting, err = l.others(tx, anyReader, l.name+" ")
+	h := l.db.place.reserve(l.name)[0]
+	if h == nil {
+		return waypost.Errorf(waypost.Unavailable, "it is locked in this process")
+	}
+	err := l.retry(ctx, l.tryLock)
+	if err != nil {
+		l.db.release(l.db.Write, h)
+		return err
+	}
+	l.writes = h
+	return nil
+}
+
+func (l *Lock) tryLock(ctx context.Context) (bool, error) {
+	waiting := true
+	err := l.db.Write(ctx, func(tx *Tx) (err error) {
+		if waiting, err = l.others(tx, anyWriter, l.name); err != nil || waiting {
 			return err
-		})
-		if over(err) {
-			return
 		}
-		if waiting = waiting || err != nil; waiting {
-			time.Sleep(lockRetry)
+		if err := l.db.place.take(tx, l.name); err != nil {
+			return err
 		}
-	}
+		waiting, err = l.others(tx, anyReader, l.name+" ")
+		return err
+	})
+	return !waiting && err == nil, err
 }
 
 // Unlock ends what Lock began.
 func (l *Lock) Unlock() {
 	if l.db.Shared() {
-		l.db.release(l.name)
+		l.db.release(l.db.Write, l.writes)
 	}
 }
 
