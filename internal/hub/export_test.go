@@ -61,3 +61,18 @@ func CheckMaintenance(raw []byte, kind waypost.Kind) error {
 	}
 	return err
 }
+
+// LookUp looks tokens up for a state with what a test knows of the servers of
+// labels, and returns whom it finds and how many tokens were not looked up.
+func LookUp(ctx context.Context, d Deps, r reach, soi waypost.Jurisdiction, tokens ...waypost.Token) (list []waypost.Handle, unreached int, err error) {
+	s, err := New(Config{Name: "hub"}, d)
+	if err != nil {
+		return nil, 0, err
+	}
+	s.reach = r
+	all, unreached, err := s.lookUp(ctx, waypost.Ticket{SOI: soi, Epoch: 1}, waypost.TicketID{}, tokens)
+	for _, f := range all {
+		list = append(list, f.handle)
+	}
+	return list, unreached, err
+}

@@ -95,7 +95,7 @@ type Server struct {
 	keys     *directory
 	boxes    *boxes
 	boxLimit int64 // bytes that one mailbox holds
-	reach    *shards.Reach
+	reach    reach
 }
 
 // New checks that name and roster agree.

@@ -52,30 +52,31 @@ func (s *Server) lookUp(ctx context.Context, t waypost.Ticket, id waypost.Ticket
 	for i, token := range tokens {
 		keys[i] = key{t.Epoch, token}
 	}
-	if s.reach.Whole() {
-		err = s.DB.Read(ctx, func(tx *store.Tx) error {
-			hits := make(map[int64]int)
-			if err := s.walk(tx, keys, func(pointer int64) { hits[pointer]++ }); err != nil {
-				return err
-			}
-			all, err = s.seen(tx, t, id, hits)
-			return err
-		})
+	whole := s.reach.Whole() // asked once: a server may be lost, or be back, at any moment
+	if whole {
+		all, err = s.lookUpWhole(ctx, t, id, keys)
 	}
-	if store.Unreachable(err) || !s.reach.Whole() {
-		var hits map[int64]int
-		if hits, unreached, err = s.hitsInReach(ctx, keys); err == nil {
-			err = s.DB.Read(ctx, func(tx *store.Tx) error {
-				all, err = s.seen(tx, t, id, hits)
-				return err
-			})
-		}
+	if !whole || store.Unreachable(err) {
+		all, unreached, err = s.lookUpInReach(ctx, t, id, keys)
 	}
 	// Equal hits are ordered by chance: the id is random, and nobody sees it.
 	slices.SortFunc(all, func(a, b found) int {
 		return cmp.Or(cmp.Compare(b.hits, a.hits), cmp.Compare(a.pointer, b.pointer))
 	})
 	return all, unreached, err
+}
+
+// lookUpWhole looks all up on one snapshot, or fails.
+func (s *Server) lookUpWhole(ctx context.Context, t waypost.Ticket, id waypost.TicketID, keys []key) (all []found, err error) {
+	err = s.DB.Read(ctx, func(tx *store.Tx) error {
+		hits := make(map[int64]int)
+		if err := s.walk(tx, keys, func(pointer int64) { hits[pointer]++ }); err != nil {
+			return err
+		}
+		all, err = s.seen(tx, t, id, hits)
+		return err
+	})
+	return all, err
 }
 
 // seen are those of the pointers that a search returns.

@@ -4,9 +4,38 @@ import (
 	"context"
 	"errors"
 
+	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/shards"
 	"github.com/waypost/waypost/internal/store"
 )
+
+// reach is what is known of the servers of labels: [shards.Reach], or a test's.
+type reach interface {
+	Whole() bool
+	Find(ctx context.Context, label []byte) (pointer int64, err error)
+	Watch(ctx context.Context)
+}
+
+// lookUpInReach is lookUpWhole as far as servers answer. Each label is looked up on a
+// snapshot of its own, so that what is superseded meanwhile may be found neither as
+// it was nor as it is. With tokens that were not looked up, the search is owed
+// anyway; where there are none, the servers that it needs answer, and it is made on
+// one snapshot.
+func (s *Server) lookUpInReach(ctx context.Context, t waypost.Ticket, id waypost.TicketID, keys []key) (all []found, unreached int, err error) {
+	hits, unreached, err := s.hitsInReach(ctx, keys)
+	if err != nil {
+		return nil, 0, err
+	}
+	if unreached == 0 {
+		all, err = s.lookUpWhole(ctx, t, id, keys)
+		return all, 0, err
+	}
+	err = s.DB.Read(ctx, func(tx *store.Tx) error {
+		all, err = s.seen(tx, t, id, hits)
+		return err
+	})
+	return all, unreached, err
+}
 
 // hitsInReach counts, while a server of labels does not answer, for each pointer
 // the tokens that hit it, as far as the others know, and the tokens that were not
