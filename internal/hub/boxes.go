@@ -143,20 +143,22 @@ func (b *boxes) begin(member string, atLeast uint64) bool {
 	return true
 }
 
-// finish calls remove with the number up to which a member's mail is to be
-// deleted; it reports whether that was all.
-func (b *boxes) finish(member string, remove func(through uint64) (all bool, err error)) error {
-	b.mu.Lock()
-	one := b.get(member)
-	through := one.through
-	b.mu.Unlock()
-	all, err := remove(through)
+// done is the number up to which a member's mail is to be deleted.
+func (b *boxes) done(member string) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if one.going = false; err == nil && all {
+	return b.get(member).through
+}
+
+// finish ends a deletion, however it went; all says that nothing up to the number is
+// left, and that this is durable.
+func (b *boxes) finish(member string, through uint64, all bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	one := b.get(member)
+	if one.going = false; all {
 		one.deleted = through
 	}
-	return err
 }
 
 // members are those who have a box here.

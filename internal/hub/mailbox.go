@@ -221,9 +221,13 @@ func (s *Server) deleteRead(member string, atLeast uint64) {
 	if !s.boxes.begin(member, atLeast) {
 		return
 	}
-	s.DB.Later(func(tx *store.Tx) error {
-		return s.boxes.finish(member, func(through uint64) (bool, error) { return deleteThrough(tx, member, through) })
-	})
+	var through uint64
+	whole := false
+	s.DB.LaterThen(func(tx *store.Tx) (err error) {
+		through = s.boxes.done(member)
+		whole, err = deleteThrough(tx, member, through)
+		return err
+	}, func(err error) { s.boxes.finish(member, through, err == nil && whole) })
 }
 
 // deleteThrough deletes a member's mail up to a number, and reports whether that

@@ -23,13 +23,18 @@ type laters struct {
 // of its own. A crash may lose it and an error in it is only counted, so it is
 // for what does no harm if it never happens, such as deleting what is done
 // with. After Close began it does nothing.
-func (db *DB) Later(fn func(tx *Tx) error) {
+func (db *DB) Later(fn func(tx *Tx) error) { db.LaterThen(fn, nil) }
+
+// LaterThen is Later, and tells done how it went once that is settled: what
+// [DB.Write] would have returned, also where the transaction was lost before fn ran.
+// done must not wait for a transaction.
+func (db *DB) LaterThen(fn func(tx *Tx) error, done func(err error)) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()
 	if db.closed {
 		return
 	}
-	r := &request{fn: fn, done: make(chan error, 1)}
+	r := &request{fn: fn, done: make(chan error, 1), then: done}
 	r.state.Store(taken)
 	l := &db.later
 	l.mu.Lock()

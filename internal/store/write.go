@@ -21,6 +21,7 @@ type request struct {
 	state atomic.Int32
 	err   error // what fn came to, held back until the group is durable
 	done  chan error
+	then  func(error) // told, too, where there is one
 }
 
 const (
@@ -259,6 +260,9 @@ func (db *DB) settle(members []*request, err error) {
 			db.failed.Add(1)
 		}
 		r.done <- r.err
+		if r.then != nil {
+			r.then(r.err)
+		}
 	}
 }
 
