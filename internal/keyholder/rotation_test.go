@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"testing"
+	"time"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
@@ -94,8 +95,39 @@ func TestTwoEpochs(t *testing.T) {
 	res, err = r.evaluate(q)
 	must(t, err)
 	r.proved(q, res, x.Next)
-	r.refused("the rest after the end", r.arizona, republish(1).request(), waypost.QuotaExceeded, "republish_records")
+	r.refused("the rest after the end", r.arizona, republish(1).request(), waypost.PermissionDenied, "there is one key, and AZ is not loading")
 	if bytes.Equal(res.Elements, again.Elements) {
 		t.Error("two questions have one answer")
 	}
+}
+
+// Nothing is published once more where nobody waits for it: those would be evaluations
+// under the key in force that belong to no pointer. A state that is late is loading.
+func TestRepublishOnlyInRotation(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, rpctest.Ample)
+	republish := func() question {
+		return r.sign("AZ", elements(t, waypost.RecordElements), publishing, func(t *waypost.Ticket) { t.Kind = waypost.KindRepublish })
+	}
+	participates := func(p roster.Participation) {
+		r.Update(func(n *roster.Roster) {
+			for i := range n.Members {
+				if m := &n.Members[i]; m.Name == "AZ" {
+					m.Participation = p
+					m.Rise = roster.Rise{From: n.NotBefore.Add(roster.Delay), Quota: m.Quota}
+					m.Rise.Quota.RepublishRecords = 10
+				}
+			}
+		})
+		r.Advance(roster.Delay + time.Minute)
+	}
+	participates(roster.Full)
+	n := r.entries()
+	r.refused("with a number and no rotation", r.arizona, republish().request(), waypost.PermissionDenied, "what is left is published by a change")
+	if r.entries() != n {
+		t.Error("a refusal stands in the journal")
+	}
+	participates(roster.Loading)
+	q := republish()
+	r.proved(q, r.good(q), r.View.Latest().Key())
 }

@@ -19,7 +19,7 @@ var levels = [...]int64{100, 80}
 // Alarm says that a limit is used to 80 or to 100 percent.
 type Alarm struct {
 	Member      string
-	Class       string // tickets, unattended, operator, operators, publish, load, republish, grant_..., follow_ups, follow_ups_operator, upkeep
+	Class       string // tickets, unattended, operator, operators, publish, load, republish, once_more, grant_..., follow_ups, follow_ups_operator, upkeep
 	Level       int64  // 80 or 100
 	Used, Limit int64
 	operator    []byte // whose limit it is, where it is an operator's: for the ledger only

@@ -32,6 +32,7 @@ const (
 	publishing   = "publish"    // elements published in a day
 	loading      = "load"       // elements of the onboarding grant, ever
 	republishing = "republish"  // elements published once more under one key, ever
+	republishDay = "once_more"  // and of those, in a day
 	burst        = "grant_"     // and the roster.GrantClass: tickets or elements of one grant, ever
 	seen         = "seen"       // an operator of a day
 	mail         = "mail"       // bytes put into other members' boxes in a day
@@ -115,7 +116,8 @@ func (l Limits) of(t waypost.Ticket, now time.Time) (quota, reserves []*count) {
 	case t.Kind.Upkeep():
 		return []*count{l.count(upkeep, day, 1, UpkeepPerDay(q), "requests about its own pointers today")}, nil
 	case t.Kind == waypost.KindRepublish:
-		return []*count{l.republish(t.Epoch, int64(t.Elements))}, nil
+		n := int64(t.Elements)
+		return []*count{l.republish(t.Epoch, n), l.republishToday(n)}, nil
 	case t.Kind == waypost.KindPublish || t.Kind == waypost.KindChange:
 		n := int64(t.Elements)
 		quota = []*count{l.count(publishing, day, n, q.PublishElementsPerDay, "published elements today")}
@@ -147,6 +149,16 @@ func (l Limits) republish(epoch uint32, n int64) *count {
 	c := l.count(republishing, ever, n, l.Member.Quota.RepublishRecords*waypost.RecordElements, "elements to publish once more under the next key")
 	c.key = binary.BigEndian.AppendUint32(nil, epoch)
 	return c
+}
+
+// republishAtLeast is how many records every member may publish once more in a day.
+const republishAtLeast = 100_000
+
+// republishToday counts that over a day: a tenth of what a rotation has, so that who
+// has stolen a state's keys does not take all of it in a night.
+func (l Limits) republishToday(n int64) *count {
+	records := max(l.Member.Quota.RepublishRecords/10, republishAtLeast)
+	return l.count(republishDay, day, n, records*waypost.RecordElements, "elements to publish once more today")
 }
 
 func (l Limits) count(class string, window time.Duration, n int64, limit int, what string) *count {

@@ -194,6 +194,23 @@ func TestRepublishing(t *testing.T) {
 	}
 }
 
+// Of what is published once more a day has a tenth, or a hundred thousand records.
+func TestRepublishingDay(t *testing.T) {
+	for _, c := range []struct{ records, day int }{{3_000_000, 300_000}, {400_000, 100_000}, {50_000, 50_000}} {
+		q := plenty
+		q.RepublishRecords = c.records
+		n := newCounter(t, q)
+		n.share = func(limit int) int { return limit / 10_000 }
+		for i := range 3 {
+			want := min(c.day, max(c.records-i*c.day, 0)) / 10_000
+			got, words := n.take(t, start.AddDate(0, 0, i), func(int) waypost.Ticket { return republish(2, 1) })
+			if got != want || c.day < c.records && i == 0 && !strings.Contains(words, "elements to publish once more today: try again after 2026-03-05") {
+				t.Errorf("%d records, day %d: %d, want %d: %s", c.records, i, got, want, words)
+			}
+		}
+	}
+}
+
 // What follows checks takes nothing from checks, nor from each other's hours.
 // Persons are the same persons.
 func TestFollowUpsAreApart(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 // operators together.
 type Usage struct {
 	Member      string
-	Class       string // tickets, unattended, operators, publish, load, republish, grant_..., follow_ups, upkeep, mail
+	Class       string // tickets, unattended, operators, publish, load, republish, once_more, grant_..., follow_ups, upkeep, mail
 	Used, Limit int64
 	Level       int64 // the highest of the alarms raised in this window: 0, 80 or 100
 }
@@ -23,7 +23,7 @@ func UsageOf(tx *store.Tx, l Limits, now time.Time) ([]Usage, error) {
 	c := counter{tx: tx, member: l.Member.Name, now: now.UTC()}
 	rows := make(map[string]int64) // by class and key
 	err := tx.Query(`SELECT class, key, used FROM quota WHERE member = $1 AND starts IN ($2, 0) AND class IN
-			('tickets', 'unattended', 'operators', 'publish', 'load', 'republish', 'grant_attended', 'grant_unattended', 'grant_publish', 'follow_ups', 'upkeep', 'mail', 'alarm')`,
+			('tickets', 'unattended', 'operators', 'publish', 'load', 'republish', 'once_more', 'grant_attended', 'grant_unattended', 'grant_publish', 'follow_ups', 'upkeep', 'mail', 'alarm')`,
 		[]any{c.member, c.starts(day)}, func(scan func(...any) error) error {
 			var class string
 			var key []byte
@@ -58,7 +58,7 @@ func (l Limits) all(now time.Time) []*count {
 	all := []*count{
 		l.count(tickets, day, 0, q.TicketsPerDay, ""), l.count(unattended, day, 0, q.UnattendedPerDay, ""),
 		l.count(publishing, day, 0, q.PublishElementsPerDay, ""), l.count(loading, ever, 0, q.PublishElementsForALoad, ""),
-		l.republish(l.Roster.Newest(), 0),
+		l.republish(l.Roster.Newest(), 0), l.republishToday(0),
 		l.count(followUps, day, 0, q.FollowUps(), ""), l.count(upkeep, day, 0, UpkeepPerDay(q), ""),
 		{class: operators, limit: int64(q.Operators)}, {class: mail, limit: mailPerDay},
 	}

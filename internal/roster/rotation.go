@@ -106,8 +106,21 @@ func (r *Roster) KeysFor(kind waypost.Kind) []Key {
 	return []Key{r.Key(), *r.Beside}
 }
 
+// republishes reports whether a state publishes once more: while two keys are served,
+// and after that as long as it is loading, because it is late, or because the key
+// before was lost. At any other time that would be evaluations under the key in force
+// that belong to no pointer.
+func (r *Roster) republishes(state waypost.Jurisdiction) bool {
+	if r.Beside != nil {
+		return true
+	}
+	m, ok := r.Member(string(state))
+	return ok && m.Participation == Loading
+}
+
 // KeysFor returns the keys under which a ticket is evaluated, by the version that
-// it names: see [Roster.KeysFor]. A ticket of another epoch is refused.
+// it names: see [Roster.KeysFor]. A ticket of another epoch is refused, and so is a
+// re-publication that nobody waits for: see [Roster.republishes].
 func (v *View) KeysFor(t waypost.Ticket) ([]Key, error) {
 	named, err := v.named(t.RosterVersion)
 	if err != nil {
@@ -115,6 +128,9 @@ func (v *View) KeysFor(t waypost.Ticket) ([]Key, error) {
 	}
 	if named.Epoch == 0 {
 		return nil, named.noKey()
+	}
+	if t.Kind == waypost.KindRepublish && !named.republishes(t.SOI) {
+		return nil, waypost.Errorf(waypost.PermissionDenied, "by roster version %d there is one key, and %s is not loading: nothing is published once more, what is left is published by a change", t.RosterVersion, t.SOI)
 	}
 	keys := named.KeysFor(t.Kind)
 	if keys[0].Epoch != t.Epoch {

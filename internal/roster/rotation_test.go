@@ -228,3 +228,20 @@ func TestKeyComesBeside(t *testing.T) {
 		t.Errorf("after the day: %v", err)
 	}
 }
+
+// Nobody publishes once more but while two keys are served, and a state that is late.
+func TestRepublishes(t *testing.T) {
+	r := sample(t)
+	if r.republishes("CA") || r.republishes("XX") {
+		t.Error("without a rotation")
+	}
+	r.Beside = besideKey(t, 2, 1)
+	if !r.republishes("CA") {
+		t.Error("not in a rotation")
+	}
+	r.Beside = nil
+	change(r, "CA", func(m *Member) { m.Participation = Loading })
+	if !r.republishes("CA") || r.republishes("NV") {
+		t.Error("not, or not only, a state that is loading")
+	}
+}
