@@ -20,15 +20,6 @@ type Changed struct {
 	Published bool // and the index has it; otherwise it is on its way
 }
 
-// alone keeps everything else off one record until done is called.
-func (f *File) alone(id string) (done func(), err error) {
-	mine, busy := f.busy.enter([]loadable{{record: waypost.Record{ID: id}}})
-	if len(busy) > 0 {
-		return nil, waypost.Errorf(waypost.Unavailable, "%s", busy[0].Reason)
-	}
-	return func() { f.busy.leave(mine) }, nil
-}
-
 // Change stores a record that is there already as it is now. Where name, date of
 // birth or SSN are others, a new pointer takes the place of the old one; with
 // keepFormer, the name as it was is kept as a former name. What is wanted is
@@ -37,7 +28,7 @@ func (f *File) Change(ctx context.Context, operator string, after waypost.Record
 	if reason := defect(after); reason != "" {
 		return Changed{}, waypost.Errorf(waypost.InvalidArgument, "%s", reason)
 	}
-	done, err := f.alone(after.ID)
+	done, err := f.alone(ctx, after.ID)
 	if err != nil {
 		return Changed{}, err
 	}
@@ -228,7 +219,7 @@ func (f *File) storeChanges(ctx context.Context) error {
 		})
 	})
 	for _, id := range ids {
-		done, busy := f.alone(id)
+		done, busy := f.alone(ctx, id)
 		if busy != nil {
 			continue
 		}
@@ -241,7 +232,7 @@ func (f *File) storeChanges(ctx context.Context) error {
 // Withdraw takes a record out of the index, with all its names; the state system
 // keeps it. It returns how many pointers that are.
 func (f *File) Withdraw(ctx context.Context, operator, id string) (pointers int, err error) {
-	done, err := f.alone(id)
+	done, err := f.alone(ctx, id)
 	if err != nil {
 		return 0, err
 	}
@@ -279,7 +270,7 @@ func (f *File) SetStatus(ctx context.Context, id string, status waypost.Status, 
 	if since.After(f.Now()) {
 		return waypost.Errorf(waypost.InvalidArgument, "a status holds since a day that is not in the future")
 	}
-	done, err := f.alone(id)
+	done, err := f.alone(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -292,7 +283,7 @@ func (f *File) SetStatus(ctx context.Context, id string, status waypost.Status, 
 
 // SetProtected leaves questions about a record to the special unit, or no more.
 func (f *File) SetProtected(ctx context.Context, id string, protected bool) error {
-	done, err := f.alone(id)
+	done, err := f.alone(ctx, id)
 	if err != nil {
 		return err
 	}

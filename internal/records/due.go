@@ -18,7 +18,7 @@ func (f *File) publishDue(ctx context.Context) error {
 	}
 	defer f.index.RUnlock()
 	batch, err := f.due(ctx, Wanted, waypost.MaxPublishBatch)
-	if err != nil {
+	if err != nil || len(batch) == 0 {
 		return err
 	}
 	return f.publishNow(ctx, batch)
@@ -47,26 +47,18 @@ func (f *File) publishRecord(ctx context.Context, id string) bool {
 	return err == nil
 }
 
-// publishNow is publishAll of what nobody else is at work on.
+// publishNow is publishAll of what is due and nobody else is at work on.
 func (f *File) publishNow(ctx context.Context, batch []pointer) error {
-	var mine []loadable
-	free := make(map[string]bool, len(batch))
-	for _, p := range batch {
-		if free[p.Record] {
-			continue
-		}
-		entered, _ := f.busy.enter([]loadable{{record: waypost.Record{ID: p.Record}}})
-		mine = append(mine, entered...)
-		free[p.Record] = len(entered) > 0
+	mine, leave, err := f.claim(ctx, recordsOf(batch))
+	if err != nil {
+		return err
 	}
-	defer f.busy.leave(mine)
-	var kept []pointer
-	for _, p := range batch {
-		if free[p.Record] {
-			kept = append(kept, p)
-		}
+	defer leave()
+	if batch, err = f.due(ctx, Wanted, waypost.MaxPublishBatch); err != nil {
+		return err
 	}
-	return f.later(ctx, kept, f.publishAll(ctx, kept))
+	batch = slices.DeleteFunc(batch, func(p pointer) bool { return !mine[p.Record] })
+	return f.later(ctx, batch, f.publishAll(ctx, batch))
 }
 
 // publishAll publishes pointers of one operator: first those that are published

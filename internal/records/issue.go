@@ -56,7 +56,7 @@ func (f *File) Issue(ctx context.Context, operator string, i Issuing) (published
 	if len(i.Override) > 500 || !printable(i.Override) {
 		return false, waypost.Errorf(waypost.InvalidArgument, "the reason is at most 500 printable bytes")
 	}
-	done, err := f.alone(i.Record.ID)
+	done, err := f.alone(ctx, i.Record.ID)
 	if err != nil {
 		return false, err
 	}

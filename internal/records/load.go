@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -44,8 +43,11 @@ func (f *File) Load(ctx context.Context, operator string, generation uint32, rec
 		return 0, nil, err
 	}
 	defer end()
-	good, busy := f.enter(ctx, good)
-	defer f.busy.leave(good)
+	good, busy, leave, err := f.enter(ctx, good)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer leave()
 	wanted, stale, err := f.unpublished(ctx, good, operator, generation)
 	if err != nil {
 		return 0, nil, err
@@ -171,56 +173,6 @@ func accepted(good []loadable, rejected []Rejected) []waypost.Record {
 		}
 	}
 	return records
-}
-
-// busyWait is for how long a batch waits for records that another is at work on: the
-// same one, sent again after its caller was cut off.
-const busyWait = 20 * time.Second
-
-// enter keeps everybody else off the records. Those that somebody is at work on for
-// long are left out.
-func (f *File) enter(ctx context.Context, all []loadable) (entered []loadable, busy []Rejected) {
-	for deadline := time.Now().Add(busyWait); ; {
-		if entered, busy = f.busy.enter(all); len(busy) == 0 || f.Pause != nil || time.Now().After(deadline) {
-			return entered, busy
-		}
-		f.busy.leave(entered)
-		select {
-		case <-ctx.Done():
-			deadline = time.Time{}
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// inFlight keeps two batches from publishing the same record at the same time.
-type inFlight struct {
-	mu  sync.Mutex
-	ids map[string]bool
-}
-
-func newInFlight() *inFlight { return &inFlight{ids: make(map[string]bool)} }
-
-func (f *inFlight) enter(all []loadable) (entered []loadable, busy []Rejected) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, l := range all {
-		if f.ids[l.record.ID] {
-			busy = append(busy, Rejected{l.index, "something else is being done about this record at this moment"})
-			continue
-		}
-		f.ids[l.record.ID] = true
-		entered = append(entered, l)
-	}
-	return entered, busy
-}
-
-func (f *inFlight) leave(entered []loadable) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, l := range entered {
-		delete(f.ids, l.record.ID)
-	}
 }
 
 // unpublished returns the pointers that are to be published, the one that is

@@ -8,8 +8,8 @@ import (
 	"github.com/waypost/waypost/internal/store"
 )
 
-// loading keeps loads in one process of the gateway at a time: two that load the same
-// record would give it two pointers. Within a process see inFlight.
+// loading keeps loads in one process of the gateway at a time, so that two that load
+// the same records do not wait for each other all the time.
 type loading struct {
 	mu      sync.Mutex
 	under   int // way

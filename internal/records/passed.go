@@ -163,7 +163,7 @@ func hasMain(tx *store.Tx, p pointer) (bool, error) {
 // that it was made from. Where none of the pointers is for the name on the card, one
 // is published. It may be called again.
 func (f *File) TakeOver(ctx context.Context, operator string, r waypost.Record) error {
-	done, err := f.alone(r.ID)
+	done, err := f.alone(ctx, r.ID)
 	if err != nil {
 		return err
 	}

@@ -73,21 +73,21 @@ func (f *File) behind(ctx context.Context, epoch uint32) (batch []pointer, reach
 		page, err = selectPointers(tx, `WHERE p.handle > $1 AND p.state = $2 AND p.reached < $3 ORDER BY p.handle LIMIT $4`, from, int(Live), epoch, lookAhead)
 		return err
 	})
-	var mine []loadable
-	done = func() { f.busy.leave(mine) }
-	seen := make(map[string]bool)
+	if err != nil {
+		return nil, reached, func() {}, err
+	}
+	mine, done, err := f.claim(ctx, recordsOf(page))
+	if err != nil {
+		return nil, reached, func() {}, err
+	}
 	for _, p := range page {
 		if err != nil {
 			break
 		}
 		var own []pointer
-		if !seen[p.Record] {
-			seen[p.Record] = true
-			entered, _ := f.busy.enter([]loadable{{record: waypost.Record{ID: p.Record}}})
-			mine = append(mine, entered...)
-			if len(entered) > 0 {
-				own, err = f.behindOf(ctx, p.Record, epoch)
-			}
+		if mine[p.Record] {
+			mine[p.Record] = false
+			own, err = f.behindOf(ctx, p.Record, epoch)
 		}
 		if len(batch)+len(own) > waypost.MaxPublishBatch {
 			return batch, reached, done, err
