@@ -36,6 +36,12 @@ func Label(h [32]byte, t waypost.Token, counter uint8) []byte {
 
 const MaxCounter = maxCounter
 
+// LabelStatements are those that look for labels, with how many arguments each has.
+var LabelStatements = map[string]int{findFew: fewLabels, findLabels: labelsAtOnce, deleteLabels: labelsAtOnce}
+
+// LabelsBetween has the ends of a range and a limit.
+const LabelsBetween = labelsBetween
+
 // CheckMaintenance decodes a request and checks what can be checked without a
 // database.
 func CheckMaintenance(raw []byte, kind waypost.Kind) error {
@@ -75,4 +81,14 @@ func LookUp(ctx context.Context, d Deps, r reach, soi waypost.Jurisdiction, toke
 		list = append(list, f.handle)
 	}
 	return list, unreached, err
+}
+
+// PurgeEpoch deletes the labels of an epoch whose key is gone, in so many steps, and
+// returns how many steps are left.
+func PurgeEpoch(ctx context.Context, d Deps, epoch byte, steps int) (left int, err error) {
+	s, err := New(Config{Name: "hub"}, d)
+	if err == nil {
+		err = s.purgeEpoch(ctx, epoch, &steps)
+	}
+	return steps, err
 }

@@ -45,37 +45,6 @@ func (b batch) advance(tx *store.Tx, written []entry, now int64) error {
 	return err
 }
 
-// How many steps of cleanAtOnce labels the housekeeping takes before it goes on with
-// the rest, and how many epochs it looks back for what it was kept from.
-const (
-	purgeInHouse = 1000
-	purgeBack    = 8
-)
-
-// purgeLabels deletes labels of epochs whose key is gone: nobody can make a token of
-// them, nor a ticket that searches for one. Which pointers they led to is not looked
-// at. A ticket of the last day may still publish under them.
-func (s *Server) purgeLabels(ctx context.Context) error {
-	oldest := s.Roster.OldestEpoch(s.Now().Add(-publishWindow - window))
-	steps := purgeInHouse
-	for epoch := oldest; epoch > 1 && oldest-epoch < purgeBack; epoch-- {
-		first, end := [labelSize]byte{byte(epoch - 1)}, [labelSize]byte{byte(epoch)}
-		if byte(epoch) == 0 { // labels have the epoch's last byte
-			end = [labelSize]byte(slices.Repeat([]byte{0xff}, labelSize))
-		}
-		for n := int64(cleanAtOnce); n == cleanAtOnce && steps > 0; steps-- {
-			if err := s.DB.Write(ctx, func(tx *store.Tx) (err error) {
-				n, err = tx.Exec(`DELETE FROM label WHERE label IN (SELECT label FROM label WHERE label >= $1 AND label < $2 ORDER BY label LIMIT $3)`,
-					first[:], end[:], cleanAtOnce)
-				return err
-			}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // Published is how many live pointers an owner has under the key of an epoch, the
 // newest that each is under.
 type Published struct {

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/hub"
@@ -34,6 +37,7 @@ func TestOverServers(t *testing.T) {
 		r := newRigOn(t, rpctest.Ample, spreadOver(t, clusters[0].URL(), databases()))
 		oneDown(t, r, clusters[2])
 	})
+	t.Run("plans", func(t *testing.T) { plans(t, spreadOver(t, clusters[0].URL(), databases())) })
 }
 
 // spreadOver makes the tables of a hub at url and spreads its labels.
@@ -44,6 +48,46 @@ func spreadOver(t testing.TB, url string, databases []string) string {
 	must(t, db.Close())
 	shardstest.Spread(t, url, 6, databases...)
 	return url
+}
+
+// plans: whatever looks for labels, the servers are asked for those only. A statement that has them all sent, or locked, is of no
+// use with thousands of millions.
+func plans(t *testing.T, url string) {
+	c, err := pgx.Connect(t.Context(), url)
+	must(t, err)
+	defer c.Close(context.Background())
+	remote := func(query string, args ...any) (sent []string) {
+		t.Helper()
+		rows, err := c.Query(t.Context(), `EXPLAIN (VERBOSE, COSTS OFF) `+query, args...)
+		must(t, err)
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		must(t, err)
+		for _, line := range lines {
+			if _, sql, there := strings.Cut(line, "Remote SQL: "); there {
+				sent = append(sent, sql)
+			}
+		}
+		if len(sent) == 0 {
+			t.Errorf("%s: no server is asked", query)
+		}
+		return sent
+	}
+	for query, n := range hub.LabelStatements {
+		args := make([]any, n)
+		for i := range args {
+			args[i] = hub.Label([32]byte{9}, token(i), 0)
+		}
+		for _, sql := range remote(query, args...) {
+			if strings.HasPrefix(query, "DELETE") != strings.HasPrefix(sql, "DELETE") || !strings.Contains(sql, "WHERE ((label = ANY") || strings.Contains(sql, "FOR UPDATE") {
+				t.Errorf("%s\nis sent as %s", query, sql)
+			}
+		}
+	}
+	for _, sql := range remote(hub.LabelsBetween, []byte{1}, []byte{2}, 256) {
+		if !strings.Contains(sql, "WHERE ((label >= ") || !strings.Contains(sql, "((label < ") || strings.Contains(sql, "FOR UPDATE") {
+			t.Errorf("a range of labels is asked for by %s", sql)
+		}
+	}
 }
 
 // oneDown runs with one of the servers of labels down, and after.

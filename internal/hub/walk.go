@@ -12,22 +12,30 @@ const (
 	fewLabels    = 4
 	findFew      = `SELECT label, pointer FROM label WHERE label IN ($1, $2, $3, $4)`
 	labelsAtOnce = 32
-	findLabels   = `SELECT label, pointer FROM label WHERE label IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+	in32         = ` WHERE label IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
 		$19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)`
+	findLabels   = `SELECT label, pointer FROM label` + in32
+	deleteLabels = `DELETE FROM label` + in32
 )
+
+// labelArgs are n arguments: the labels, and the last once more where there are fewer.
+func labelArgs(labels [][labelSize]byte, n int) []any {
+	args := make([]any, n)
+	for i := range args {
+		args[i] = labels[min(i, len(labels)-1)][:]
+	}
+	return args
+}
 
 // pointersAt returns for each label its pointer, or 0 where there is none.
 func pointersAt(tx *store.Tx, labels [][labelSize]byte) ([]int64, error) {
 	held := make(map[[labelSize]byte]int64, len(labels))
 	for part := range slices.Chunk(labels, labelsAtOnce) {
-		query, args := findLabels, make([]any, labelsAtOnce)
+		query, n := findLabels, labelsAtOnce
 		if len(part) <= fewLabels {
-			query, args = findFew, args[:fewLabels]
+			query, n = findFew, fewLabels
 		}
-		for i := range args {
-			args[i] = part[min(i, len(part)-1)][:] // the last once more, where there are no more
-		}
-		if err := tx.Query(query, args, func(scan func(dest ...any) error) error {
+		if err := tx.Query(query, labelArgs(part, n), func(scan func(dest ...any) error) error {
 			var at [labelSize]byte
 			var pointer int64
 			err := scan(&at, &pointer)
