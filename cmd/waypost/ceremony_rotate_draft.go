@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -149,20 +150,25 @@ func (c rotateSwitchCommand) Run(s *session) error {
 		if time.Since(counted.At) > 24*time.Hour {
 			return waypost.Errorf(waypost.Expired, "%s is from %s: have the hub count again", c.Counts, clock(counted.At))
 		}
-		late := counted.unfinished(draft.Epoch)
-		if len(late) > 0 && !c.Late {
-			return waypost.Errorf(waypost.InvalidArgument, "%s are not through, and who has not published once more is not found by others: wait, or switch with --late", strings.Join(late, ", "))
-		}
-		for i := range draft.Members {
-			m := &draft.Members[i]
-			for _, name := range late {
-				if m.Name == name && m.Participation == roster.Full {
-					m.Participation = roster.Loading
-				}
-			}
-		}
-		return nil
+		return counted.through(draft, c.Late)
 	})
+}
+
+// through refuses the switch while a state has records that are not under the new key,
+// unless everybody is told that it is loading: as it is, or from then on where late
+// states are allowed.
+func (c countedPointers) through(draft *roster.Roster, allowLate bool) error {
+	var late []string
+	for i, m := range draft.Members {
+		if m.Participation == roster.Full && slices.Contains(c.unfinished(draft.Epoch), m.Name) {
+			late = append(late, m.Name)
+			draft.Members[i].Participation = roster.Loading
+		}
+	}
+	if len(late) > 0 && !allowLate {
+		return waypost.Errorf(waypost.InvalidArgument, "%s are not through, and who has not published once more is not found by others: wait, or switch with --late", strings.Join(late, ", "))
+	}
+	return nil
 }
 
 type rotateEndCommand struct{ rotateDraft }

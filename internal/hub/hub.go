@@ -10,6 +10,7 @@
 //	publish.go    new pointers, also in the place of others: whether they may be
 //	writing.go    and how: pending, labelled, then live
 //	republish.go  the same pointers under the next key; what is left of the one before
+//	retire.go     whether labels of a key that is gone may go
 //	maintain.go   upkeep: one request of an owner, done once
 //	withdraw.go   upkeep: pointers end
 //	generation.go upkeep: a load becomes visible, or is rolled back
@@ -96,6 +97,7 @@ type Server struct {
 	boxes    *boxes
 	boxLimit int64 // bytes that one mailbox holds
 	reach    reach
+	retiring retiring // of the housekeeping
 }
 
 // New checks that name and roster agree.
@@ -250,7 +252,7 @@ func (s *Server) Clean(ctx context.Context) error {
 	if err := s.settleAll(ctx); err != nil {
 		return err
 	}
-	if err := s.purgeLabels(ctx); err != nil {
+	if err := s.retire(ctx); err != nil {
 		return err
 	}
 	return s.departAll(ctx)

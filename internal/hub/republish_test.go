@@ -1,15 +1,19 @@
 package hub_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/hub"
+	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -221,4 +225,54 @@ func TestPublishedAgainUnderTwoKeys(t *testing.T) {
 	}
 	_, err := r.tryPublish(r.onceMore("CA", 2, 1), person(1, token(1002)))
 	refused(t, "once more", err, waypost.AlreadyExists, "already")
+}
+
+// Labels of a key that is gone stay as long as a state that is said to be searched in
+// full has a record that has no others, and that is an alarm; of a state that is
+// loading, and of what nobody misses, they go.
+func TestLabelsStayWhileNeeded(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.publish("CA", person(1, token(1)), person(2, token(2)))
+	r.publish("NV", person(3, token(3)))
+	x := r.Announce()
+	x.Begin(5)
+	_, err := r.tryPublish(r.onceMore("NV", 2, 1), person(3, token(1003)))
+	must(t, err)
+	_, err = r.tryPublish(r.onceMore("CA", 2, 1), person(1, token(1001)))
+	must(t, err)
+	x.Switch()
+	x.End()
+	r.Advance(75 * time.Hour)
+	old, all := r.labels(1), r.labels(2)
+	var said bytes.Buffer
+	clean := func() {
+		t.Helper()
+		deps := r.deps()
+		deps.Log = slog.New(slog.NewTextHandler(&said, nil))
+		must(t, hub.Clean(t.Context(), deps))
+	}
+	clean()
+	if r.labels(1) != old || old != 3*waypost.RecordElements {
+		t.Errorf("%d labels of %d are left, and a record needs them", r.labels(1), old)
+	}
+	if !strings.Contains(said.String(), "level=ERROR") || !strings.Contains(said.String(), "state=CA") {
+		t.Errorf("nobody is told: %s", said.String())
+	}
+	r.Update(func(n *roster.Roster) {
+		for i := range n.Members {
+			if n.Members[i].Name == "CA" {
+				n.Members[i].Participation = roster.Loading
+			}
+		}
+	})
+	clean()
+	if r.labels(1) != 0 || r.labels(2) != all {
+		t.Errorf("%d labels of the old key are left, and %d of %d of the new", r.labels(1), r.labels(2), all)
+	}
+	_, err = r.tryPublish(r.onceMore("CA", 2, 1), person(2, token(1002)))
+	must(t, err)
+	if !r.seen(token(1002)) {
+		t.Error("who was late is not found when it is through")
+	}
 }
