@@ -76,7 +76,10 @@ func openPostgres(url, role string, unsynced bool) (*postgres, error) {
 		config.RuntimeParams["synchronous_commit"] = "off"
 	}
 	config.ConnectTimeout = dialLimit
-	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 3 * time.Second, Count: 3}}
+	// Of several servers, or addresses of one name, only one takes writes; what was
+	// read from another would be older than what was written.
+	config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	dialer := net.Dialer{Control: impatient, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 3 * time.Second, Count: 3}}
 	config.DialFunc = dialer.DialContext
 	return &postgres{config}, nil
 }
