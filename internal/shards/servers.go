@@ -79,6 +79,9 @@ func (s *Server) complete() error {
 	if s.Host == "" || s.Database == "" || s.User == "" {
 		return fmt.Errorf("shards: server %s needs host, database and user", s.Name)
 	}
+	if strings.Contains(s.Host, ",") { // what connects would cut it, and take each for a host
+		return fmt.Errorf("shards: server %s has more than one host: name the one that takes writes", s.Name)
+	}
 	s.Port = cmp.Or(s.Port, 5432)
 	s.SSLMode = cmp.Or(s.SSLMode, "verify-full")
 	if s.SSLMode != "verify-full" && !local(s.Host) {
