@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -24,6 +23,8 @@ import (
 type ceremonyCommands struct {
 	Keygen  ceremonyKeygenCommand  `cmd:"" help:"Make a key that nobody has: the first one, or that of the next epoch."`
 	Refresh ceremonyRefreshCommand `cmd:"" help:"New shares of the same key for the same key holders: what was stolen of the old ones is worth nothing."`
+	Plan    ceremonyPlanCommand    `cmd:"" help:"Write down who is to get shares of the key in a reshare, for the operators of those who deal."`
+	Accept  ceremonyAcceptCommand  `cmd:"" help:"Let this key holder deal its share by a plan."`
 	Reshare ceremonyReshareCommand `cmd:"" help:"New shares of the same key for other key holders, or with another threshold."`
 	Rotate  ceremonyRotateCommands `cmd:"" help:"Lead the whole index from one key to the next, while offices stay open."`
 	Status  ceremonyStatusCommand  `cmd:"" help:"How far the latest ceremony is at each key holder."`
@@ -53,7 +54,6 @@ func (d ceremonyDoor) open() (*roster.View, ceremony.Clients, error) {
 // ceremonyLead is what all ceremonies take that are led.
 type ceremonyLead struct {
 	ceremonyDoor
-	Within     time.Duration `help:"How long the key holders have, at most 24h. Who has not signed then gives up." default:"1h"`
 	Transcript string        `help:"Where to write the transcript; an existing file is not overwritten." required:"" type:"path"`
 	Draft      string        `help:"Also write a draft of the roster that names the new shares, for governance to sign." type:"path"`
 	In         time.Duration `help:"How long from now the draft begins: the time that the officers take to sign." default:"0s"`
@@ -65,10 +65,8 @@ func (c ceremonyLead) lead(s *session, kind toprf.Kind, plan func(latest *roster
 	if err != nil {
 		return err
 	}
-	for _, path := range []string{c.Transcript, c.Draft} {
-		if _, err := os.Stat(path); path != "" && err == nil {
-			return waypost.Errorf(waypost.AlreadyExists, "%s exists", path)
-		}
+	if err := c.free(); err != nil {
+		return err
 	}
 	p, under, err := c.unfinished(s, view, clients, kind)
 	if err != nil {
@@ -80,6 +78,11 @@ func (c ceremonyLead) lead(s *session, kind toprf.Kind, plan func(latest *roster
 			return err
 		}
 	}
+	return c.run(s, view, under, clients, p)
+}
+
+// run holds the ceremony, as far as it has not been held.
+func (c ceremonyLead) run(s *session, view *roster.View, under *roster.Roster, clients ceremony.Clients, p ceremony.Plan) error {
 	id := p.ID()
 	fmt.Fprintf(s.err, "Ceremony %x: %s of epoch %d, %d of %d, until %s\n", id[:8], kindWords[p.Kind], p.Epoch, p.Threshold, len(p.Holders), clock(p.Ends))
 	ctx, stop := context.WithDeadline(s.ctx, p.Ends)
@@ -94,6 +97,16 @@ func (c ceremonyLead) lead(s *session, kind toprf.Kind, plan func(latest *roster
 		return fmt.Errorf("%w; say the same again to go on, or: waypost ceremony abort --dir %s", err, c.Dir)
 	}
 	return c.finish(s, view, under, transcript)
+}
+
+// free insists that nothing is overwritten.
+func (c ceremonyLead) free() error {
+	for _, path := range []string{c.Transcript, c.Draft} {
+		if _, err := os.Stat(path); path != "" && err == nil {
+			return waypost.Errorf(waypost.AlreadyExists, "%s exists", path)
+		}
+	}
+	return nil
 }
 
 // unfinished finds the ceremony that was begun and is not over, if there is one.
@@ -248,8 +261,9 @@ func writeNewJSON(path string, value any) error {
 
 type ceremonyKeygenCommand struct {
 	ceremonyLead
-	Threshold int      `help:"How many key holders shall make a token." required:""`
-	Holder    []string `help:"A key holder, once for each, in the order of their shares. Default: all of the roster, or, for the next epoch, those with a share."`
+	Within    time.Duration `help:"How long the key holders have, at most 24h. Who has not signed then gives up." default:"1h"`
+	Threshold int           `help:"How many key holders shall make a token." required:""`
+	Holder    []string      `help:"A key holder, once for each, in the order of their shares. Default: all of the roster, or, for the next epoch, those with a share."`
 }
 
 // Help shows examples.
@@ -279,7 +293,8 @@ func (c ceremonyKeygenCommand) Run(s *session) error {
 
 type ceremonyRefreshCommand struct {
 	ceremonyLead
-	Epoch uint32 `help:"Of which epoch's key. Default: the roster's own."`
+	Within time.Duration `help:"How long the key holders have, at most 24h. Who has not signed then gives up." default:"1h"`
+	Epoch  uint32        `help:"Of which epoch's key. Default: the roster's own."`
 }
 
 // Help shows an example.
@@ -297,49 +312,6 @@ func (c ceremonyRefreshCommand) Run(s *session) error {
 		}
 		return ceremony.NewPlan(toprf.Refresh, latest, epoch, 0, nil, nil, time.Now(), c.Within)
 	})
-}
-
-type ceremonyReshareCommand struct {
-	ceremonyLead
-	Threshold int      `help:"How many key holders shall make a token. Default: as many as now."`
-	Holder    []string `help:"Who is to have a share, once for each, in the order of their shares." required:""`
-	Dealer    []string `help:"Who deals, as many as the threshold is now. Default: the first of those with a share who get one again."`
-}
-
-// Help shows an example.
-func (ceremonyReshareCommand) Help() string {
-	return `Example, of 3 of 5 to 4 of 6, where keyholder-2 leaves and keyholder-6 and -7 come:
-  waypost ceremony reshare --dir keyholder-1/ --threshold 4 --transcript reshare.json --draft draft.txt \
-    --holder keyholder-1 --holder keyholder-3 --holder keyholder-4 --holder keyholder-5 --holder keyholder-6 --holder keyholder-7
-A newcomer is a key holder of the roster without a share: waypost roster init --add. One that is lost need not take part.`
-}
-
-// Run leads the resharing.
-func (c ceremonyReshareCommand) Run(s *session) error {
-	return c.lead(s, toprf.Reshare, func(latest *roster.Roster) (ceremony.Plan, error) {
-		threshold, dealers := c.Threshold, c.Dealer
-		if threshold == 0 {
-			threshold = latest.Threshold
-		}
-		if len(dealers) == 0 {
-			dealers = defaultDealers(latest, c.Holder)
-		}
-		return ceremony.NewPlan(toprf.Reshare, latest, latest.Epoch, threshold, c.Holder, dealers, time.Now(), c.Within)
-	})
-}
-
-// defaultDealers prefers those who go on: whoever leaves may be away already.
-func defaultDealers(r *roster.Roster, staying []string) (dealers []string) {
-	for _, stays := range []bool{true, false} {
-		for _, m := range r.Holders() {
-			if len(dealers) < r.Threshold && !m.Removed && slices.Contains(staying, m.Name) == stays {
-				dealers = append(dealers, m.Name)
-			}
-		}
-	}
-	index := func(name string) int { m, _ := r.Member(name); return m.Index }
-	slices.SortFunc(dealers, func(a, b string) int { return index(a) - index(b) })
-	return dealers
 }
 
 // tableOf is a table on the output.

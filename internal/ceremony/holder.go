@@ -33,6 +33,9 @@ type Deps struct {
 	Journal  Ledger
 	Vault    *Vault
 	Identity ed25519.PrivateKey
+	// Accepted reports whether the operator of this key holder has looked at a plan and
+	// said that it may deal by it; nil if nothing was accepted.
+	Accepted func(ID) bool
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -166,6 +169,9 @@ func (h *Holder) mayOpen(ctx context.Context, p Plan) error {
 			return waypost.Errorf(waypost.Unavailable, "%s cannot open the share of epoch %d that the roster names", h.Name, p.Epoch)
 		}
 	}
+	if err := h.consents(p); err != nil {
+		return err
+	}
 	known, err := h.records(ctx)
 	if err != nil {
 		return err
@@ -176,6 +182,16 @@ func (h *Holder) mayOpen(ctx context.Context, p Plan) error {
 		}
 	}
 	return nil
+}
+
+// consents refuses to deal others this holder's share as long as its operator has not
+// said so: what is dealt cannot be taken back, whatever rosters say. A refresh gives
+// nobody anything: its shares are for the same holders, and as many are needed.
+func (h *Holder) consents(p Plan) error {
+	if p.Kind != toprf.Reshare || position(p.Dealers, h.Name) == 0 || h.Accepted != nil && h.Accepted(p.ID()) {
+		return nil
+	}
+	return waypost.Errorf(waypost.Unavailable, "the operator of %s has not accepted the plan %s: waypost ceremony accept PLAN --dir ITS-FOLDER", h.Name, short(p.ID()))
 }
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/toprf"
@@ -58,6 +59,33 @@ func TestThresholdIsKept(t *testing.T) {
 	if _, err := plan(1, 1, 5); err == nil {
 		t.Error("a threshold below that which was announced is dealt for")
 	}
+}
+
+// TestDealersConsent: nobody deals others its share before its own operator has
+// accepted the plan; those who only receive, and a refresh, wait for nobody.
+func TestDealersConsent(t *testing.T) {
+	r := newRig(t, 4)
+	r.hold(toprf.Keygen, 2, holderNames(1, 2, 3), nil)
+	r.refuses = map[string]bool{"keyholder-1": true, "keyholder-3": true, "keyholder-4": true}
+	p := r.plan(toprf.Reshare, 2, holderNames(2, 3, 4), holderNames(1, 2))
+	ctx := r.as(t.Context(), "keyholder-3")
+	start := func(name string, p Plan) error {
+		_, err := r.party[name].StartCeremony(ctx, &waypostv1.StartCeremonyRequest{Plan: p.Bytes()})
+		return err
+	}
+	if err := start("keyholder-1", p); waypost.CodeOf(err) != waypost.Unavailable || !strings.Contains(err.Error(), "has not accepted the plan") {
+		t.Errorf("it deals without its operator's word: %v", err)
+	}
+	if known, err := r.party["keyholder-1"].records(t.Context()); err != nil || len(known) != 1 {
+		t.Errorf("what was refused is recorded: %d, %v", len(known), err)
+	}
+	delete(r.refuses, "keyholder-1")
+	transcript, err := r.lead(p, nil)
+	must(t, err)
+	r.govern(transcript)
+	r.refuses["keyholder-2"] = true
+	r.hold(toprf.Refresh, 0, nil, nil)
+	r.evaluates()
 }
 
 // TestAbortTakesNothing: what a given up ceremony leaves is never the next one's.

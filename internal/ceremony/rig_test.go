@@ -35,6 +35,8 @@ type rig struct {
 	now    time.Time
 	party  map[string]*party
 	stolen string // by a rogue
+	// refuses are the operators who accept no plan.
+	refuses map[string]bool
 }
 
 // party is one key holder: what outlives its process, and its process.
@@ -117,7 +119,8 @@ func (p *party) tryStart() (err error) {
 		return err
 	}
 	p.Holder, err = NewHolder(context.WithoutCancel(t.Context()), Deps{Name: p.name, Roster: p.rig.view, DB: p.db, Journal: p.journal, Vault: p.vault, Identity: p.identity,
-		Now: func() time.Time { return p.rig.now }, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		Accepted: func(ID) bool { return !p.rig.refuses[p.name] },
+		Now:      func() time.Time { return p.rig.now }, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	return err
 }
 

@@ -79,6 +79,7 @@ func (h *held) hold(from string, kind toprf.Kind, threshold int, holders, dealer
 	}
 	plan, err := ceremony.NewPlan(kind, latest, epoch, threshold, holders, dealers, time.Now(), 2*time.Minute)
 	h.must(err)
+	h.accept(plan)
 	ctx, stop := context.WithTimeout(h.t.Context(), 2*time.Minute)
 	defer stop()
 	transcript, err := ceremony.Run(ctx, plan, latest, clients, func(round ceremony.Round, who, _ string) {
@@ -90,6 +91,14 @@ func (h *held) hold(from string, kind toprf.Kind, threshold int, holders, dealer
 	result, err := transcript.Verify(latest)
 	h.must(err)
 	return result
+}
+
+// accept is the word of the operators of those who deal their shares to others.
+func (h *held) accept(plan ceremony.Plan) {
+	h.t.Helper()
+	for _, name := range plan.Dealers {
+		h.must(install.Accept(install.FolderOf(h.dir, name), plan, time.Now()))
+	}
 }
 
 // govern has governance name what was made, publishes it, and waits until every
@@ -213,6 +222,7 @@ func TestCeremonies(t *testing.T) {
 	h.must(err)
 	plan, err := ceremony.NewPlan(toprf.Reshare, view.Latest(), 1, 3, holders, holders[:3], time.Now(), time.Minute)
 	h.must(err)
+	h.accept(plan)
 	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
 	defer stop()
 	if _, err := ceremony.Run(ctx, plan, view.Latest(), clients, func(ceremony.Round, string, string) {}); err == nil || !strings.Contains(err.Error(), "keyholder-3") {

@@ -1,7 +1,10 @@
 package install
 
 import (
+	"encoding/hex"
+	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -15,6 +18,8 @@ import (
 const (
 	shareFolder    = "share"
 	identityFolder = "identities"
+
+	acceptedFolder = "accepted" // the plans by which it may deal its share
 )
 
 // vault opens a key holder's shares.
@@ -67,4 +72,36 @@ func Coordinator(dir string, now func() time.Time) (*roster.View, ceremony.Clien
 		clients[h.Name] = waypostv1connect.NewCeremonyClient(rpc.Dial(f.Cert, f.Roster, h))
 	}
 	return f.Roster, clients, nil
+}
+
+// Accept has the key holder whose folder it is deal its share by this plan, when a
+// ceremony begins that follows it to the bit. Whoever gets a share has it for ever: the
+// operator has read the plan, and knows from governance that it is wanted.
+func Accept(dir string, p ceremony.Plan, now time.Time) error {
+	name, err := NameOf(dir)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(p.Dealers, name) {
+		return waypost.Errorf(waypost.InvalidArgument, "%s deals nothing by this plan", name)
+	}
+	if !now.Before(p.Ends) {
+		return waypost.Errorf(waypost.Expired, "the time of this plan is over")
+	}
+	f := &Folder{Dir: dir}
+	return writeFile(f.acceptedPath(p.ID()), p.Bytes())
+}
+
+// accepted reports whether the operator has accepted a plan.
+func (f *Folder) accepted(id ceremony.ID) bool {
+	raw, err := os.ReadFile(f.acceptedPath(id))
+	if err != nil {
+		return false
+	}
+	p, err := ceremony.ParsePlan(raw)
+	return err == nil && p.ID() == id
+}
+
+func (f *Folder) acceptedPath(id ceremony.ID) string {
+	return f.path(filepath.Join(acceptedFolder, hex.EncodeToString(id[:])))
 }

@@ -3,6 +3,7 @@ package install
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -187,8 +188,7 @@ func TestOpenSays(t *testing.T) {
 			return errors.Join(copyAs(whole, "gateway-CA/tls.key", d, "tls.key"), copyAs(whole, "gateway-CA/tls.crt", d, "tls.crt"))
 		}, "not the certificate"},
 		"another's share": {"keyholder-1", func(d string) error {
-			return errors.Join(os.RemoveAll(filepath.Join(d, "share")), os.CopyFS(filepath.Join(d, "share"), os.DirFS(filepath.Join(whole, "keyholder-2", "share"))),
-				os.RemoveAll(filepath.Join(d, "identities")), os.CopyFS(filepath.Join(d, "identities"), os.DirFS(filepath.Join(whole, "keyholder-2", "identities"))))
+			return errors.Join(copyOnly(whole, "keyholder-2/share", d, "share"), copyOnly(whole, "keyholder-2/identities", d, "identities"))
 		}, "does not have the share"},
 		"another's config": {"gateway-AZ", func(d string) error { return copyAs(whole, "hub/config.json", d, "config.json") }, "not the key that the roster names for hub"},
 		"a misspelt setting": {"hub", func(d string) error {
@@ -226,6 +226,16 @@ func TestOpenSays(t *testing.T) {
 			}
 		})
 	}
+}
+
+// copyOnly has a folder hold the one file that another has, and nothing else.
+func copyOnly(from, folder, to, as string) error {
+	files, err := os.ReadDir(filepath.Join(from, folder))
+	own, missing := os.ReadDir(filepath.Join(to, as))
+	if err = errors.Join(err, missing); err != nil || len(files) != 1 || len(own) != 1 {
+		return fmt.Errorf("%d and %d files: %w", len(files), len(own), err)
+	}
+	return errors.Join(os.Remove(filepath.Join(to, as, own[0].Name())), copyAs(from, filepath.Join(folder, files[0].Name()), to, filepath.Join(as, files[0].Name())))
 }
 
 func copyAs(from, name, to, as string) error {

@@ -192,7 +192,7 @@ func (r *Role) Close() error {
 func (r *Role) openKeyHolder(ctx context.Context, listener net.Listener, now func() time.Time, log *slog.Logger) error {
 	f := r.Folder
 	ceremonies, err := ceremony.NewHolder(ctx, ceremony.Deps{
-		Name: f.Config.Name, Roster: f.Roster, DB: r.DB, Journal: r.Journal, Vault: r.vault, Identity: f.Identity, Now: now, Log: log,
+		Name: f.Config.Name, Roster: f.Roster, DB: r.DB, Journal: r.Journal, Vault: r.vault, Identity: f.Identity, Accepted: f.accepted, Now: now, Log: log,
 	})
 	if err != nil {
 		return err
