@@ -130,7 +130,6 @@ func TestRotatedExchange(t *testing.T) {
 	for i := range shares {
 		next.Shares = append(next.Shares, shares[i].Public().Bytes())
 	}
-	next.Ceremony = roster.Digest{2} // of the transcript
 	d.govern(func(r *roster.Roster) error {
 		due := r.NotBefore.Add(roster.Delay)
 		r.Announced = append(r.Announced, roster.Announcement{From: due, GroupKey: next.GroupKey})
