@@ -51,7 +51,7 @@ func (t *Table) Init(ctx context.Context, servers []Server, partitions int) erro
 			return err
 		}
 	}
-	move.swap = func(tx pgx.Tx) error {
+	move.swap = func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `ALTER TABLE label SET SCHEMA `+t.schema)
 		if err == nil {
 			_, err = tx.Exec(ctx, `ALTER TABLE label_parts RENAME TO label`)
@@ -147,7 +147,7 @@ func (t *Table) moveOne(ctx context.Context, p Partition, to string, modulus int
 	}
 	err := t.carry(ctx, move{
 		source: place{p.Server, p.table, p.Number}, targets: []place{at}, modulus: modulus,
-		swap: func(tx pgx.Tx) error {
+		swap: func(ctx context.Context, tx pgx.Tx) error {
 			for _, statement := range []string{
 				`ALTER TABLE label DETACH PARTITION ` + p.table, `DROP FOREIGN TABLE ` + p.table,
 				attach("label", at, modulus),

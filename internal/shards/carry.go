@@ -15,7 +15,7 @@ type move struct {
 	targets []place // all parts of the source
 	modulus int     // of the parts
 	// swap puts the targets in the source's place, under the writers' lock.
-	swap func(tx pgx.Tx) error
+	swap func(ctx context.Context, tx pgx.Tx) error
 }
 
 const (
@@ -30,7 +30,7 @@ func (t *Table) carry(ctx context.Context, m move) error {
 	if err != nil {
 		return err
 	}
-	if err := t.locked(ctx, func(pgx.Tx) error { return t.note(ctx, source, m.source) }); err != nil {
+	if err := t.locked(ctx, func(ctx context.Context, _ pgx.Tx) error { return t.note(ctx, source, m.source) }); err != nil {
 		return err
 	}
 	if err := t.at("noted"); err != nil {
@@ -52,11 +52,11 @@ func (t *Table) carry(ctx context.Context, m move) error {
 		return err
 	}
 	t.report(Progress{Step: "switching", Partition: m.targets[0].part})
-	err = c.settled(ctx, func(tx pgx.Tx) error {
+	err = c.settled(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if err := t.at("switching"); err != nil {
 			return err
 		}
-		return m.swap(tx)
+		return m.swap(ctx, tx)
 	})
 	if err != nil {
 		return err
@@ -139,21 +139,21 @@ type catchUp struct {
 }
 
 // settled runs fn while nothing is written and the targets are as the source is.
-func (c *catchUp) settled(ctx context.Context, fn func(tx pgx.Tx) error) error {
+func (c *catchUp) settled(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	for n := drainAtOnce; n > fewNoted; {
 		var err error
 		if n, err = c.drain(ctx); err != nil {
 			return err
 		}
 	}
-	return c.t.locked(ctx, func(tx pgx.Tx) error {
+	return c.t.locked(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		for n := drainAtOnce; n == drainAtOnce; {
 			var err error
 			if n, err = c.drain(ctx); err != nil {
 				return err
 			}
 		}
-		return fn(tx)
+		return fn(ctx, tx)
 	})
 }
 
@@ -229,7 +229,7 @@ func (c *catchUp) put(ctx context.Context, to place, labels [][]byte) error {
 // nothing to them until it is done.
 func (c *catchUp) compare(ctx context.Context) error {
 	snapshot := c.source
-	if err := c.settled(ctx, func(pgx.Tx) error {
+	if err := c.settled(ctx, func(ctx context.Context, _ pgx.Tx) error {
 		// The snapshot is taken by the first statement that reads.
 		_, err := snapshot.PgConn().Exec(ctx, `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1 FROM `+c.t.schema+`.log LIMIT 1`).ReadAll()
 		return discreet(err)

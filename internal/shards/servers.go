@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -141,7 +143,13 @@ func parse(url string) (*pgx.ConnConfig, error) {
 		}
 	}
 	config.ConnectTimeout = connectTimeout
-	config.RuntimeParams["application_name"] = "waypost shards"
+	// A server ends what a command began that is gone without a word, and so does it.
+	maps.Copy(config.RuntimeParams, map[string]string{
+		"application_name": "waypost shards", "synchronous_commit": "on",
+		"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "2", "tcp_user_timeout": "8000",
+	})
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 2}}
+	config.DialFunc = dialer.DialContext
 	return config, nil
 }
 

@@ -19,10 +19,15 @@ import (
 
 const (
 	connectTimeout = 10 * time.Second
-	// lockWait is for how long the hub's writers, or its searches, may stand still
-	// before a switch is tried again later.
-	lockWait  = "2s"
-	lockTries = 30
+	// lockWait is for how long a switch waits behind whoever reads, since all
+	// searches wait behind it; then it is tried again after a pause that grows.
+	// turnWait is for how long it waits for its turn among the writers, and stillFor
+	// for how long they may stand still for it.
+	lockWait  = "200ms"
+	lockTries = 60
+	longPause = 3 * time.Second
+	turnWait  = "2s"
+	stillFor  = 8 * time.Second
 	// oneCommand is the advisory lock of whoever changes the arrangement. The hub
 	// itself uses none.
 	oneCommand = 0x776179706f7374
@@ -196,28 +201,47 @@ func (t *Table) conn(ctx context.Context, server string) (*pgx.Conn, error) {
 
 // locked runs fn while no process of the hub writes: in a transaction on the
 // hub's server that has the row by which writers queue. It is tried again where
-// a lock is not had at once.
-func (t *Table) locked(ctx context.Context, fn func(tx pgx.Tx) error) error {
-	for try := 1; ; try++ {
-		err := pgx.BeginFunc(ctx, t.hub, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '`+lockWait+`'`); err != nil {
+// a lock is not had at once. Where fn, or this machine, stands still, it ends
+// without effect, and the hub goes on: its server ends an idle transaction by itself.
+func (t *Table) locked(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	return patiently(ctx, func() error {
+		return pgx.BeginFunc(ctx, t.hub, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, fmt.Sprintf(`SET LOCAL idle_in_transaction_session_timeout = %d; SET LOCAL statement_timeout = %[1]d; SET LOCAL lock_timeout = '%s'`,
+				stillFor.Milliseconds(), turnWait), pgx.QueryExecModeSimpleProtocol); err != nil {
 				return err
 			}
 			var role string
 			if err := tx.QueryRow(ctx, `SELECT role FROM store_role FOR UPDATE`).Scan(&role); err != nil {
 				return err
 			}
-			return fn(tx)
-		})
-		if busy(err) && try < lockTries {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(200 * time.Millisecond):
-				continue
+			still, done := context.WithTimeout(ctx, stillFor)
+			defer done()
+			if _, err := tx.Exec(still, `SET LOCAL lock_timeout = '`+lockWait+`'`); err != nil {
+				return err
 			}
+			err := fn(still, tx)
+			if still.Err() != nil && ctx.Err() == nil {
+				return fmt.Errorf("shards: the hub's writers would have stood still for more than %v, so nothing was switched; run the command again: %w", stillFor, discreet(err))
+			}
+			return err
+		})
+	})
+}
+
+// patiently repeats what does not get a lock at once.
+func patiently(ctx context.Context, try func() error) error {
+	pause := 100 * time.Millisecond
+	for n := 1; ; n++ {
+		err := try()
+		if !busy(err) || n == lockTries {
+			return discreet(err)
 		}
-		return discreet(err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+			pause = min(pause*3/2, longPause)
+		}
 	}
 }
 
@@ -230,11 +254,7 @@ func busy(err error) bool {
 // run runs statements of DDL in one transaction, and again where a lock is not had
 // at once.
 func run(ctx context.Context, c *pgx.Conn, statements ...string) error {
-	for try := 1; ; try++ {
-		if err := once(ctx, c, statements...); !busy(err) || try == lockTries {
-			return err
-		}
-	}
+	return patiently(ctx, func() error { return once(ctx, c, statements...) })
 }
 
 func once(ctx context.Context, c *pgx.Conn, statements ...string) error {
