@@ -175,7 +175,8 @@ func (s *Server) scout(tx *store.Tx, left []place) (open []place, err error) {
 // label writes one label, at the first free counter, unless the pointer has it.
 // Where no counter is free it takes the place of a pointer that is withdrawn.
 // Nobody has 64 living namesakes on all of the key: where there is no place
-// either the record stays findable by its other tokens.
+// either the record stays findable by its other tokens, and it is an alarm. Somebody
+// may have taken the places so that another is not found.
 func (s *Server) label(tx *store.Tx, p place) error {
 	for counter := p.from; counter < maxCounter; counter++ {
 		at := label(&s.LabelKey, p.key, counter)
@@ -196,5 +197,7 @@ func (s *Server) label(tx *store.Tx, p place) error {
 			return err
 		}
 	}
+	s.Log.Error("a record lacks a label: its token has no free place, and searches find the record by its others only; ask the states whose records have the places, if they were published for it",
+		"epoch", p.epoch)
 	return nil
 }

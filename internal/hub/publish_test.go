@@ -3,6 +3,7 @@ package hub_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -307,6 +308,9 @@ func TestLabels(t *testing.T) {
 		t.Errorf("%d people under one token", len(pointers))
 	}
 	r.tablesAre("70 pointers, 70 live, 694 labels, 7 publications") // six lack one of their ten
+	if n := strings.Count(r.said.String(), "a record lacks a label"); n < 6 {
+		t.Errorf("of six records that lack a label the log names %d", n)
+	}
 	got := r.first(r.check("AZ"), token(0))
 	if len(got.List) != waypost.MaxCandidates || !got.TooMany {
 		t.Errorf("%d candidates, too many: %v", len(got.List), got.TooMany)

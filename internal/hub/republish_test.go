@@ -1,10 +1,8 @@
 package hub_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -245,19 +243,12 @@ func TestLabelsStayWhileNeeded(t *testing.T) {
 	x.End()
 	r.Advance(75 * time.Hour)
 	old, all := r.labels(1), r.labels(2)
-	var said bytes.Buffer
-	clean := func() {
-		t.Helper()
-		deps := r.deps()
-		deps.Log = slog.New(slog.NewTextHandler(&said, nil))
-		must(t, hub.Clean(t.Context(), deps))
-	}
-	clean()
+	must(t, hub.Clean(t.Context(), r.deps()))
 	if r.labels(1) != old || old != 3*waypost.RecordElements {
 		t.Errorf("%d labels of %d are left, and a record needs them", r.labels(1), old)
 	}
-	if !strings.Contains(said.String(), "level=ERROR") || !strings.Contains(said.String(), "state=CA") {
-		t.Errorf("nobody is told: %s", said.String())
+	if said := r.said.String(); !strings.Contains(said, "level=ERROR") || !strings.Contains(said, "state=CA") {
+		t.Error("nobody is told")
 	}
 	r.Update(func(n *roster.Roster) {
 		for i := range n.Members {
@@ -266,7 +257,7 @@ func TestLabelsStayWhileNeeded(t *testing.T) {
 			}
 		}
 	})
-	clean()
+	must(t, hub.Clean(t.Context(), r.deps()))
 	if r.labels(1) != 0 || r.labels(2) != all {
 		t.Errorf("%d labels of the old key are left, and %d of %d of the new", r.labels(1), r.labels(2), all)
 	}

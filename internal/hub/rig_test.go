@@ -5,10 +5,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"io"
 	"log/slog"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -46,6 +48,7 @@ type rig struct {
 	stop    func()
 	fault   atomic.Pointer[store.Fault]
 	looking atomic.Pointer[func()] // called when the hub looks at its clock
+	said    heard                  // in the log
 	client  map[waypost.Jurisdiction]waypostv1connect.HubClient
 	ring    map[waypost.Jurisdiction]*seal.Keyring
 }
@@ -93,8 +96,26 @@ func (r *rig) deps() hub.Deps {
 	me := r.Party("hub")
 	return hub.Deps{
 		Roster: r.View, DB: r.db, Journal: r.journal, LabelKey: [32]byte{1}, Identity: me.Identity, Cert: me.Cert,
-		Now: r.watched, Metrics: r.metrics, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil)),
+		Now: r.watched, Metrics: r.metrics, Log: slog.New(slog.NewTextHandler(io.MultiWriter(r.t.Output(), &r.said), nil)),
 	}
+}
+
+// heard keeps what was written to the log.
+type heard struct {
+	mu  sync.Mutex
+	all strings.Builder
+}
+
+func (h *heard) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.all.Write(p)
+}
+
+func (h *heard) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.all.String()
 }
 
 func (r *rig) watched() time.Time {
