@@ -42,6 +42,7 @@ type Loader struct {
 	sending    sync.WaitGroup
 
 	mu     sync.Mutex
+	away   map[string]bool // records of the batches under way
 	result Loaded
 	begun  bool // a batch has arrived
 	err    error
@@ -64,7 +65,7 @@ const (
 // NewLoader makes a loader into a generation, 0 for one that is visible at once,
 // that reports how many rows are done.
 func NewLoader(counter waypostv1connect.CounterClient, generation uint32, progress func(rows int)) *Loader {
-	return &Loader{counter: counter, generation: generation, progress: progress, free: make(chan struct{}, batchesUnderWay)}
+	return &Loader{counter: counter, generation: generation, progress: progress, away: make(map[string]bool), free: make(chan struct{}, batchesUnderWay)}
 }
 
 // Add takes one row of a file; one that cannot be used is reported in the
@@ -74,10 +75,19 @@ func (l *Loader) Add(ctx context.Context, r statefile.Row) error {
 	if r.Err != nil {
 		return l.reject(RejectedRow{r.Line, r.Err.Error()})
 	}
+	if l.isAway(r.Record.ID) {
+		l.sending.Wait() // the file has it twice: the first row is the one that counts
+	}
 	if l.batch = append(l.batch, row{r.Line, r.Record}); len(l.batch) < waypost.MaxPublishBatch {
 		return nil
 	}
 	return l.flush(ctx)
+}
+
+func (l *Loader) isAway(record string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.away[record]
 }
 
 func (l *Loader) reject(r RejectedRow) error {
@@ -115,6 +125,11 @@ func (l *Loader) flush(ctx context.Context) error {
 	batch := l.batch
 	l.batch = nil
 	l.free <- struct{}{}
+	l.mu.Lock()
+	for _, r := range batch {
+		l.away[r.record.ID] = true
+	}
+	l.mu.Unlock()
 	l.sending.Go(func() {
 		defer func() { <-l.free }()
 		l.send(ctx, batch)
@@ -130,6 +145,9 @@ func (l *Loader) send(ctx context.Context, batch []row) {
 	res, err := l.call(ctx, req)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for _, r := range batch {
+		delete(l.away, r.record.ID)
+	}
 	if err != nil {
 		if l.err == nil {
 			l.err = err
