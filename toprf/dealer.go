@@ -2,6 +2,7 @@ package toprf
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha512"
 	"encoding/binary"
@@ -60,7 +61,7 @@ func (c Ceremony) NewDealer(position int, share Share, seed [SeedSize]byte) (*De
 		}
 		d.reveal.vector = append(d.reveal.vector, e)
 	}
-	nonce := c.scalarFromSeed(seed, position, nonceSlot)
+	nonce := c.proofNonce(seed, position, &coefficients[c.first()])
 	d.reveal.proof = proveKnowledge(c, position, d.reveal.vector, &coefficients[c.first()], &nonce)
 	return d, nil
 }
@@ -74,13 +75,30 @@ func (c Ceremony) owns(index int, share Share) error {
 	return nil
 }
 
-// nonceSlot is where a coefficient of that degree would be: there is none.
-const nonceSlot = 0xff
+// proofNonce derives the nonce of the proof that the dealer knows the coefficient. The
+// coefficient is hashed in, as hedgedNonce does: in a Reshare it is the old share, and
+// the seed alone, with the proof that everybody sees, would give it away. It is
+// HMAC-SHA-512(coefficient, tag || digest || seed || position || attempt) modulo the
+// group order, and attempt is 0 unless that gives zero.
+func (c Ceremony) proofNonce(seed [SeedSize]byte, position int, coefficient *Scalar) (k Scalar) {
+	digest, key := c.digest(), coefficient.encode()
+	mac := hmac.New(sha512.New, key[:])
+	for attempt := uint32(0); k.isZero(); attempt++ {
+		mac.Reset()
+		mac.Write([]byte("waypost toprf ceremony v1 proof nonce"))
+		mac.Write(digest[:])
+		mac.Write(seed[:])
+		mac.Write(binary.BigEndian.AppendUint32([]byte{byte(position)}, attempt))
+		var wide [64]byte
+		mac.Sum(wide[:0])
+		k.fromWide(&wide)
+	}
+	return k
+}
 
 // scalarFromSeed derives a secret that belongs to one ceremony, dealer and slot:
-// the coefficient of that degree, or the nonce of the proof. It is SHA-512(tag ||
-// digest || seed || position || slot || attempt) modulo the group order, and
-// attempt is 0 unless that gives zero.
+// the coefficient of that degree. It is SHA-512(tag || digest || seed || position ||
+// slot || attempt) modulo the group order, and attempt is 0 unless that gives zero.
 func (c Ceremony) scalarFromSeed(seed [SeedSize]byte, position int, slot byte) (k Scalar) {
 	digest := c.digest()
 	b := append([]byte("waypost toprf ceremony v1 secret"), digest[:]...)

@@ -41,6 +41,7 @@ var openAllowed = []string{
 	"Share.MarshalBinary", // into an encrypted file
 	"Ceremony.encodeDeal", // into a sealed message
 	"hedgedNonce",         // as the key of an HMAC
+	"Ceremony.proofNonce", // as the key of an HMAC
 }
 
 // variableTime reports whether a function of the curve library may take time

@@ -100,3 +100,21 @@ func TestCeremonyVectors(t *testing.T) {
 		t.Error("the ceremonies differ from " + ceremonyVectors)
 	}
 }
+
+// TestSeedDoesNotGiveTheShare: the nonce of a dealer's proof is of its share, too. Were
+// it of the seed alone, whoever finds a seed later computed the old share of a reshare
+// from the proof, which is public.
+func TestSeedDoesNotGiveTheShare(t *testing.T) {
+	c := Ceremony{Kind: Keygen, ID: [32]byte{5}, Roster: [32]byte{6}, Epoch: 1, Threshold: 2, Holders: 3}
+	seed := [SeedSize]byte{7}
+	one, two := BlindFromSeed(seed, 1), BlindFromSeed(seed, 2)
+	a, b, again := c.proofNonce(seed, 1, &one), c.proofNonce(seed, 1, &two), c.proofNonce(seed, 1, &one)
+	if a.encode() == b.encode() || a.encode() != again.encode() {
+		t.Error("the nonce is not a function of the seed and the share")
+	}
+	for slot := range 256 {
+		if k := c.scalarFromSeed(seed, 1, byte(slot)); k.encode() == a.encode() {
+			t.Errorf("the nonce is the seed's scalar %d", slot)
+		}
+	}
+}
