@@ -9,7 +9,6 @@ import (
 	"errors"
 	"math"
 	"slices"
-	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -38,35 +37,30 @@ const (
 	canaryCase = "canary"
 )
 
-// looks remembers some real checks, for others to be made like them.
-type looks struct {
-	mu   sync.Mutex
-	some [64]Counter
-	n    int // how many there were
-	last time.Time
-}
-
-func (l *looks) note(why Counter, now time.Time) {
-	if why.canary {
-		return
+// like returns who asks and why for one more check, ok only while there are real ones
+// at any process of this gateway.
+func (s *Server) like(ctx context.Context) (why Counter, ok bool, err error) {
+	var some []Counter
+	err = s.DB.Read(ctx, func(tx *store.Tx) error {
+		some = nil
+		return tx.Query(`SELECT operator, signed FROM inquiry WHERE created >= $1 AND case_reference <> $2 ORDER BY created DESC LIMIT 64`,
+			[]any{s.Now().Add(-canaryBusy).Unix(), canaryCase}, func(scan func(dest ...any) error) error {
+				var operator string
+				var signed []byte
+				if err := scan(&operator, &signed); err != nil {
+					return err
+				}
+				t, err := waypost.ParseTicket(signed)
+				if err == nil && !tagsOnly(t) {
+					some = append(some, Counter{Operator: operator, Class: t.Class, Purpose: t.Purpose, Case: canaryCase})
+				}
+				return err
+			})
+	})
+	if err != nil || len(some) == 0 {
+		return Counter{}, false, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.some[l.n%len(l.some)] = why
-	l.n++
-	l.last = now
-}
-
-// like returns who asks and why for one more check, ok only while there are real
-// ones.
-func (l *looks) like(now time.Time) (why Counter, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.n == 0 || now.Sub(l.last) > canaryBusy {
-		return Counter{}, false
-	}
-	like := l.some[int(fraction()*float64(min(l.n, len(l.some))))]
-	return Counter{Operator: like.Operator, Class: like.Class, Purpose: like.Purpose, Case: canaryCase, canary: true}, true
+	return some[int(fraction()*float64(len(some)))], true, nil
 }
 
 // fraction draws from [0, 1).
@@ -127,7 +121,10 @@ func (s *Server) dueCanary(ctx context.Context) (c canary, err error) {
 
 // lookFor makes an ordinary check for a canary.
 func (s *Server) lookFor(ctx context.Context, c canary) error {
-	why, ok := s.looks.like(s.Now())
+	why, ok, err := s.like(ctx)
+	if err != nil {
+		return err
+	}
 	if !ok {
 		return s.putCanary(ctx, c, after(s.Now(), canaryAgain))
 	}

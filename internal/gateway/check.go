@@ -23,7 +23,6 @@ type Counter struct {
 	Purpose  waypost.Purpose
 	Case     string           // the state's own reference for this application
 	Cites    waypost.TicketID // an earlier check that this one corrects or repeats, or zero
-	canary   bool             // the applicant is a synthetic person of another state
 	// began is called in the transaction that commits the ticket; may be nil.
 	began func(tx *store.Tx, check waypost.TicketID) error
 }
@@ -49,7 +48,6 @@ func (s *Server) Check(ctx context.Context, who Applicant, why Counter) (waypost
 		return waypost.Answer{}, err
 	}
 	lap(stageTicket)
-	s.looks.note(why, s.Now())
 	s.watch.begin(q)
 	defer s.watch.end(q.ticket.ID)
 

@@ -138,7 +138,6 @@ type Server struct {
 	notices     *recent[question, noticeRow]
 	file        *records.File
 	recipients  sync.Map // member name -> *seal.PublicKey
-	looks       looks
 	care        keyCare
 	house       house
 	begun       time.Time // when this process began

@@ -238,21 +238,28 @@ func (s *Server) sendFirstLeg(ctx context.Context, id waypost.TicketID, c waypos
 	return err
 }
 
+// purgeAtOnce is how many rows one transaction deletes: after an outage there may be
+// more than a server deletes before it gives up.
+const purgeAtOnce = 256
+
 // purge deletes what nobody can ask for any more.
 func (s *Server) purge(ctx context.Context, now time.Time) error {
-	return s.DB.Write(ctx, func(tx *store.Tx) error {
-		for _, p := range []struct {
-			statement string
-			life      time.Duration
-		}{
-			{`DELETE FROM inbox WHERE at < $1`, inboxLife},
-			{`DELETE FROM notice WHERE at < $1`, noticeLife},
-			{`DELETE FROM outbox WHERE at < $1`, waypost.MessageLife}, // expired: the hub takes none of them
-		} {
-			if _, err := tx.Exec(p.statement, now.Add(-p.life).Unix()); err != nil {
+	for _, p := range []struct {
+		statement string
+		life      time.Duration
+	}{
+		{`DELETE FROM inbox WHERE id IN (SELECT id FROM inbox WHERE at < $1 LIMIT $2)`, inboxLife},
+		{`DELETE FROM notice WHERE (ticket, reference) IN (SELECT ticket, reference FROM notice WHERE at < $1 LIMIT $2)`, noticeLife},
+		{`DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE at < $1 LIMIT $2)`, waypost.MessageLife}, // expired: the hub takes none of them
+	} {
+		for n := int64(purgeAtOnce); n == purgeAtOnce; {
+			if err := s.DB.WriteBulk(ctx, func(tx *store.Tx) (err error) {
+				n, err = tx.Exec(p.statement, now.Add(-p.life).Unix(), purgeAtOnce)
+				return err
+			}); err != nil {
 				return err
 			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
