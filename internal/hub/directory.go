@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
@@ -12,6 +13,11 @@ import (
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
 )
+
+// keyFor is how long a key that was looked up is sealed to without looking again:
+// another process of the hub may have been told of one that replaces it, and who has
+// lost the old one's other half can never open what is sealed to it.
+const keyFor = time.Minute
 
 // directory caches the encryption keys that the hub itself seals to.
 type directory struct {
@@ -23,6 +29,7 @@ type directory struct {
 type announced struct {
 	key    *seal.PublicKey
 	signer ed25519.PublicKey
+	until  time.Time // it is looked up again
 }
 
 func newDirectory() *directory { return &directory{keys: make(map[string]announced)} }
@@ -33,13 +40,12 @@ func (d *directory) get(member string) announced {
 	return d.keys[member]
 }
 
-// put keeps the key unless a newer one of the same signer is there.
+// put has the key in the place of any other: its owner says which is the one, and may
+// go back to an older one.
 func (d *directory) put(member string, a announced) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if known := d.keys[member]; known.key == nil || !known.signer.Equal(a.signer) || known.key.NotBefore.Before(a.key.NotBefore) {
-		d.keys[member] = a
-	}
+	d.keys[member] = a
 }
 
 // PutKey stores the caller's own current key, which it has signed, after
@@ -59,7 +65,7 @@ func (s *Server) PutKey(ctx context.Context, req *waypostv1.PutKeyRequest) (*way
 	if err != nil {
 		return nil, err
 	}
-	s.keys.put(me.Name, announced{key, me.Identity})
+	s.keys.put(me.Name, announced{key, me.Identity, now.Add(keyFor)})
 	return &waypostv1.PutKeyResponse{}, nil
 }
 
@@ -94,17 +100,18 @@ func (s *Server) keyOf(ctx context.Context, name string) (*seal.PublicKey, error
 	if !ok {
 		return nil, waypost.Errorf(waypost.NotFound, "%s is no longer a member", name)
 	}
-	if known := s.keys.get(name); known.key != nil && known.signer.Equal(member.Identity) && s.Now().Before(known.key.NotAfter) {
+	now := s.Now()
+	if known := s.keys.get(name); known.key != nil && known.signer.Equal(member.Identity) && now.Before(known.until) && now.Before(known.key.NotAfter) {
 		return known.key, nil
 	}
 	raw, err := s.storedKey(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	key, err := seal.DecodePublicKey(raw, name, member.Identity, s.Now())
+	key, err := seal.DecodePublicKey(raw, name, member.Identity, now)
 	if err != nil {
 		return nil, err
 	}
-	s.keys.put(name, announced{key, member.Identity})
+	s.keys.put(name, announced{key, member.Identity, now.Add(keyFor)})
 	return key, nil
 }

@@ -92,3 +92,15 @@ func PurgeEpoch(ctx context.Context, d Deps, epoch byte, steps int) (left int, e
 	}
 	return steps, err
 }
+
+// Keys is how one process of a hub finds the keys that it seals to.
+func Keys(d Deps) (keyOf func(ctx context.Context, member string) ([]byte, error), err error) {
+	s, err := New(Config{Name: "hub"}, d)
+	return func(ctx context.Context, member string) ([]byte, error) {
+		key, err := s.keyOf(ctx, member)
+		if err != nil {
+			return nil, err
+		}
+		return key.Encode(), nil
+	}, err
+}
