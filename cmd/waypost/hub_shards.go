@@ -24,6 +24,7 @@ type shardsCommands struct {
 	Status shardsStatusCommand `cmd:"" help:"Where the partitions lie, and which servers answer."`
 	Add    shardsAddCommand    `cmd:"" help:"Make more servers known, or give known ones another address or password."`
 	Move   shardsMoveCommand   `cmd:"" help:"Move partitions to a server, while the hub serves."`
+	Adopt  shardsAdoptCommand  `cmd:"" help:"Make the servers those of this database, which has taken the place of the hub's."`
 }
 
 // shardsOf is what all of these commands are given.
@@ -191,4 +192,20 @@ A server that all partitions have moved away from is not used any more.`
 // Run moves partitions.
 func (c shardsMoveCommand) Run(s *session) error {
 	return c.do(s, func(t *shards.Table) error { return t.Move(s.ctx, c.To, c.Partitions) })
+}
+
+type shardsAdoptCommand struct{ shardsOf }
+
+// Help implements kong.HelpProvider.
+func (shardsAdoptCommand) Help() string {
+	return `Example:
+  waypost hub shards adopt --dir D/hub
+For a hub's database that was restored from a dump, or that is on a server of another
+identity (pg_upgrade). Never on a copy while the hub serves from the other one: from
+then on that one is refused.`
+}
+
+// Run does it.
+func (c shardsAdoptCommand) Run(s *session) error {
+	return c.do(s, func(t *shards.Table) error { return t.Adopt(s.ctx) })
 }

@@ -56,7 +56,11 @@ func (t *Table) carry(ctx context.Context, m move) error {
 		if err := t.at("switching"); err != nil {
 			return err
 		}
-		return m.swap(ctx, tx)
+		if err := m.swap(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE `+t.schema+`.`+ownerTable+` SET switches = switches + 1`)
+		return err
 	})
 	if err != nil {
 		return err

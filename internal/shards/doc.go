@@ -23,11 +23,12 @@
 //     it stands then, source and copy must have the same count and digest.
 //  4. What was noted since is copied after; then, under the writers' lock, the
 //     last of it, and the copy takes the source's place in the table.
-//  5. The source is dropped.
+//  5. The source gets another name, and is dropped a day later.
 //
 // Until the switch in step 4, which is one transaction on the hub's server, the
 // table is as it was; after it the source is not used any more. Whatever lies on
-// the servers without being in the table is therefore dropped by the next command.
+// the servers without being in the table is therefore taken away by the next command,
+// once it has seen that the servers are this hub's and have all that the table names.
 //
 // # What is lost with a commit that is cut short
 //

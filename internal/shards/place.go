@@ -86,16 +86,38 @@ func (t *Table) prepareSchema(ctx context.Context, s Server) error {
 		return errors.New("this is the hub's own database: labels go to others")
 	}
 	if t.schema == "" {
-		schema := "waypost_" + random()
-		if err := run(ctx, t.hub, `CREATE SCHEMA `+schema, `COMMENT ON TABLE store_role IS '`+schema+`'`); err != nil {
+		if err := t.newSchema(ctx); err != nil {
 			return err
 		}
-		t.schema = schema
 	}
-	if err := run(ctx, c, `CREATE SCHEMA IF NOT EXISTS `+t.schema); err != nil {
+	mine, err := t.mine(ctx)
+	if err != nil {
 		return err
 	}
-	return t.sameLabels(ctx, c, s.Name)
+	if _, known := t.servers[s.Name]; !known {
+		var there bool
+		if err := c.QueryRow(ctx, `SELECT to_regnamespace($1) IS NOT NULL`, t.schema).Scan(&there); err != nil {
+			return discreet(err)
+		}
+		if !there {
+			return t.own(ctx, c, mine)
+		}
+	}
+	return t.check(ctx, c, s.Name, mine)
+}
+
+// newSchema names the schema of labels, and makes it on the hub's server.
+func (t *Table) newSchema(ctx context.Context) error {
+	var o owner
+	if err := t.hub.QueryRow(ctx, whose).Scan(&o.hub); err != nil {
+		return discreet(err)
+	}
+	t.schema = "waypost_" + random()
+	err := t.own(ctx, t.hub, o)
+	if err == nil { // what was made before it has its name is of no use, and harms nobody
+		err = run(ctx, t.hub, `COMMENT ON TABLE store_role IS '`+t.schema+`'`)
+	}
+	return err
 }
 
 // sameLabels insists that under a new address a known server is the same one.
@@ -185,13 +207,22 @@ func (t *Table) server(s Server, known bool) string {
 	return `CREATE SERVER ` + ours + s.Name + ` FOREIGN DATA WRAPPER postgres_fdw OPTIONS (` + strings.Join(list, ", ") + `)`
 }
 
-// sweep drops what lies on the servers without being in the table: copies that a
-// killed command left, and what was copied and taken out.
+// trashFor is how long what is taken out of use on a server of labels is kept, under
+// another name: seconds.
+const trashFor = 24 * 60 * 60
+
+// sweep takes away what lies on the servers without being in the table: copies that
+// a killed command left, and what was copied and taken out. Nothing is, unless all
+// that the table has is where it should be, and is this hub's.
 func (t *Table) sweep(ctx context.Context) error {
 	if t.schema == "" {
 		return nil
 	}
 	inUse, err := t.partitions(ctx, "label")
+	if err != nil {
+		return err
+	}
+	reached, err := t.checkAll(ctx)
 	if err != nil {
 		return err
 	}
@@ -211,7 +242,7 @@ func (t *Table) sweep(ctx context.Context) error {
 	if err := run(ctx, t.hub, drop...); err != nil {
 		return err
 	}
-	for _, server := range append([]string{""}, slices.Sorted(maps.Keys(t.servers))...) {
+	for _, server := range append([]string{""}, reached...) {
 		if err := t.sweepOne(ctx, server, inUse); err != nil {
 			return err
 		}
@@ -222,9 +253,6 @@ func (t *Table) sweep(ctx context.Context) error {
 func (t *Table) sweepOne(ctx context.Context, server string, inUse []Partition) error {
 	c, err := t.conn(ctx, server)
 	if err != nil {
-		if _, there := t.servers[server]; there {
-			return nil // it is down, and is swept when it is back
-		}
 		return err
 	}
 	left, err := t.leftOn(ctx, c, server, inUse)
@@ -234,14 +262,19 @@ func (t *Table) sweepOne(ctx context.Context, server string, inUse []Partition) 
 	return run(ctx, c, left...)
 }
 
-// leftOn lists what is to be dropped on a server.
-func (t *Table) leftOn(ctx context.Context, c *pgx.Conn, server string, inUse []Partition) (drop []string, err error) {
+// leftOn lists the statements that take away what is left on a server. What may hold
+// the only copy of labels, if all else is wrong, gets another name first and is
+// dropped a day later; on the hub's own server that is a matter of its database alone.
+func (t *Table) leftOn(ctx context.Context, c *pgx.Conn, server string, inUse []Partition) (take []string, err error) {
 	rows, err := c.Query(ctx, `SELECT 'DROP FUNCTION ' || oid::regprocedure || ' CASCADE' FROM pg_proc WHERE pronamespace = to_regnamespace($1)
-		UNION ALL SELECT 'DROP TABLE ' || oid::regclass FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind = 'r' AND NOT relname = ANY ($2)`,
-		t.schema, tablesOn(inUse, server))
+		UNION ALL SELECT CASE WHEN $3 = '' OR NOT starts_with(relname, 'label_') THEN 'DROP TABLE ' || oid::regclass
+			ELSE format('ALTER TABLE %s RENAME TO trash_%s_%s', oid::regclass, extract(epoch FROM now())::bigint, relname) END
+		FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind = 'r' AND NOT relname = ANY ($2) AND relname <> '`+ownerTable+`'
+			AND NOT (starts_with(relname, 'trash_') AND split_part(relname, '_', 2)::bigint > extract(epoch FROM now()) - `+fmt.Sprint(trashFor)+`)`,
+		t.schema, tablesOn(inUse, server), server)
 	if err != nil {
 		return nil, discreet(err)
 	}
-	drop, err = pgx.CollectRows(rows, pgx.RowTo[string])
-	return drop, discreet(err)
+	take, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	return take, discreet(err)
 }
