@@ -39,8 +39,8 @@ func (r live) canary() {
 		t.Fatalf("%d canaries", n)
 	}
 	// Without real checks to hide among nobody looks: the look is put off.
-	must(t, r.Stop("AZ"))
-	must(t, r.Start(ctx, "AZ"))
+	r.Clock.Advance(11 * time.Minute) // from Arizona's last real check on
+	r.publish()
 	r.due()
 	r.wait("the look is put off", func() bool { return r.number("AZ", `SELECT due FROM canary`) > 0 })
 	if n := r.number("AZ", `SELECT count(*) FROM inquiry WHERE case_reference = 'canary'`); n != 0 {
