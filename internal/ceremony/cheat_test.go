@@ -164,6 +164,7 @@ func (r *rig) steal(t *testing.T) {
 // TestCheats: whatever a participant does, all others name it, from what it signed;
 // nothing is left of the ceremony but the evidence, and the next one succeeds.
 func TestCheats(t *testing.T) {
+	t.Parallel()
 	for _, c := range cheats {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -262,9 +263,8 @@ func TestTwoFaced(t *testing.T) {
 						if m.Sender == rogue && m.Round == round {
 							m.Body = append(bytes.Clone(m.Body[:len(m.Body)-1]), m.Body[len(m.Body)-1]^1)
 							if round == Commit { // another commitment, well formed
-								c, _ := parseCommit(m.Body)
 								m2, _ := ParseMessage(raw)
-								c, _ = parseCommit(m2.Body)
+								c, _ := parseCommit(m2.Body)
 								c.commit = bytes.Clone(c.commit)
 								c.commit[len(c.commit)-1] ^= 1
 								m.Body = c.bytes()

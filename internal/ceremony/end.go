@@ -39,19 +39,8 @@ func (h *Holder) fail(ctx context.Context, r record, s *session, f *Fault) (*way
 	}
 	h.Log.Error("a ceremony is void, or somebody disowns it", "ceremony", short(r.id), "state", r.state, "culprit", f.Culprit, "reason", f.Reason)
 	err = h.DB.Write(ctx, func(tx *store.Tx) error {
-		for _, heard := range s.heard {
-			for _, name := range s.participants {
-				if m, ok := heard[name]; ok {
-					if err := keepMessage(tx, m); err != nil {
-						return err
-					}
-				}
-			}
-		}
-		for _, m := range f.Evidence {
-			if err := keepMessage(tx, m); err != nil {
-				return err
-			}
+		if err := s.keep(tx, f.Evidence); err != nil {
+			return err
 		}
 		if givesUp {
 			m := Message{Ceremony: r.id, Round: Abort, Sender: h.Name, Body: abortBody(f.Reason)}
@@ -71,6 +60,25 @@ func (h *Holder) fail(ctx context.Context, r record, s *session, f *Fault) (*way
 		return nil, err
 	}
 	return h.newest(ctx, r)
+}
+
+// keep stores all messages that are known, and the evidence.
+func (s *session) keep(tx *store.Tx, evidence []Message) error {
+	for _, heard := range s.heard {
+		for _, name := range s.participants {
+			if m, ok := heard[name]; ok {
+				if err := keepMessage(tx, m); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	for _, m := range evidence {
+		if err := keepMessage(tx, m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mayGiveUp reports whether this holder may say that it gives up: not when it has

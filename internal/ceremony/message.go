@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 
@@ -66,7 +67,7 @@ const (
 // sign signs the message with the sender's identity key.
 func (m Message) sign(identity ed25519.PrivateKey) Message {
 	payload := m.payload()
-	m.signed = append(payload, ed25519.Sign(identity, payload)...)
+	m.signed = slices.Concat(payload, ed25519.Sign(identity, payload))
 	return m
 }
 

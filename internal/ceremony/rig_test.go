@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -120,7 +119,7 @@ func (p *party) tryStart() (err error) {
 	}
 	p.Holder, err = NewHolder(context.WithoutCancel(t.Context()), Deps{Name: p.name, Roster: p.rig.view, DB: p.db, Journal: p.journal, Vault: p.vault, Identity: p.identity,
 		Accepted: func(ID) bool { return !p.rig.refuses[p.name] },
-		Now:      func() time.Time { return p.rig.now }, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		Now:      func() time.Time { return p.rig.now }, Log: slog.New(slog.DiscardHandler)})
 	return err
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // Fault is why a ceremony cannot go on.
-type Fault struct {
+type Fault struct { //nolint:errname // it is the thing, which is an error too
 	Culprit  string    // who misbehaved; empty where no signatures show it
 	Reason   string    // what happened, in words; begins with a name
 	Evidence []Message // the messages that show it
@@ -265,14 +265,14 @@ func (s *session) judgeComplaint(name string, c signBody) *Fault {
 	if err != nil {
 		return s.dealt(dealer, name, "dealt "+name+" what its key does not open")
 	}
-	switch err := s.ceremony.CheckDeal(c.dealer, to, s.arithmetic(Reveal), deal); {
-	case err == nil:
+	err = s.ceremony.CheckDeal(c.dealer, to, s.arithmetic(Reveal), deal)
+	if err == nil {
 		return s.blame(Sign, name, "complains about the deal of "+dealer+", which is good")
-	case errors.As(err, new(*toprf.CeremonyError)):
-		return s.dealt(dealer, name, err.(*toprf.CeremonyError).Reason)
-	default:
-		return &Fault{"", err.Error(), nil}
 	}
+	if named, ok := errors.AsType[*toprf.CeremonyError](err); ok {
+		return s.dealt(dealer, name, named.Reason)
+	}
+	return &Fault{"", err.Error(), nil}
 }
 
 // dealt blames a dealer for what a complaint shows.

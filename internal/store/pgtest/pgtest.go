@@ -147,7 +147,7 @@ func (c *Cluster) watch() error {
 	if err != nil {
 		return err
 	}
-	c.guard = exec.Command("/bin/sh", "-c", `read -r _; "$0/pg_ctl" -D "$1/data" -m immediate -w stop >/dev/null 2>&1; rm -rf "$1"`, c.bin, c.dir) //nolint:gosec // paths of the system and of this test
+	c.guard = exec.Command("/bin/sh", "-c", `read -r _; "$0/pg_ctl" -D "$1/data" -m immediate -w stop >/dev/null 2>&1; rm -rf "$1"`, c.bin, c.dir) //nolint:gosec,noctx // paths of the system and of this test
 	c.guard.Stdin, c.guard.Dir = in, c.dir
 	c.guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if c.account != nil {
@@ -189,7 +189,7 @@ func (c *Cluster) own(path string) {
 
 func (c *Cluster) run(program string, args ...string) {
 	c.t.Helper()
-	cmd := exec.Command(filepath.Join(c.bin, program), args...) //nolint:gosec // PostgreSQL's own programs
+	cmd := exec.Command(filepath.Join(c.bin, program), args...) //nolint:gosec,noctx // PostgreSQL's own programs
 	cmd.SysProcAttr, cmd.Dir = c.account, c.dir
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
