@@ -10,7 +10,9 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -179,12 +181,27 @@ func (x *Exchange) Dial(from, to string) *connect.Client {
 	return rpc.Dial(x.party[from].Cert, x.View, member)
 }
 
+// Listen listens on a loopback port below the range from which systems take the
+// ports of outgoing connections: whoever stops listening there finds it free when
+// it starts again, beside however many other tests.
+func Listen() (net.Listener, error) {
+	const from, to = 10000, 20000
+	var err error
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(from+mathrand.IntN(to-from)))); err == nil {
+			return l, nil
+		}
+	}
+	return nil, err
+}
+
 func (x *Exchange) add(m roster.Member) roster.Member {
 	x.t.Helper()
 	p := &Party{Name: m.Name}
 	var err error
 	if m.Role != roster.Gateway {
-		p.Listener, err = net.Listen("tcp", "127.0.0.1:0")
+		p.Listener, err = Listen()
 		x.must(err)
 		m.URL = "https://" + p.Listener.Addr().String()
 	}

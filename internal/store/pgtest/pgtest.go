@@ -14,6 +14,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"net/url"
 	"os"
@@ -130,14 +131,25 @@ func start(t testing.TB, bin string) *Cluster {
 	c.own(secret)
 	c.run("initdb", "-D", c.data(), "-U", superuser, "--pwfile", secret, "--auth-host=scram-sha-256", "--auth-local=trust", "-E", "UTF8",
 		"--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US", "--no-sync")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Port = l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	c.Port = freePort(t)
 	c.Begin()
 	return c
+}
+
+// freePort lies below the range from which systems take the ports of outgoing
+// connections, so that the server finds it free at every start.
+func freePort(t testing.TB) int {
+	t.Helper()
+	const from, to = 5000, 10000
+	for range 100 {
+		port := from + mathrand.IntN(to-from)
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatalf("no free port between %d and %d on 127.0.0.1", from, to)
+	return 0
 }
 
 // watch starts the guard: a shell that waits for its input to end, as it does when
