@@ -10,7 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"fmt"
-	mathrand "math/rand/v2"
+	"math/big"
 	"net"
 	"strconv"
 	"sync/atomic"
@@ -188,8 +188,9 @@ func Listen() (net.Listener, error) {
 	const from, to = 10000, 20000
 	var err error
 	for range 100 {
+		port, _ := rand.Int(rand.Reader, big.NewInt(to-from)) // never fails (Go 1.24)
 		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(from+mathrand.IntN(to-from)))); err == nil {
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.FormatInt(from+port.Int64(), 10))); err == nil {
 			return l, nil
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	mathrand "math/rand/v2"
+	"math/big"
 	"net"
 	"net/url"
 	"os"
@@ -142,7 +142,8 @@ func freePort(t testing.TB) int {
 	t.Helper()
 	const from, to = 5000, 10000
 	for range 100 {
-		port := from + mathrand.IntN(to-from)
+		n, _ := rand.Int(rand.Reader, big.NewInt(to-from)) // never fails (Go 1.24)
+		port := from + int(n.Int64())
 		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
 			l.Close()
 			return port
