@@ -32,6 +32,7 @@ type commands struct {
 	Population populationCommand `cmd:"" help:"Write synthetic people of several states, with the truth about them, as CSV."`
 	Matcheval  matchevalCommand  `cmd:"" help:"Measure the match keys on two CSV files."`
 	Bench      benchCommand      `cmd:"" help:"Measure the group arithmetic beside circl, and one check end to end."`
+	Drill      drillCommand      `cmd:"" help:"Adversaries that run for real, and what each obtains beside a plain index and an unkeyed one."`
 	Hub        hubCommand        `cmd:"" help:"Run the hub from its folder; the label table over several servers."`
 	Keyholder  roleCommand       `cmd:"" help:"Run a key holder from its folder."`
 	Gateway    roleCommand       `cmd:"" help:"Run a state's gateway from its folder."`

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -35,6 +36,9 @@ func hardware(dir string) (Hardware, error) {
 	h.Fsync, err = fsync(dir)
 	return h, err
 }
+
+// Machine says in a few words what this runs on.
+func Machine() string { return fmt.Sprintf("%d cores of %s", runtime.NumCPU(), orUnknown(cpuModel())) }
 
 func cpuModel() string {
 	info, _ := os.ReadFile("/proc/cpuinfo") // absent elsewhere than on Linux
