@@ -87,6 +87,9 @@ type Deps struct {
 	Now       func() time.Time
 	Log       *slog.Logger
 	Metrics   *metrics.Set // may be nil
+	// Around, if set, is what members reach instead: so drills make a hub that looks
+	// at its calls, or answers others.
+	Around func(waypostv1connect.HubHandler) waypostv1connect.HubHandler
 }
 
 // Server is the hub.
@@ -120,7 +123,11 @@ func New(config Config, deps Deps) (*Server, error) {
 // Handler serves the Hub calls to member states.
 func (s *Server) Handler() http.Handler {
 	server := rpc.NewServer(s.Roster, s.Log, s.Metrics.Call)
-	waypostv1connect.RegisterHubHandler(server, s)
+	var calls waypostv1connect.HubHandler = s
+	if s.Around != nil {
+		calls = s.Around(calls)
+	}
+	waypostv1connect.RegisterHubHandler(server, calls)
 	return rpc.Mount(server)
 }
 
