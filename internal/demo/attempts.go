@@ -9,10 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/drill/rogue"
 	"github.com/waypost/waypost/internal/population"
 	"github.com/waypost/waypost/toprf"
 )
@@ -29,12 +28,12 @@ func (d *Demo) attempts(ctx context.Context) ([]result, error) {
 	if err := d.exchange.Stop(name); err != nil {
 		return nil, err
 	}
-	r, err := newRogue(ctx, folder, d.exchange.Clock.Now)
+	r, err := rogue.New(ctx, folder, d.exchange.Clock.Now)
 	if err != nil {
 		return nil, err
 	}
 	var results []result
-	for _, play := range []func(context.Context, *rogue, population.Scenario) ([]result, error){d.replays, d.spoiled, d.otherPerson} {
+	for _, play := range []func(context.Context, *rogue.Gateway, population.Scenario) ([]result, error){d.replays, d.spoiled, d.otherPerson} {
 		some, err := play(ctx, r, scene)
 		if err != nil {
 			return nil, err
@@ -55,12 +54,12 @@ func (d *Demo) sceneWithRecord() population.Scenario {
 }
 
 // replays sends one ticket again inside its window and after it.
-func (d *Demo) replays(ctx context.Context, r *rogue, s population.Scenario) ([]result, error) {
-	l, err := r.ticket(s.Applicant, r.folder.Identity, func(*waypost.Ticket) {})
+func (d *Demo) replays(ctx context.Context, r *rogue.Gateway, s population.Scenario) ([]result, error) {
+	l, err := r.Look(rogue.Keys(s.Applicant), r.Folder.Identity, func(*waypost.Ticket) {})
 	if err != nil {
 		return nil, err
 	}
-	first, err := r.evaluate(ctx, holder, l.ticket.Bytes(), l.elements)
+	first, err := r.Evaluate(ctx, holder, l.Ticket.Bytes(), l.Elements)
 	if err != nil {
 		return nil, err
 	}
@@ -68,11 +67,11 @@ func (d *Demo) replays(ctx context.Context, r *rogue, s population.Scenario) ([]
 	if err := d.restart(ctx, holder); err != nil {
 		return nil, err
 	}
-	again, err := r.evaluate(ctx, holder, l.ticket.Bytes(), l.elements)
+	again, err := r.Evaluate(ctx, holder, l.Ticket.Bytes(), l.Elements)
 	if err != nil {
 		return nil, err
 	}
-	counted, err := d.entriesOf(ctx, holder, string(waypost.ActionEvaluate), l.ticket.ID)
+	counted, err := d.entriesOf(ctx, holder, string(waypost.ActionEvaluate), l.Ticket.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +83,7 @@ func (d *Demo) replays(ctx context.Context, r *rogue, s population.Scenario) ([]
 	d.report(inside.name, "the stored answer, byte for byte; it stands in the ledger once", inside.ok)
 
 	d.exchange.Clock.Advance(waypost.TicketWindow + time.Second)
-	_, err = r.evaluate(ctx, holder, l.ticket.Bytes(), l.elements)
+	_, err = r.Evaluate(ctx, holder, l.Ticket.Bytes(), l.Elements)
 	return []result{inside, d.refused("replayed after its window", err, waypost.Expired, "older than")}, nil
 }
 
@@ -96,7 +95,7 @@ func (d *Demo) restart(ctx context.Context, name string) error {
 }
 
 // spoiled sends tickets that were never right.
-func (d *Demo) spoiled(ctx context.Context, r *rogue, s population.Scenario) ([]result, error) {
+func (d *Demo) spoiled(ctx context.Context, r *rogue.Gateway, s population.Scenario) ([]result, error) {
 	_, stranger, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -105,43 +104,43 @@ func (d *Demo) spoiled(ctx context.Context, r *rogue, s population.Scenario) ([]
 	asOther := func(t *waypost.Ticket) { t.SOI = s.Holder }
 	tooOld := func(t *waypost.Ticket) { t.IssuedAt = t.IssuedAt.Add(-2 * waypost.TicketWindow) }
 	bulk := func(t *waypost.Ticket) { t.Elements = 33 }
-	alter := func(l look) ([]byte, []byte) {
+	alter := func(l *rogue.Look) ([]byte, []byte) {
 		// Inside the signed payload, well past the domain string.
-		ticket := l.ticket.Bytes()
+		ticket := l.Ticket.Bytes()
 		ticket[len(ticket)-ed25519.SignatureSize-1] ^= 1
-		return ticket, l.elements
+		return ticket, l.Elements
 	}
-	swap := func(l look) ([]byte, []byte) {
-		elements := bytes.Clone(l.elements)
-		copy(elements, l.elements[toprf.ElementSize:2*toprf.ElementSize])
-		return l.ticket.Bytes(), elements
+	swap := func(l *rogue.Look) ([]byte, []byte) {
+		elements := bytes.Clone(l.Elements)
+		copy(elements, l.Elements[toprf.ElementSize:2*toprf.ElementSize])
+		return l.Ticket.Bytes(), elements
 	}
-	asIs := func(l look) ([]byte, []byte) { return l.ticket.Bytes(), l.elements }
-	one33 := func(l look) ([]byte, []byte) {
-		return l.ticket.Bytes(), append(bytes.Clone(l.elements), l.elements[:toprf.ElementSize]...)
+	asIs := func(l *rogue.Look) ([]byte, []byte) { return l.Ticket.Bytes(), l.Elements }
+	one33 := func(l *rogue.Look) ([]byte, []byte) {
+		return l.Ticket.Bytes(), append(bytes.Clone(l.Elements), l.Elements[:toprf.ElementSize]...)
 	}
 	var results []result
 	for _, a := range []struct {
 		name   string
 		key    ed25519.PrivateKey
 		change func(*waypost.Ticket)
-		send   func(look) (ticket, elements []byte)
+		send   func(*rogue.Look) (ticket, elements []byte)
 		code   waypost.Code
 		words  string
 	}{
-		{"altered", r.folder.Identity, honest, alter, waypost.PermissionDenied, "not signed by"},
-		{"with other elements", r.folder.Identity, honest, swap, waypost.PermissionDenied, "other elements"},
-		{"expired", r.folder.Identity, tooOld, asIs, waypost.Expired, "older than"},
+		{"altered", r.Folder.Identity, honest, alter, waypost.PermissionDenied, "not signed by"},
+		{"with other elements", r.Folder.Identity, honest, swap, waypost.PermissionDenied, "other elements"},
+		{"expired", r.Folder.Identity, tooOld, asIs, waypost.Expired, "older than"},
 		{"forged", stranger, honest, asIs, waypost.PermissionDenied, "not signed by"},
-		{"in another state's name", r.folder.Identity, asOther, asIs, waypost.PermissionDenied, "brought a ticket of"},
-		{"with 33 elements", r.folder.Identity, bulk, one33, waypost.InvalidArgument, "cannot carry 33 elements"},
+		{"in another state's name", r.Folder.Identity, asOther, asIs, waypost.PermissionDenied, "brought a ticket of"},
+		{"with 33 elements", r.Folder.Identity, bulk, one33, waypost.InvalidArgument, "cannot carry 33 elements"},
 	} {
-		l, err := r.ticket(s.Applicant, a.key, a.change)
+		l, err := r.Look(rogue.Keys(s.Applicant), a.key, a.change)
 		if err != nil {
 			return nil, err
 		}
 		ticket, elements := a.send(l)
-		_, err = r.evaluate(ctx, holder, ticket, elements)
+		_, err = r.Evaluate(ctx, holder, ticket, elements)
 		results = append(results, d.refused(a.name, err, a.code, a.words))
 	}
 	return results, nil
@@ -149,12 +148,15 @@ func (d *Demo) spoiled(ctx context.Context, r *rogue, s population.Scenario) ([]
 
 // otherPerson gets a go-ahead for one person by the rules, and then names
 // another.
-func (d *Demo) otherPerson(ctx context.Context, r *rogue, s population.Scenario) ([]result, error) {
-	l, err := r.ticket(s.Applicant, r.folder.Identity, func(*waypost.Ticket) {})
+func (d *Demo) otherPerson(ctx context.Context, r *rogue.Gateway, s population.Scenario) ([]result, error) {
+	l, err := r.Look(rogue.Keys(s.Applicant), r.Folder.Identity, func(*waypost.Ticket) {})
 	if err != nil {
 		return nil, err
 	}
-	receipts, tags, found, err := r.candidates(ctx, l)
+	if err := r.Evaluated(ctx, l); err != nil {
+		return nil, err
+	}
+	found, err := r.Search(ctx, l, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -162,24 +164,22 @@ func (d *Demo) otherPerson(ctx context.Context, r *rogue, s population.Scenario)
 		if c.Owner != s.Holder {
 			continue
 		}
-		var first waypostv1.FirstAnswer
-		err := r.say(ctx, c.Owner, l.ticket.ID, waypost.MessageFirstLeg,
-			&waypostv1.FirstLeg{Ticket: l.ticket.Bytes(), Receipts: receipts, Reference: c.Reference[:], Tags: tags}, &first, waypost.MessageFirstAnswer)
+		first, err := r.FirstLeg(ctx, l, c)
 		if err != nil {
 			return nil, err
 		}
 		if !first.Continue {
 			continue
 		}
-		refusal, err := r.nameAnother(ctx, c, l)
+		second, err := r.SecondLeg(ctx, l, c, &waypostv1.Applicant{Family: "SOMEBODY", Given: "ELSE", Born: "1980-01-02"})
 		if err != nil {
 			return nil, err
 		}
-		logged, err := d.entriesOf(ctx, string(c.Owner), "misuse", l.ticket.ID)
+		logged, err := d.entriesOf(ctx, string(c.Owner), "misuse", l.Ticket.ID)
 		if err != nil {
 			return nil, err
 		}
-		res := d.refused("for another person", waypost.Errorf(waypost.Misuse, "%s", refusal), waypost.Misuse, "another person")
+		res := d.refused("for another person", waypost.Errorf(waypost.Misuse, "%s", second.Refused), waypost.Misuse, "another person")
 		res.asked = string(c.Owner)
 		if logged != 1 {
 			res.ok, res.note = false, fmt.Sprintf("%d misuse entries in the ledger of %s", logged, c.Owner)
@@ -187,21 +187,6 @@ func (d *Demo) otherPerson(ctx context.Context, r *rogue, s population.Scenario)
 		return []result{res}, nil
 	}
 	return []result{{name: "for another person", note: "no state said continue, so nothing could be tried"}}, nil
-}
-
-// nameAnother sends a second leg with the ticket's own probes and somebody
-// else's name, and returns the refusal.
-func (r *rogue) nameAnother(ctx context.Context, c waypost.Candidate, l look) (string, error) {
-	leg := &waypostv1.SecondLeg{Reference: c.Reference[:], Elements: l.elements,
-		Applicant: &waypostv1.Applicant{Family: "SOMEBODY", Given: "ELSE", Born: "1980-01-02"}}
-	for position, key := range l.order {
-		leg.Order = append(leg.Order, byte(key))
-		blind := l.blinding.Scalar(position)
-		leg.Blinds = append(leg.Blinds, blind.Bytes()...)
-	}
-	var second waypostv1.SecondAnswer
-	err := r.say(ctx, c.Owner, l.ticket.ID, waypost.MessageSecondLeg, proto.Message(leg), &second, waypost.MessageSecondAnswer)
-	return second.Refused, err
 }
 
 // refused judges an attempt by the code and the words of its refusal.
