@@ -46,6 +46,8 @@ func CheckObject(path string) (limit int, err error) {
 	case "seen":
 		member, instance, _ := strings.Cut(rest, "/")
 		limit, ok = MaxCheckpoint, isFile(member) && isFile(instance)
+	case "successor":
+		limit, ok = maxCounters, isFile(rest)
 	case "evidence":
 		id, isJSON := strings.CutSuffix(rest, ".json")
 		limit, ok = maxEvidence, isJSON && isFile(id)

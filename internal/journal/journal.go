@@ -97,6 +97,9 @@ func Open(ctx context.Context, db *store.DB, origin string, recipients ...age.Re
 
 // begin enters the log, if the database keeps the others of its member.
 func (j *Journal) begin(tx *store.Tx) error {
+	if err := j.refuseClosed(tx); err != nil {
+		return err
+	}
 	if _, err := tx.Exec("INSERT INTO journal_log (log, origin) VALUES ($1, $2) ON CONFLICT (log) DO NOTHING", j.log, j.origin); err != nil {
 		return err
 	}
@@ -142,11 +145,19 @@ func (j *Journal) OriginOf(log int64) string {
 	return j.origin[:strings.LastIndexByte(j.origin, '/')+1] + strconv.FormatInt(log, 10)
 }
 
-// Origins returns the names of all logs that the database keeps, by their numbers.
+// Origins returns the names of all logs that the database keeps, by their numbers. Those
+// that are closed are not among them: see [Journal.Succeed].
 func (j *Journal) Origins(ctx context.Context) (origins map[int64]string, err error) {
 	err = j.db.Read(ctx, func(tx *store.Tx) error {
-		origins, err = originsIn(tx)
-		return err
+		if origins, err = originsIn(tx); err != nil {
+			return err
+		}
+		return tx.Query("SELECT log FROM journal_succession", nil, func(scan func(...any) error) error {
+			var log int64
+			err := scan(&log)
+			delete(origins, log)
+			return err
+		})
 	})
 	return origins, err
 }

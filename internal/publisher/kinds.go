@@ -18,16 +18,17 @@ const part = `[A-Za-z0-9][A-Za-z0-9._-]{0,62}`
 var (
 	partShape  = regexp.MustCompile(`^` + part + `$`)
 	looseShape = map[string]*regexp.Regexp{
-		"keys":     regexp.MustCompile(`^keys/[0-9a-f]{16}$`),
-		"counters": regexp.MustCompile(`^counters/[0-9]{4}-[0-9]{2}-[0-9]{2}$`),
-		"seen":     regexp.MustCompile(`^seen/` + part + `/` + part + `$`),
-		"evidence": regexp.MustCompile(`^evidence/[A-Za-z0-9][A-Za-z0-9_-]{0,126}\.json$`),
+		"keys":      regexp.MustCompile(`^keys/[0-9a-f]{16}$`),
+		"counters":  regexp.MustCompile(`^counters/[0-9]{4}-[0-9]{2}-[0-9]{2}$`),
+		"seen":      regexp.MustCompile(`^seen/` + part + `/` + part + `$`),
+		"successor": regexp.MustCompile(`^successor/` + part + `$`),
+		"evidence":  regexp.MustCompile(`^evidence/[A-Za-z0-9][A-Za-z0-9_-]{0,126}\.json$`),
 	}
 )
 
 // kind is what a path stands for.
 type kind struct {
-	top   string // "checkpoint", "entries", "tile", "sealed", "keys", "counters", "seen" or "evidence"
+	top   string // "checkpoint", "entries", "tile", "sealed", "keys", "counters", "seen", "successor" or "evidence"
 	width int    // of a tile or bundle; 0 for others
 	// dir is the folder of partial objects beside it, where it is a tile or bundle.
 	dir string
@@ -82,7 +83,7 @@ func (k kind) check(content []byte) error {
 	case "sealed":
 		_, err := translog.ParseSealed(content, k.width)
 		return err
-	case "counters", "evidence":
+	case "counters", "successor", "evidence":
 		if !json.Valid(content) {
 			return errors.New("it is not JSON")
 		}

@@ -65,7 +65,10 @@ type memory struct {
 	rows     []journal.Row
 	erased   []journal.Mark
 	counters []journal.Counter
+	declared []journal.Declared
 }
+
+func (m *memory) Successions(context.Context) ([]journal.Declared, error) { return m.declared, nil }
 
 func (m *memory) append(n int) {
 	m.mu.Lock()

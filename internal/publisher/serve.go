@@ -75,7 +75,7 @@ func (k kind) contentType() string {
 	switch k.top {
 	case "checkpoint", "seen":
 		return "text/plain; charset=utf-8"
-	case "counters", "evidence":
+	case "counters", "successor", "evidence":
 		return "application/json"
 	}
 	return "application/octet-stream"

@@ -21,4 +21,6 @@ type Source interface {
 	// Counters returns the daily counters of days after the given one
 	// ("2026-01-02"; all are after ""), oldest first.
 	Counters(ctx context.Context, after string, limit int) ([]journal.Counter, error)
+	// Successions returns what the log says about those that it has succeeded.
+	Successions(ctx context.Context) ([]journal.Declared, error)
 }

@@ -56,6 +56,9 @@ func (p *Publisher) tend(ctx context.Context) error {
 	if err := p.count(ctx); err != nil {
 		return err
 	}
+	if err := p.declare(ctx); err != nil {
+		return err
+	}
 	p.tended = p.journal
 	return nil
 }
@@ -172,6 +175,24 @@ func (p *Publisher) count(ctx context.Context) error {
 			last = c.Day
 		}
 	}
+}
+
+// declare publishes which logs this one has succeeded.
+func (p *Publisher) declare(ctx context.Context) error {
+	list, err := p.Source.Successions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range list {
+		path := "successor/" + strconv.FormatInt(d.Log, 10)
+		if there, err := p.folder.read(path); err == nil && bytes.Equal(there, d.Opened) {
+			continue
+		}
+		if err := p.folder.write(path, d.Opened); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // restore begins a folder again that was taken away meanwhile.

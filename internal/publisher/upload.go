@@ -230,7 +230,7 @@ func (c *copier) meet(ctx context.Context, shown *shownCheckpoint) error {
 // a restart it brings all of them: they are few.
 func (c *copier) bringLoose(l *load) (sent map[string]time.Time, err error) {
 	sent = make(map[string]time.Time)
-	for _, top := range []string{"keys", "counters", "seen", "evidence"} {
+	for _, top := range []string{"keys", "counters", "seen", "successor", "evidence"} {
 		err := fs.WalkDir(os.DirFS(c.p.folder.root), top, func(name string, d fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil

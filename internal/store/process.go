@@ -164,7 +164,12 @@ func (p *place) try(tx *Tx, first *map[int64]pulse) error {
 	still := func(number int64) bool { return alive[number] == (*first)[number] }
 	number := p.number
 	if number == 0 {
-		for number = 1; alive[number].token != 0 && !still(number); number++ {
+		for number = 1; ; number++ {
+			if out, err := isRetired(tx, number); err != nil {
+				return err
+			} else if !out && (alive[number].token == 0 || still(number)) {
+				break
+			}
 		}
 		if alive[number].token != 0 {
 			return nil // perhaps it is free soon: better than one more log
@@ -177,6 +182,8 @@ func (p *place) try(tx *Tx, first *map[int64]pulse) error {
 			return nil
 		}
 		return fmt.Errorf("store: process %d of this role is running on this database: stop that one first, or give this one another number", number)
+	} else if out, err := isRetired(tx, number); err != nil || out {
+		return errors.Join(err, errRetired(number))
 	}
 	if _, err := tx.Exec(`INSERT INTO store_process (number, token, beat, alive) VALUES ($1, 1, 0, 1)
 		ON CONFLICT (number) DO UPDATE SET token = store_process.token + 1, alive = 1`, number); err != nil {

@@ -34,6 +34,16 @@ CREATE UNIQUE INDEX journal_family ON journal (family, ordinal) WHERE family IS 
 -- What was erased, in the order in which it was.
 CREATE INDEX journal_erased ON journal (log, erased, seq) WHERE erased IS NOT NULL;
 
+-- Logs that are closed for ever, because a backup was restored that is older than what
+-- others have seen of them. at is when, in Unix seconds; opened is what is published of
+-- the entry in the successor that says so.
+CREATE TABLE journal_succession (
+    log BIGINT NOT NULL PRIMARY KEY,
+    successor BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    opened BYTEA NOT NULL
+) /* sqlite: STRICT */;
+
 -- The keys of sealed entries, each wrapped by age for those entitled. made is
 -- in Unix seconds. Each process draws its own.
 CREATE TABLE journal_key (
