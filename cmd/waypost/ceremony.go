@@ -23,7 +23,8 @@ import (
 type ceremonyCommands struct {
 	Keygen  ceremonyKeygenCommand  `cmd:"" help:"Make a key that nobody has: the first one, or that of the next epoch."`
 	Refresh ceremonyRefreshCommand `cmd:"" help:"New shares of the same key for the same key holders: what was stolen of the old ones is worth nothing."`
-	Plan    ceremonyPlanCommand    `cmd:"" help:"Write down who is to get shares of the key in a reshare, for the operators of those who deal."`
+	Plan    ceremonyPlanCommand    `cmd:"" help:"Write down who is to get shares of the key in a reshare, for governance to sign."`
+	Sign    ceremonySignCommand    `cmd:"" help:"Show who is to get shares of the key, and sign it, as an officer of governance."`
 	Accept  ceremonyAcceptCommand  `cmd:"" help:"Let this key holder deal its share by a plan."`
 	Reshare ceremonyReshareCommand `cmd:"" help:"New shares of the same key for other key holders, or with another threshold."`
 	Rotate  ceremonyRotateCommands `cmd:"" help:"Lead the whole index from one key to the next, while offices stay open."`
@@ -96,7 +97,7 @@ func (c ceremonyLead) run(s *session, view *roster.View, under *roster.Roster, c
 	if err != nil {
 		return fmt.Errorf("%w; say the same again to go on, or: waypost ceremony abort --dir %s", err, c.Dir)
 	}
-	return c.finish(s, view, under, transcript)
+	return c.finish(s, view, under, clients, transcript)
 }
 
 // free insists that nothing is overwritten.
@@ -159,7 +160,7 @@ func (c ceremonyLead) void(f *ceremony.Fault, id ceremony.ID) error {
 }
 
 // finish verifies and writes what was made.
-func (c ceremonyLead) finish(s *session, view *roster.View, under *roster.Roster, t *ceremony.Transcript) error {
+func (c ceremonyLead) finish(s *session, view *roster.View, under *roster.Roster, clients ceremony.Clients, t *ceremony.Transcript) error {
 	result, err := t.Verify(under)
 	if err != nil {
 		return err
@@ -168,6 +169,9 @@ func (c ceremonyLead) finish(s *session, view *roster.View, under *roster.Roster
 		return err
 	}
 	if c.Draft != "" {
+		if err := allHold(s.ctx, result.Plan, clients); err != nil {
+			return err
+		}
 		begin := time.Now().UTC().Add(c.In).Truncate(time.Second)
 		draft, err := draftShares(view.Latest(), under, result, begin, begin.Add(roster.MaxValidity))
 		if err != nil {
@@ -191,6 +195,30 @@ func (c ceremonyLead) finish(s *session, view *roster.View, under *roster.Roster
 	}
 	fmt.Fprintln(s.out, "Until a signed roster names them the new shares are nobody's.")
 	return nil
+}
+
+// allHold insists that everybody can open the share that was made for it, before
+// governance names the shares: what nobody has serves nobody.
+func allHold(ctx context.Context, p ceremony.Plan, clients ceremony.Clients) error {
+	missing, err := ceremony.Missing(ctx, p, clients)
+	if err == nil && len(missing) > 0 {
+		err = waypost.Errorf(waypost.Unavailable, "%s cannot open the share that was made for it: find its identity, or hold the ceremony again, before a roster names the shares", strings.Join(missing, ", "))
+	}
+	return err
+}
+
+// askHolders asks them where the folder is that of a key holder; elsewhere there is
+// nobody to ask, and the officer is told how to.
+func askHolders(s *session, dir string, p ceremony.Plan) error {
+	if role, err := install.RoleOf(dir); err != nil || role != roster.KeyHolder {
+		fmt.Fprintln(s.out, "Before you sign: do all key holders hold their shares? waypost ceremony status, at one of them, says so.")
+		return nil
+	}
+	_, clients, err := install.Coordinator(dir, time.Now)
+	if err != nil {
+		return err
+	}
+	return allHold(s.ctx, p, clients)
 }
 
 // draftShares is the successor that names what a ceremony has made.

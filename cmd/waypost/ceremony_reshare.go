@@ -1,8 +1,8 @@
 package main
 
 import (
-	"encoding/base64"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -20,7 +20,7 @@ type ceremonyPlanCommand struct {
 	Threshold int           `help:"How many key holders shall make a token: as many as now, or more; fewer once that was announced and is due. Default: as many as now."`
 	Holder    []string      `help:"Who is to have a share, once for each, in the order of their shares." required:""`
 	Dealer    []string      `help:"Who deals, as many as the threshold is now. Default: the first of those with a share who get one again."`
-	Within    time.Duration `help:"How long there is from now, at most 24h: to accept the plan, and to hold the ceremony." default:"12h"`
+	Within    time.Duration `help:"How long there is from now, at most 24h: to sign and accept the plan, and to hold the ceremony." default:"12h"`
 	Out       string        `help:"Where to write the plan; an existing file is not overwritten." required:"" type:"path"`
 }
 
@@ -49,47 +49,108 @@ func (c ceremonyPlanCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := writeNew(c.Out, []byte(base64.StdEncoding.EncodeToString(p.Bytes())+"\n")); err != nil {
+	if err := writeNew(c.Out, []byte(p.Text())); err != nil {
 		return err
 	}
-	sayPlan(s, p)
-	fmt.Fprintf(s.out, "Next, at each of those who deal: waypost ceremony accept %s --dir ITS-FOLDER\n", c.Out)
+	sayPlan(s.out, p, latest)
+	fmt.Fprintf(s.out, "Next, governance: waypost ceremony sign %s --roster ROSTER --key OFFICER-KEY\n", c.Out)
 	return nil
 }
 
-// sayPlan says in words what a plan of a reshare is.
-func sayPlan(s *session, p ceremony.Plan) {
+// sayPlan says in words what a plan of a reshare is, beside what there is now.
+func sayPlan(out io.Writer, p ceremony.Plan, now *roster.Roster) {
 	id := p.ID()
-	fmt.Fprintf(s.out, "Plan %x: the key of epoch %d, under roster version %d, until %s\n", id[:8], p.Epoch, p.Roster, clock(p.Ends))
-	fmt.Fprintf(s.out, "any %d of these will be the key: %s\ndealt by: %s\n", p.Threshold, strings.Join(p.Holders, ", "), strings.Join(p.Dealers, ", "))
+	fmt.Fprintf(out, "Plan %x: the key of epoch %d, under roster version %d, from %s until %s\n", id[:8], p.Epoch, p.Roster, clock(p.Begins), clock(p.Ends))
+	var holders []string
+	for _, m := range now.Holders() {
+		holders = append(holders, m.Name)
+	}
+	fmt.Fprintf(out, "any %d of these will be the key: %s\n", p.Threshold, strings.Join(p.Holders, ", "))
+	fmt.Fprintf(out, "now it is any %d of: %s\ndealt by: %s\n", now.Threshold, strings.Join(holders, ", "), strings.Join(p.Dealers, ", "))
 }
 
-// readPlan reads a plan as it was written down.
+// readPlan reads a plan as it was written down, or as governance has signed it.
 func readPlan(file string) (ceremony.Plan, error) {
-	text, err := os.ReadFile(file)
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		return ceremony.Plan{}, err
 	}
-	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
+	p, err := ceremony.ReadPlan(raw)
 	if err != nil {
-		return ceremony.Plan{}, waypost.Errorf(waypost.InvalidArgument, "%s is not a plan: waypost ceremony plan writes one", file)
+		return ceremony.Plan{}, waypost.Errorf(waypost.InvalidArgument, "%s is not the plan of a reshare: waypost ceremony plan writes one", file).WithCause(err)
 	}
-	p, err := ceremony.ParsePlan(raw)
-	if err == nil && p.Kind != toprf.Reshare {
-		err = waypost.Errorf(waypost.InvalidArgument, "%s is not the plan of a reshare", file)
+	return p, nil
+}
+
+type ceremonySignCommand struct {
+	Plan   string `arg:"" help:"The plan, or what others have signed of it." type:"existingfile"`
+	Roster string `help:"The roster under which it is planned: a file, or a folder of a role or of rosters." required:"" type:"path"`
+	Key    string `help:"Your key file." required:"" type:"existingfile"`
+	Out    string `help:"Where to write it. Default: over PLAN." type:"path"`
+	Yes    bool   `help:"Sign what is shown. Without it nothing is signed."`
+}
+
+// Help shows an example.
+func (ceremonySignCommand) Help() string {
+	return `Example:
+  waypost ceremony sign reshare.plan --roster hub/ --key alice.key          (shows who is to get shares)
+  waypost ceremony sign reshare.plan --roster hub/ --key alice.key --yes    (signs it)
+  then the same file goes to the next officer, and to the operators of those who deal.
+Whoever gets a share has it for ever; before governance's threshold has signed, no key holder takes part.`
+}
+
+// Run adds one officer's signature.
+func (c ceremonySignCommand) Run(s *session) error {
+	p, err := readPlan(c.Plan)
+	if err != nil {
+		return err
 	}
-	return p, err
+	_, under, err := readRoster(c.Roster)
+	if err != nil {
+		return err
+	}
+	if _, err := p.Ceremony(under); err != nil {
+		return err
+	}
+	officer, err := readOfficer(c.Key)
+	if err != nil {
+		return err
+	}
+	sayPlan(s.out, p, under)
+	if !c.Yes {
+		fmt.Fprintln(s.out, "Nothing is signed. If this is what you mean, say it again with --yes.")
+		return nil
+	}
+	if p, err = p.Approve(officer); err != nil {
+		return err
+	}
+	names, err := under.Governance.Signers(p.Approval)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(names, officer.Name()) {
+		return waypost.Errorf(waypost.PermissionDenied, "%s is not a key of the governance of roster version %d", officer.Name(), under.Version)
+	}
+	if c.Out == "" {
+		c.Out = c.Plan
+	}
+	if err := replaceFile(c.Out, p.Approval); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "Signed by %s: %s\n%d of %d signatures needed (%s)\n", officer.Name(), c.Out, len(names), under.Governance.Threshold, strings.Join(names, ", "))
+	fmt.Fprintf(s.out, "Next, when all have signed, at each of those who deal: waypost ceremony accept %s --dir ITS-FOLDER\n", c.Out)
+	return nil
 }
 
 type ceremonyAcceptCommand struct {
-	Plan string `arg:"" help:"The plan, as governance has sent it." type:"existingfile"`
+	Plan string `arg:"" help:"The plan, signed by governance." type:"existingfile"`
 	Dir  string `help:"Folder of this key holder." required:"" type:"existingdir"`
 }
 
 // Help shows an example.
 func (ceremonyAcceptCommand) Help() string {
 	return `Example: waypost ceremony accept reshare.plan --dir keyholder-3/
-Whoever gets a share has it for ever: accept what governance has asked for, and compare who gets shares, and how many are needed, with what it has said.`
+Governance has signed the plan, which is checked. Whoever gets a share has it for ever: look who gets shares, and how many are needed.`
 }
 
 // Run lets the key holder deal.
@@ -98,23 +159,27 @@ func (c ceremonyAcceptCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := install.Accept(c.Dir, p, time.Now()); err != nil {
+	if err := install.Accept(c.Dir, p, time.Now); err != nil {
 		return err
 	}
-	sayPlan(s, p)
+	_, latest, err := readRoster(c.Dir)
+	if err != nil {
+		return err
+	}
+	sayPlan(s.out, p, latest)
 	fmt.Fprintln(s.out, "Accepted. When all who deal have accepted: waypost ceremony reshare", c.Plan)
 	return nil
 }
 
 type ceremonyReshareCommand struct {
 	ceremonyLead
-	Plan string `arg:"" help:"The plan, which the operators of those who deal have accepted." type:"existingfile"`
+	Plan string `arg:"" help:"The plan, signed by governance and accepted by the operators of those who deal." type:"existingfile"`
 }
 
 // Help shows an example.
 func (ceremonyReshareCommand) Help() string {
 	return `Example: waypost ceremony reshare reshare.plan --dir keyholder-1/ --transcript reshare.json --draft draft.txt
-Before: waypost ceremony plan, and, at each of those who deal, waypost ceremony accept. Cut off, the same command goes on.`
+Before: waypost ceremony plan, waypost ceremony sign, and, at each of those who deal, waypost ceremony accept. Cut off, the same command goes on.`
 }
 
 // Run leads the resharing.

@@ -106,8 +106,8 @@ type rotateBeginCommand struct {
 
 // Help shows an example.
 func (rotateBeginCommand) Help() string {
-	return `Example: waypost ceremony rotate begin --previous hub/ --ceremony keygen.json --out draft.txt
-From then on what is published goes into the index under both keys, and states publish once more what is there.`
+	return `Example: waypost ceremony rotate begin --previous keyholder-1/ --ceremony keygen.json --out draft.txt
+From the folder of a key holder all are asked first whether they can open their shares of the next key. From then on what is published goes into the index under both keys, and states publish once more what is there.`
 }
 
 // Run drafts the version that serves both keys.
@@ -119,6 +119,9 @@ func (c rotateBeginCommand) Run(s *session) error {
 		}
 		result, err := t.Verify(under)
 		if err != nil {
+			return err
+		}
+		if err := askHolders(s, c.Previous, result.Plan); err != nil {
 			return err
 		}
 		return nameShares(draft, latest, under, result)

@@ -12,6 +12,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/ceremony"
+	"github.com/waypost/waypost/internal/install"
 	"github.com/waypost/waypost/internal/roster"
 )
 
@@ -35,6 +36,7 @@ type ceremonyAt struct {
 	Until    string `json:"until,omitempty"`
 	Culprit  string `json:"culprit,omitempty"`
 	Reason   string `json:"reason,omitempty"`
+	Holds    bool   `json:"holds"` // it can open the share that was made for it
 }
 
 // Run asks every key holder.
@@ -69,9 +71,13 @@ func (c ceremonyStatusCommand) Run(s *session) error {
 		return printJSON(s.out, all)
 	}
 	w := tableOf(s)
-	fmt.Fprintln(w, "HOLDER\tSTATE\tCEREMONY\tMADE\tEPOCH\tUNTIL\tCULPRIT\tREASON")
+	fmt.Fprintln(w, "HOLDER\tSTATE\tHOLDS\tCEREMONY\tMADE\tEPOCH\tUNTIL\tCULPRIT\tREASON")
 	for _, a := range all {
-		fmt.Fprintf(w, "%s\t%s\t%.16s\t%s\t%d\t%s\t%s\t%s\n", a.Holder, a.State, a.Ceremony, a.Made, a.Epoch, a.Until, a.Culprit, a.Reason)
+		holds := ""
+		if a.Holds {
+			holds = "its share"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.16s\t%s\t%d\t%s\t%s\t%s\n", a.Holder, a.State, holds, a.Ceremony, a.Made, a.Epoch, a.Until, a.Culprit, a.Reason)
 	}
 	return w.Flush()
 }
@@ -85,7 +91,7 @@ func stateOf(name string, state *waypostv1.CeremonyState) (ceremonyAt, error) {
 		return ceremonyAt{}, fmt.Errorf("%s: %w", name, err)
 	}
 	return ceremonyAt{Holder: name, State: state.State, Ceremony: hex.EncodeToString(state.Ceremony), Made: kindWords[p.Kind], Epoch: p.Epoch,
-		Until: clock(p.Ends), Culprit: state.Culprit, Reason: state.Reason}, nil
+		Until: clock(p.Ends), Culprit: state.Culprit, Reason: state.Reason, Holds: state.Holds}, nil
 }
 
 // write collects the messages of the latest ceremony at the key holder whose folder
@@ -172,7 +178,7 @@ type ceremonyAbortCommand struct {
 
 // Help shows an example.
 func (ceremonyAbortCommand) Help() string {
-	return "Example: waypost ceremony abort --dir keyholder-1/\nWho has signed keeps its share until it is clear that no roster names it."
+	return "Example: waypost ceremony abort --dir keyholder-1/\nThat key holder signs that it gives up, and the others are shown it. Who has signed the transcript does not give up, and keeps its share until it is clear that no roster names it."
 }
 
 // Run gives up the open ceremony at all who take part.
@@ -185,27 +191,30 @@ func (c ceremonyAbortCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if latest.State != "open" && latest.State != "signed" {
+	if latest.State != "open" && latest.State != "signed" && latest.State != "aborted" || len(latest.Ceremony) == 0 {
 		return waypost.Errorf(waypost.NotFound, "no ceremony is open")
 	}
 	p, err := ceremony.ParsePlan(latest.Plan)
 	if err != nil {
 		return err
 	}
+	own, err := install.NameOf(c.Dir)
+	if err != nil {
+		return err
+	}
 	var all []ceremonyAt
-	for _, name := range p.Participants() {
-		ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
-		state, err := clients[name].AbortCeremony(ctx, &waypostv1.AbortCeremonyRequest{Ceremony: latest.Ceremony})
-		cancel()
-		if err != nil {
-			all = append(all, ceremonyAt{Holder: name, State: "unknown", Reason: explain(err)})
-			continue
+	err = ceremony.GiveUp(s.ctx, p, own, clients, func(name string, state *waypostv1.CeremonyState, err error) {
+		at := ceremonyAt{Holder: name, State: "unknown"}
+		if err == nil {
+			at, err = stateOf(name, state)
 		}
-		at, err := stateOf(name, state)
 		if err != nil {
-			return err
+			at.Reason = explain(err)
 		}
 		all = append(all, at)
+	})
+	if err != nil {
+		return err
 	}
 	if c.JSON {
 		return printJSON(s.out, all)

@@ -64,7 +64,7 @@ func (c rosterInitCommand) Run(s *session) error {
 		if _, previous, err = readRoster(c.Previous); err != nil {
 			return err
 		}
-		if draft, err = c.successor(previous, begin, end); err == nil {
+		if draft, err = c.successor(s, previous, begin, end); err == nil {
 			err = previous.Precedes(draft)
 		}
 	}
@@ -116,7 +116,7 @@ func (c rosterInitCommand) first(begin, end time.Time) (*roster.Roster, error) {
 	return r, addMembers(r, c.Member)
 }
 
-func (c rosterInitCommand) successor(previous *roster.Roster, begin, end time.Time) (*roster.Roster, error) {
+func (c rosterInitCommand) successor(s *session, previous *roster.Roster, begin, end time.Time) (*roster.Roster, error) {
 	r, err := previous.Successor(begin, end)
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func (c rosterInitCommand) successor(previous *roster.Roster, begin, end time.Ti
 		if err != nil {
 			return nil, err
 		}
-		if err := nameShares(r, previous, under, result); err != nil {
+		if err := errors.Join(nameShares(r, previous, under, result), askHolders(s, c.Previous, result.Plan)); err != nil {
 			return nil, err
 		}
 	}

@@ -141,7 +141,7 @@ func TestOrphan(t *testing.T) {
 }
 
 // TestGivenUp: an open ceremony is given up when its time is over, or on the word of
-// a key holder; another one cannot begin before; one that all have signed cannot be
+// the holder's own operator; another one cannot begin before; one that all have signed cannot be
 // given up.
 func TestGivenUp(t *testing.T) {
 	r := newRig(t, 2)
@@ -149,7 +149,7 @@ func TestGivenUp(t *testing.T) {
 	holder := r.party["keyholder-1"]
 	p := r.plan(toprf.Keygen, 2, holderNames(1, 2), nil)
 	start := func(p Plan) (*waypostv1.CeremonyState, error) {
-		return holder.StartCeremony(ctx, &waypostv1.StartCeremonyRequest{Plan: p.Bytes()})
+		return holder.StartCeremony(ctx, request(p))
 	}
 	first, err := start(p)
 	must(t, err)
@@ -161,8 +161,8 @@ func TestGivenUp(t *testing.T) {
 		t.Errorf("a second ceremony: %v", err)
 	}
 	id := p.ID()
-	state, err := holder.AbortCeremony(ctx, &waypostv1.AbortCeremonyRequest{Ceremony: id[:]})
-	if err != nil || state.State != stateAborted || !strings.Contains(state.Reason, "at the request of keyholder-2") || state.Culprit != "" {
+	state, err := holder.AbortCeremony(r.as(t.Context(), "keyholder-1"), &waypostv1.AbortCeremonyRequest{Ceremony: id[:]})
+	if err != nil || state.State != stateAborted || !strings.Contains(state.Reason, "its operator has said so") || state.Culprit != "" {
 		t.Errorf("aborted: %v, %v", state, err)
 	}
 	r.shares("after the end", 0, 0)
@@ -198,7 +198,7 @@ func TestNotAdmitted(t *testing.T) {
 	holder := r.party["keyholder-1"]
 	p := r.plan(toprf.Keygen, 2, holderNames(1, 2), nil)
 	for _, ctx := range []context.Context{t.Context(), r.as(t.Context(), "hub")} {
-		_, errStart := holder.StartCeremony(ctx, &waypostv1.StartCeremonyRequest{Plan: p.Bytes()})
+		_, errStart := holder.StartCeremony(ctx, request(p))
 		_, errAdvance := holder.AdvanceCeremony(ctx, new(waypostv1.AdvanceCeremonyRequest))
 		_, errGet := holder.GetCeremony(ctx, new(waypostv1.GetCeremonyRequest))
 		_, errAbort := holder.AbortCeremony(ctx, new(waypostv1.AbortCeremonyRequest))
@@ -227,7 +227,7 @@ func TestNotAdmitted(t *testing.T) {
 	} {
 		changed := p
 		c.change(&changed)
-		if _, err := r.party[c.at].StartCeremony(ctx, &waypostv1.StartCeremonyRequest{Plan: changed.Bytes()}); waypost.CodeOf(err) != c.code {
+		if _, err := r.party[c.at].StartCeremony(ctx, request(changed)); waypost.CodeOf(err) != c.code {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -239,7 +239,7 @@ func TestNotAdmitted(t *testing.T) {
 		t.Errorf("a share without its identity: %v", closed)
 	}
 	p = r.plan(toprf.Refresh, 0, nil, nil)
-	if _, err := holder.StartCeremony(ctx, &waypostv1.StartCeremonyRequest{Plan: p.Bytes()}); waypost.CodeOf(err) != waypost.Unavailable {
+	if _, err := holder.StartCeremony(ctx, request(p)); waypost.CodeOf(err) != waypost.Unavailable {
 		t.Errorf("a share that cannot be opened is refreshed: %v", err)
 	}
 }

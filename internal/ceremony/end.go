@@ -107,8 +107,9 @@ func evidence(f *Fault) []journal.Field {
 }
 
 // AbortCeremony implements the service. With messages it hears them, and ends the
-// ceremony if they show a fault or that a participant has given up; without any it
-// gives up on the word of a key holder, as long as it has not signed.
+// ceremony if they show a fault or that a participant has given up. Without any it gives
+// up itself, which only its own certificate can have it do, as long as it has not
+// signed: whoever ends a ceremony is known by its signature.
 func (h *Holder) AbortCeremony(ctx context.Context, req *waypostv1.AbortCeremonyRequest) (*waypostv1.CeremonyState, error) {
 	peer, err := admit(ctx)
 	if err != nil {
@@ -131,10 +132,12 @@ func (h *Holder) AbortCeremony(ctx context.Context, req *waypostv1.AbortCeremony
 	switch {
 	case fault == nil && len(req.Messages) > 0:
 		return h.newest(ctx, r) // nothing new
+	case fault == nil && peer.Name != h.Name:
+		return nil, waypost.Errorf(waypost.PermissionDenied, "%s does not give up on the word of %s: who gives up signs it, and shows that to the others (waypost ceremony abort)", h.Name, peer.Name)
 	case fault == nil && r.state == stateDone:
 		return nil, waypost.Errorf(waypost.PermissionDenied, "everybody has signed: the shares count when a roster names them, and are destroyed if none does in %d days", int(Waits.Hours()/24))
 	case fault == nil:
-		fault = &Fault{Reason: fmt.Sprintf("%s gives up at the request of %s", h.Name, peer.Name)}
+		fault = &Fault{Reason: h.Name + " gives up: its operator has said so"}
 	}
 	return h.fail(ctx, r, s, fault)
 }
@@ -166,7 +169,7 @@ func (s *session) verdict() *Fault {
 func (h *Holder) Expire(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := errors.Join(h.expire(ctx), h.tidyAll(ctx)); err != nil {
+	if err := errors.Join(h.expire(ctx), h.tidyAll(ctx), h.prune(ctx)); err != nil {
 		return err
 	}
 	destroyed, spared, err := h.Vault.Sweep(h.Roster, h.Name)
@@ -200,6 +203,27 @@ func (h *Holder) expire(ctx context.Context) error {
 			return err
 		}
 		if _, err := h.fail(ctx, r, s, &Fault{Reason: fmt.Sprintf("%s gives up: the time was over", h.Name)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepAborted is how long a ceremony that came to nothing is kept, with its messages.
+// Who was at fault stays in the ledger.
+const keepAborted = 365 * 24 * time.Hour
+
+// prune deletes what was given up long ago, and has no files any more.
+func (h *Holder) prune(ctx context.Context) error {
+	known, err := h.records(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range known {
+		if r.state != stateAborted || r.slot != "" || h.Now().Sub(r.started) < keepAborted {
+			continue
+		}
+		if err := h.DB.Write(ctx, r.remove); err != nil {
 			return err
 		}
 	}
@@ -252,7 +276,34 @@ func (h *Holder) GetCeremony(ctx context.Context, req *waypostv1.GetCeremonyRequ
 	for _, m := range messages {
 		answer.Messages = append(answer.Messages, m.signed)
 	}
+	if err == nil {
+		answer.Holds, err = h.holds(ctx, r)
+	}
 	return answer, err
+}
+
+// holds reports whether this holder can open the share that a ceremony has made for it:
+// what governance asks before it signs a roster that names the shares. What does not
+// concern it, and a ceremony that is not over, it does not hold.
+func (h *Holder) holds(ctx context.Context, r record) (bool, error) {
+	index := position(r.plan.Holders, h.Name)
+	if index == 0 || r.state != stateSigned && r.state != stateDone || h.Roster.Version(r.plan.Roster) == nil {
+		return false, nil
+	}
+	_, s, err := h.take(ctx, r.id[:])
+	if err != nil {
+		return false, err
+	}
+	keys, err := s.publicKeys()
+	if err != nil {
+		return false, err
+	}
+	share, err := keys.Share(index)
+	if err != nil {
+		return false, err
+	}
+	_, opens := h.Vault.Share(share.Bytes())
+	return opens, nil
 }
 
 // newest is the state of a ceremony with what this holder has said last.

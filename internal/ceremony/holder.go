@@ -15,7 +15,6 @@ import (
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/roster"
-	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/toprf"
 )
@@ -107,25 +106,17 @@ func (h *Holder) tidy(ctx context.Context, r record) (err error) {
 	return h.DB.Write(ctx, r.update)
 }
 
-// admit refuses callers who are no key holders. Anybody may carry messages; who
-// opens ceremonies and gives them up answers for it.
-func admit(ctx context.Context) (roster.Member, error) {
-	peer := rpc.Peer(ctx)
-	if peer.Role != roster.KeyHolder {
-		return peer, waypost.Errorf(waypost.PermissionDenied, "a ceremony is the key holders' affair, and %s is none", peer.Name)
-	}
-	return peer, nil
-}
-
 // StartCeremony implements the service.
 func (h *Holder) StartCeremony(ctx context.Context, req *waypostv1.StartCeremonyRequest) (*waypostv1.CeremonyState, error) {
-	if _, err := admit(ctx); err != nil {
+	peer, err := admit(ctx)
+	if err != nil {
 		return nil, err
 	}
 	plan, err := ParsePlan(req.Plan)
 	if err != nil {
 		return nil, err
 	}
+	plan.Approval = req.Approval
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r, err := h.record(ctx, plan.ID())
@@ -135,66 +126,14 @@ func (h *Holder) StartCeremony(ctx context.Context, req *waypostv1.StartCeremony
 	if !errors.Is(err, store.ErrNoRows) {
 		return nil, err
 	}
-	if err := h.mayOpen(ctx, plan); err != nil {
+	if err := h.mayOpen(ctx, peer.Name, plan); err != nil {
 		return nil, err
 	}
-	if r, err = h.open(context.WithoutCancel(ctx), plan); err != nil {
+	if r, err = h.open(context.WithoutCancel(ctx), peer.Name, plan); err != nil {
 		return nil, err
 	}
 	return h.newest(ctx, r)
 }
-
-// mayOpen says in words why the plan cannot be followed here now.
-func (h *Holder) mayOpen(ctx context.Context, p Plan) error {
-	if err := h.Roster.Accepts(p.Roster); err != nil {
-		return err
-	}
-	if _, err := p.Ceremony(h.Roster.Version(p.Roster)); err != nil {
-		return err
-	}
-	if position(p.Participants(), h.Name) == 0 {
-		return waypost.Errorf(waypost.InvalidArgument, "%s has no part in this ceremony", h.Name)
-	}
-	for _, name := range p.Participants() {
-		if _, ok := h.Roster.Member(name); !ok {
-			return waypost.Errorf(waypost.InvalidArgument, "%s is not a member now", name)
-		}
-	}
-	now := h.Now()
-	if p.Begins.After(now.Add(skew)) || !now.Before(p.Ends) {
-		return waypost.Errorf(waypost.Expired, "the ceremony runs from %s to %s, and here it is %s", clock(p.Begins), clock(p.Ends), clock(now))
-	}
-	if need, needs := h.needs(p); needs {
-		if _, ok := h.Vault.Share(need); !ok {
-			return waypost.Errorf(waypost.Unavailable, "%s cannot open the share of epoch %d that the roster names", h.Name, p.Epoch)
-		}
-	}
-	if err := h.consents(p); err != nil {
-		return err
-	}
-	known, err := h.records(ctx)
-	if err != nil {
-		return err
-	}
-	for _, r := range known {
-		if r.state == stateOpen && now.Before(r.plan.Ends) {
-			return waypost.Errorf(waypost.AlreadyExists, "%s has a ceremony open, %x: end it, or abort it, or wait until %s", h.Name, r.id[:8], clock(r.plan.Ends))
-		}
-	}
-	return nil
-}
-
-// consents refuses to deal others this holder's share as long as its operator has not
-// said so: what is dealt cannot be taken back, whatever rosters say. A refresh gives
-// nobody anything: its shares are for the same holders, and as many are needed.
-func (h *Holder) consents(p Plan) error {
-	if p.Kind != toprf.Reshare || position(p.Dealers, h.Name) == 0 || h.Accepted != nil && h.Accepted(p.ID()) {
-		return nil
-	}
-	return waypost.Errorf(waypost.Unavailable, "the operator of %s has not accepted the plan %s: waypost ceremony accept PLAN --dir ITS-FOLDER", h.Name, short(p.ID()))
-}
-
-func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // needs is the public share of the old share that this holder's part takes, if it
 // takes one.
@@ -208,11 +147,11 @@ func (h *Holder) needs(p Plan) (public []byte, needs bool) {
 }
 
 // open records the ceremony and what this holder says in the first round.
-func (h *Holder) open(ctx context.Context, p Plan) (record, error) {
+func (h *Holder) open(ctx context.Context, opener string, p Plan) (record, error) {
 	if err := errors.Join(h.expire(ctx), h.tidyAll(ctx)); err != nil {
 		return record{}, err
 	}
-	r := record{id: p.ID(), plan: p, state: stateOpen, started: h.Now()}
+	r := record{id: p.ID(), plan: p, opener: opener, state: stateOpen, started: h.Now()}
 	r.slot = slotName(p.Epoch, r.id[:])
 	if err := h.Vault.begin(r.slot); err != nil {
 		return record{}, err

@@ -39,8 +39,9 @@ func TestThresholdIsKept(t *testing.T) {
 	p, err := plan(3, 1, 2, 5)
 	must(t, err)
 	p.Threshold, p.Holders = 1, holderNames(1)
+	p = r.approve(p)
 	for _, dealer := range p.Dealers {
-		if _, err := r.party[dealer].StartCeremony(r.as(t.Context(), "keyholder-1"), &waypostv1.StartCeremonyRequest{Plan: p.Bytes()}); err == nil {
+		if _, err := r.party[dealer].StartCeremony(r.as(t.Context(), "keyholder-1"), request(p)); err == nil {
 			t.Errorf("%s deals one holder the whole key", dealer)
 		}
 	}
@@ -70,7 +71,7 @@ func TestDealersConsent(t *testing.T) {
 	p := r.plan(toprf.Reshare, 2, holderNames(2, 3, 4), holderNames(1, 2))
 	ctx := r.as(t.Context(), "keyholder-3")
 	start := func(name string, p Plan) error {
-		_, err := r.party[name].StartCeremony(ctx, &waypostv1.StartCeremonyRequest{Plan: p.Bytes()})
+		_, err := r.party[name].StartCeremony(ctx, request(p))
 		return err
 	}
 	if err := start("keyholder-1", p); waypost.CodeOf(err) != waypost.Unavailable || !strings.Contains(err.Error(), "has not accepted the plan") {
@@ -94,16 +95,15 @@ func TestAbortTakesNothing(t *testing.T) {
 	r.hold(toprf.Keygen, 2, holderNames(1, 2, 3), nil)
 	r.now = r.now.Add(2 * roster.Grace)
 	aborted := r.plan(toprf.Refresh, 0, nil, nil)
-	id := aborted.ID()
 	for _, l := range r.links(nil) {
-		_, err := l.StartCeremony(t.Context(), &waypostv1.StartCeremonyRequest{Plan: aborted.Bytes()})
+		_, err := l.StartCeremony(t.Context(), request(aborted))
 		must(t, err)
-		state, err := l.AbortCeremony(t.Context(), &waypostv1.AbortCeremonyRequest{Ceremony: id[:]})
-		must(t, err)
-		if state.State != stateAborted {
-			t.Errorf("after the abort it is %s", state.State)
-		}
 	}
+	must(t, GiveUp(t.Context(), aborted, "keyholder-1", r.links(nil), func(name string, state *waypostv1.CeremonyState, err error) {
+		if err != nil || state.State != stateAborted {
+			t.Errorf("%s: after the abort it is %s, %v", name, state.GetState(), err)
+		}
+	}))
 	r.now = r.now.Add(time.Minute)
 	r.hold(toprf.Refresh, 0, nil, nil)
 	output := r.evaluates()

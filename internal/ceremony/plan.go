@@ -31,6 +31,9 @@ type Plan struct {
 	Dealers []string
 	Begins  time.Time // whole seconds
 	Ends    time.Time // afterwards whoever has not signed gives up
+	// Approval is, of a Reshare, its Text as governance has signed it. It is no part of
+	// what is hashed.
+	Approval []byte
 }
 
 const (

@@ -25,6 +25,7 @@ const (
 type record struct {
 	id         ID
 	plan       Plan
+	opener     string // whose certificate opened it here
 	started    time.Time
 	state      string
 	slot       string // in the vault, while it may have to be tidied
@@ -34,12 +35,12 @@ type record struct {
 }
 
 func (r record) wire() *waypostv1.CeremonyState {
-	return &waypostv1.CeremonyState{Ceremony: r.id[:], Plan: r.plan.Bytes(), State: r.state, Culprit: r.culprit, Reason: r.reason}
+	return &waypostv1.CeremonyState{Ceremony: r.id[:], Plan: r.plan.Bytes(), Approval: r.plan.Approval, State: r.state, Culprit: r.culprit, Reason: r.reason}
 }
 
 func (r record) insert(tx *store.Tx) error {
-	_, err := tx.Exec(`INSERT INTO ceremony (id, plan, started, state, slot, transcript, culprit, reason) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		r.id[:], r.plan.Bytes(), r.started.UnixNano(), r.state, r.slot, r.transcript[:], r.culprit, r.reason)
+	_, err := tx.Exec(`INSERT INTO ceremony (id, plan, approval, opener, started, state, slot, transcript, culprit, reason) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		r.id[:], r.plan.Bytes(), append([]byte{}, r.plan.Approval...), r.opener, r.started.UnixNano(), r.state, r.slot, r.transcript[:], r.culprit, r.reason)
 	return err
 }
 
@@ -49,18 +50,27 @@ func (r record) update(tx *store.Tx) error {
 	return err
 }
 
-const selectRecord = `SELECT plan, started, state, slot, transcript, culprit, reason FROM ceremony `
+// remove deletes it with its messages.
+func (r record) remove(tx *store.Tx) error {
+	_, err := tx.Exec(`DELETE FROM ceremony_message WHERE ceremony = $1`, r.id[:])
+	if err == nil {
+		_, err = tx.Exec(`DELETE FROM ceremony WHERE id = $1`, r.id[:])
+	}
+	return err
+}
+
+const selectRecord = `SELECT plan, approval, opener, started, state, slot, transcript, culprit, reason FROM ceremony `
 
 func scanRecord(scan func(...any) error) (r record, err error) {
-	var plan, transcript []byte
+	var plan, approval, transcript []byte
 	var started int64
-	if err = scan(&plan, &started, &r.state, &r.slot, &transcript, &r.culprit, &r.reason); err != nil {
+	if err = scan(&plan, &approval, &r.opener, &started, &r.state, &r.slot, &transcript, &r.culprit, &r.reason); err != nil {
 		return r, err
 	}
 	copy(r.transcript[:], transcript)
 	r.started = time.Unix(0, started)
 	if r.plan, err = ParsePlan(plan); err == nil {
-		r.id = r.plan.ID()
+		r.id, r.plan.Approval = r.plan.ID(), approval
 	}
 	return r, err
 }
@@ -74,7 +84,8 @@ func (h *Holder) record(ctx context.Context, id ID) (r record, err error) {
 	return r, err
 }
 
-// records are all, the latest last. There is one every few months.
+// records are all, the latest last. There is one every few months, and those that were
+// given up go after a year.
 func (h *Holder) records(ctx context.Context) (all []record, err error) {
 	err = h.DB.Read(ctx, func(tx *store.Tx) error {
 		return tx.Query(selectRecord+`ORDER BY started, id`, nil, func(scan func(...any) error) error {

@@ -209,7 +209,23 @@ func (r *rig) plan(kind toprf.Kind, threshold int, holders, dealers []string) Pl
 	}
 	p, err := NewPlan(kind, latest, epoch, threshold, holders, dealers, r.now, time.Hour)
 	must(r.t, err)
+	return r.approve(p)
+}
+
+// approve has governance sign a reshare.
+func (r *rig) approve(p Plan) Plan {
+	r.t.Helper()
+	if p.Kind != toprf.Reshare {
+		return p
+	}
+	p, err := p.Approve(r.signer)
+	must(r.t, err)
 	return p
+}
+
+// request is what opens the ceremony of a plan.
+func request(p Plan) *waypostv1.StartCeremonyRequest {
+	return &waypostv1.StartCeremonyRequest{Plan: p.Bytes(), Approval: p.Approval}
 }
 
 func (r *rig) lead(p Plan, change func(map[string]*link)) (*Transcript, error) {
@@ -238,13 +254,13 @@ func (r *rig) govern(transcript *Transcript) *Result {
 }
 
 // sign has the governance sign a successor an hour later.
-func (r *rig) sign(change func(*roster.Roster) error) {
+func (r *rig) sign(change func(*roster.Roster) error, others ...note.Signer) {
 	r.t.Helper()
 	r.now = r.now.Add(time.Hour)
 	draft, err := r.view.Latest().Successor(r.now, r.now.Add(roster.MaxValidity))
 	must(r.t, err)
 	must(r.t, change(draft))
-	signed, err := draft.Sign(r.signer)
+	signed, err := draft.Sign(append(others, r.signer)...)
 	must(r.t, err)
 	must(r.t, r.view.Update(signed))
 }

@@ -132,7 +132,7 @@ func (c *coordinator) ask(ctx context.Context, round Round, name string, before 
 	var state *waypostv1.CeremonyState
 	var err error
 	if round == Commit {
-		state, err = c.clients[name].StartCeremony(ctx, &waypostv1.StartCeremonyRequest{Plan: c.plan.Bytes()})
+		state, err = c.clients[name].StartCeremony(ctx, &waypostv1.StartCeremonyRequest{Plan: c.plan.Bytes(), Approval: c.plan.Approval})
 	} else {
 		state, err = c.clients[name].AdvanceCeremony(ctx, &waypostv1.AdvanceCeremonyRequest{Ceremony: id[:], Round: uint32(round - 1), Messages: before})
 	}

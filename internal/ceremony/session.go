@@ -39,6 +39,9 @@ func newSession(p Plan, r *roster.Roster) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.approved(r.Governance); err != nil {
+		return nil, err
+	}
 	return &session{plan: p, ceremony: c, keys: p.identities(r), participants: p.Participants(), heard: make(map[Round]map[string]Message)}, nil
 }
 

@@ -20,6 +20,7 @@ import (
 // these are the four rounds; of one that failed they are what somebody has kept.
 type Transcript struct {
 	Plan     []byte   `json:"plan"`
+	Approval []byte   `json:"approval,omitempty"` // of a reshare, by governance
 	Messages [][]byte `json:"messages"`
 }
 
@@ -29,7 +30,7 @@ const maxTranscript = 8 << 20
 
 // transcript is the finished ceremony.
 func (s *session) transcript() *Transcript {
-	t := &Transcript{Plan: s.plan.Bytes()}
+	t := &Transcript{Plan: s.plan.Bytes(), Approval: s.plan.Approval}
 	for round := Commit; round <= Sign; round++ {
 		for _, name := range s.participants {
 			t.Messages = append(t.Messages, s.heard[round][name].signed)
@@ -63,7 +64,8 @@ type Result struct {
 }
 
 // Verify checks a finished ceremony under the roster that its plan names: everything
-// that the participants could see, and that all have signed. What is wrong is a
+// that the participants could see, that all have signed, and that governance wanted what
+// was reshared. What is wrong is a
 // *Fault where somebody's signature shows it.
 func (t *Transcript) Verify(r *roster.Roster) (*Result, error) {
 	s, err := t.session(r)
@@ -107,6 +109,7 @@ func (t *Transcript) session(r *roster.Roster) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.Approval = t.Approval
 	s, err := newSession(p, r)
 	if err != nil {
 		return nil, err
@@ -141,7 +144,7 @@ func Gather(of *waypostv1.CeremonyState, states []*waypostv1.CeremonyState) (*Tr
 	all := slices.SortedFunc(maps.Values(found), func(a, b Message) int {
 		return cmp.Or(at(a)-at(b), bytes.Compare(a.signed, b.signed))
 	})
-	t := &Transcript{Plan: of.Plan}
+	t := &Transcript{Plan: of.Plan, Approval: of.Approval}
 	for _, m := range all {
 		t.Messages = append(t.Messages, m.signed)
 	}

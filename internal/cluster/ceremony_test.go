@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
@@ -79,7 +81,7 @@ func (h *held) hold(from string, kind toprf.Kind, threshold int, holders, dealer
 	}
 	plan, err := ceremony.NewPlan(kind, latest, epoch, threshold, holders, dealers, time.Now(), 2*time.Minute)
 	h.must(err)
-	h.accept(plan)
+	plan = h.wanted(plan)
 	ctx, stop := context.WithTimeout(h.t.Context(), 2*time.Minute)
 	defer stop()
 	transcript, err := ceremony.Run(ctx, plan, latest, clients, func(round ceremony.Round, who, _ string) {
@@ -93,12 +95,23 @@ func (h *held) hold(from string, kind toprf.Kind, threshold int, holders, dealer
 	return result
 }
 
-// accept is the word of the operators of those who deal their shares to others.
-func (h *held) accept(plan ceremony.Plan) {
+// wanted is the word of governance, and of the operators of those who deal their shares
+// to others.
+func (h *held) wanted(plan ceremony.Plan) ceremony.Plan {
 	h.t.Helper()
-	for _, name := range plan.Dealers {
-		h.must(install.Accept(install.FolderOf(h.dir, name), plan, time.Now()))
+	if plan.Kind != toprf.Reshare {
+		return plan
 	}
+	secret, err := os.ReadFile(filepath.Join(h.dir, "governance", "governance.key"))
+	h.must(err)
+	officer, err := note.NewSigner(strings.TrimSpace(string(secret)))
+	h.must(err)
+	plan, err = plan.Approve(officer)
+	h.must(err)
+	for _, name := range plan.Dealers {
+		h.must(install.Accept(install.FolderOf(h.dir, name), plan, time.Now))
+	}
+	return plan
 }
 
 // govern has governance name what was made, publishes it, and waits until every
@@ -222,26 +235,19 @@ func TestCeremonies(t *testing.T) {
 	h.must(err)
 	plan, err := ceremony.NewPlan(toprf.Reshare, view.Latest(), 1, 3, holders, holders[:3], time.Now(), time.Minute)
 	h.must(err)
-	h.accept(plan)
+	plan = h.wanted(plan)
 	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
 	defer stop()
 	if _, err := ceremony.Run(ctx, plan, view.Latest(), clients, func(ceremony.Round, string, string) {}); err == nil || !strings.Contains(err.Error(), "keyholder-3") {
 		t.Errorf("a key that is lost is reshared: %v", err)
 	}
-	h.must(abortAll(t.Context(), clients, plan))
+	h.must(ceremony.GiveUp(t.Context(), plan, "keyholder-1", clients, func(name string, state *waypostv1.CeremonyState, err error) {
+		if state.GetState() != "aborted" && waypost.CodeOf(err) != waypost.NotFound {
+			t.Errorf("%s does not end it: %v, %v", name, state, err)
+		}
+	}))
 	made = h.hold("keyholder-1", toprf.Keygen, 3, holders, nil, nil)
 	if made.Plan.Epoch != 2 {
 		t.Errorf("the next key is of epoch %d", made.Plan.Epoch)
 	}
-}
-
-// abortAll gives up a ceremony wherever it is open.
-func abortAll(ctx context.Context, clients ceremony.Clients, p ceremony.Plan) error {
-	id := p.ID()
-	for _, client := range clients {
-		if _, err := client.AbortCeremony(ctx, &waypostv1.AbortCeremonyRequest{Ceremony: id[:]}); err != nil && waypost.CodeOf(err) != waypost.NotFound {
-			return err
-		}
-	}
-	return nil
 }

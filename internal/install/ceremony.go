@@ -23,15 +23,27 @@ const (
 )
 
 // vault opens a key holder's shares.
-func (f *Folder) vault() (*ceremony.Vault, error) {
-	identities := f.Config.ShareIdentities
+func (f *Folder) vault() (*ceremony.Vault, error) { return ceremony.OpenVault(f.shareFolders()) }
+
+func (f *Folder) shareFolders() (shares, identities string) {
+	identities = f.Config.ShareIdentities
 	if identities == "" {
 		identities = identityFolder
 	}
 	if !filepath.IsAbs(identities) {
 		identities = f.path(identities)
 	}
-	return ceremony.OpenVault(f.path(shareFolder), identities)
+	return f.path(shareFolder), identities
+}
+
+// apart insists that in production the shares and what opens them are not in one folder
+// by default: one backup has both then, and what is destroyed later is in it still.
+func (f *Folder) apart() error {
+	if f.Config.ShareIdentities != "" || f.Roster.Latest().Environment != waypost.Prod {
+		return nil
+	}
+	return waypost.Errorf(waypost.InvalidArgument, "%s does not say where the identities lie that open the shares: set share_identities to a folder on another disk or a token, which is not backed up with this one; or, where there is none, to %q, and leave that folder out of every backup",
+		f.path("config.json"), identityFolder)
 }
 
 // openVault opens a key holder's shares, and insists on the one that the roster names,
@@ -40,6 +52,9 @@ func (r *Role) openVault() (err error) {
 	f := r.Folder
 	if f.Config.Role != roster.KeyHolder {
 		return nil
+	}
+	if err := f.apart(); err != nil {
+		return err
 	}
 	if r.vault, err = f.vault(); err != nil {
 		return err
@@ -75,20 +90,22 @@ func Coordinator(dir string, now func() time.Time) (*roster.View, ceremony.Clien
 }
 
 // Accept has the key holder whose folder it is deal its share by this plan, when a
-// ceremony begins that follows it to the bit. Whoever gets a share has it for ever: the
-// operator has read the plan, and knows from governance that it is wanted.
-func Accept(dir string, p ceremony.Plan, now time.Time) error {
-	name, err := NameOf(dir)
+// ceremony begins that follows it to the bit. Whoever gets a share has it for ever:
+// governance has signed that it is wanted, and the operator has read what.
+func Accept(dir string, p ceremony.Plan, now func() time.Time) error {
+	f, err := OpenFolder(dir, now)
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(p.Dealers, name) {
-		return waypost.Errorf(waypost.InvalidArgument, "%s deals nothing by this plan", name)
+	if !slices.Contains(p.Dealers, f.Config.Name) {
+		return waypost.Errorf(waypost.InvalidArgument, "%s deals nothing by this plan", f.Config.Name)
 	}
-	if !now.Before(p.Ends) {
+	if !now().Before(p.Ends) {
 		return waypost.Errorf(waypost.Expired, "the time of this plan is over")
 	}
-	f := &Folder{Dir: dir}
+	if err := p.Approved(f.Roster); err != nil {
+		return err
+	}
 	return writeFile(f.acceptedPath(p.ID()), p.Bytes())
 }
 

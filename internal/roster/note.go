@@ -60,7 +60,7 @@ func ParseExpired(signed []byte, trusted Governance) (*Roster, error) { return v
 
 // verify is Parse without the time, for rosters that lie behind a newer one.
 func verify(signed []byte, trusted Governance) (*Roster, error) {
-	text, err := openNote(signed, trusted)
+	text, err := trusted.Open(signed)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func verify(signed []byte, trusted Governance) (*Roster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := openNote(signed, r.Governance); err != nil {
+	if _, err := r.Governance.Open(signed); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -106,8 +106,10 @@ func (r *Roster) Hash() (Digest, error) {
 	return sha256.Sum256([]byte(text)), err
 }
 
-// openNote returns the text if enough distinct keys of g signed it.
-func openNote(signed []byte, g Governance) (string, error) {
+// Open returns the text of a signed note that at least the threshold of the
+// governance keys has signed: a roster, or whatever else governance decides. Otherwise
+// the error is PermissionDenied, or InvalidArgument where it is no signed note.
+func (g Governance) Open(signed []byte) (text string, err error) {
 	verifiers, err := g.verifiers()
 	if err != nil {
 		return "", err
@@ -118,7 +120,7 @@ func openNote(signed []byte, g Governance) (string, error) {
 	}
 	if len(n.Sigs) < g.Threshold { // note.Open counts each key once
 		return "", waypost.Errorf(waypost.PermissionDenied,
-			"the roster carries %d signatures of known governance keys and needs %d", len(n.Sigs), g.Threshold)
+			"the signed note carries %d signatures of known governance keys and needs %d", len(n.Sigs), g.Threshold)
 	}
 	return n.Text, nil
 }

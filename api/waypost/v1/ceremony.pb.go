@@ -27,7 +27,8 @@ const (
 
 type StartCeremonyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Plan          []byte                 `protobuf:"bytes,1,opt,name=plan,proto3" json:"plan,omitempty"` // its canonical bytes
+	Plan          []byte                 `protobuf:"bytes,1,opt,name=plan,proto3" json:"plan,omitempty"`         // its canonical bytes
+	Approval      []byte                 `protobuf:"bytes,2,opt,name=approval,proto3" json:"approval,omitempty"` // of a reshare: the plan as governance has signed it, a signed note
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -65,6 +66,13 @@ func (*StartCeremonyRequest) Descriptor() ([]byte, []int) {
 func (x *StartCeremonyRequest) GetPlan() []byte {
 	if x != nil {
 		return x.Plan
+	}
+	return nil
+}
+
+func (x *StartCeremonyRequest) GetApproval() []byte {
+	if x != nil {
+		return x.Approval
 	}
 	return nil
 }
@@ -176,7 +184,7 @@ func (x *GetCeremonyRequest) GetCeremony() []byte {
 type AbortCeremonyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ceremony      []byte                 `protobuf:"bytes,1,opt,name=ceremony,proto3" json:"ceremony,omitempty"` // id
-	Messages      [][]byte               `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty"` // of others, as they were signed; none: on the caller's word
+	Messages      [][]byte               `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty"` // of others, as they were signed; none: the participant gives up
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -235,6 +243,8 @@ type CeremonyState struct {
 	Culprit       string                 `protobuf:"bytes,4,opt,name=culprit,proto3" json:"culprit,omitempty"` // of an aborted one: who misbehaved, where signatures show it
 	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`   // and why it ended, in words
 	Messages      [][]byte               `protobuf:"bytes,6,rep,name=messages,proto3" json:"messages,omitempty"`
+	Approval      []byte                 `protobuf:"bytes,7,opt,name=approval,proto3" json:"approval,omitempty"` // of a reshare
+	Holds         bool                   `protobuf:"varint,8,opt,name=holds,proto3" json:"holds,omitempty"`      // of GetCeremony: the participant can open the share that was made for it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -311,14 +321,29 @@ func (x *CeremonyState) GetMessages() [][]byte {
 	return nil
 }
 
+func (x *CeremonyState) GetApproval() []byte {
+	if x != nil {
+		return x.Approval
+	}
+	return nil
+}
+
+func (x *CeremonyState) GetHolds() bool {
+	if x != nil {
+		return x.Holds
+	}
+	return false
+}
+
 var File_waypost_v1_ceremony_proto protoreflect.FileDescriptor
 
 const file_waypost_v1_ceremony_proto_rawDesc = "" +
 	"\n" +
 	"\x19waypost/v1/ceremony.proto\x12\n" +
-	"waypost.v1\"*\n" +
+	"waypost.v1\"F\n" +
 	"\x14StartCeremonyRequest\x12\x12\n" +
-	"\x04plan\x18\x01 \x01(\fR\x04plan\"f\n" +
+	"\x04plan\x18\x01 \x01(\fR\x04plan\x12\x1a\n" +
+	"\bapproval\x18\x02 \x01(\fR\bapproval\"f\n" +
 	"\x16AdvanceCeremonyRequest\x12\x1a\n" +
 	"\bceremony\x18\x01 \x01(\fR\bceremony\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\rR\x05round\x12\x1a\n" +
@@ -327,14 +352,16 @@ const file_waypost_v1_ceremony_proto_rawDesc = "" +
 	"\bceremony\x18\x01 \x01(\fR\bceremony\"N\n" +
 	"\x14AbortCeremonyRequest\x12\x1a\n" +
 	"\bceremony\x18\x01 \x01(\fR\bceremony\x12\x1a\n" +
-	"\bmessages\x18\x02 \x03(\fR\bmessages\"\xa3\x01\n" +
+	"\bmessages\x18\x02 \x03(\fR\bmessages\"\xd5\x01\n" +
 	"\rCeremonyState\x12\x1a\n" +
 	"\bceremony\x18\x01 \x01(\fR\bceremony\x12\x12\n" +
 	"\x04plan\x18\x02 \x01(\fR\x04plan\x12\x14\n" +
 	"\x05state\x18\x03 \x01(\tR\x05state\x12\x18\n" +
 	"\aculprit\x18\x04 \x01(\tR\aculprit\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x1a\n" +
-	"\bmessages\x18\x06 \x03(\fR\bmessages2\xc2\x02\n" +
+	"\bmessages\x18\x06 \x03(\fR\bmessages\x12\x1a\n" +
+	"\bapproval\x18\a \x01(\fR\bapproval\x12\x14\n" +
+	"\x05holds\x18\b \x01(\bR\x05holds2\xc2\x02\n" +
 	"\bCeremony\x12L\n" +
 	"\rStartCeremony\x12 .waypost.v1.StartCeremonyRequest\x1a\x19.waypost.v1.CeremonyState\x12P\n" +
 	"\x0fAdvanceCeremony\x12\".waypost.v1.AdvanceCeremonyRequest\x1a\x19.waypost.v1.CeremonyState\x12H\n" +

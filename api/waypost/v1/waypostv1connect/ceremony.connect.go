@@ -79,8 +79,9 @@ type CeremonyClient interface {
 	AdvanceCeremony(context.Context, *v1.AdvanceCeremonyRequest) (*v1.CeremonyState, error)
 	// GetCeremony tells what is known of a ceremony, or of the latest one.
 	GetCeremony(context.Context, *v1.GetCeremonyRequest) (*v1.CeremonyState, error)
-	// AbortCeremony gives up an open ceremony, or shows messages that others signed,
-	// so that who misbehaved is named here too.
+	// AbortCeremony shows messages that others signed, so that who misbehaved, or has
+	// given up, is known here too. Without any a key holder gives up itself: on its own
+	// certificate alone.
 	AbortCeremony(context.Context, *v1.AbortCeremonyRequest) (*v1.CeremonyState, error)
 }
 
@@ -100,8 +101,9 @@ type CeremonyHandler interface {
 	AdvanceCeremony(context.Context, *v1.AdvanceCeremonyRequest) (*v1.CeremonyState, error)
 	// GetCeremony tells what is known of a ceremony, or of the latest one.
 	GetCeremony(context.Context, *v1.GetCeremonyRequest) (*v1.CeremonyState, error)
-	// AbortCeremony gives up an open ceremony, or shows messages that others signed,
-	// so that who misbehaved is named here too.
+	// AbortCeremony shows messages that others signed, so that who misbehaved, or has
+	// given up, is known here too. Without any a key holder gives up itself: on its own
+	// certificate alone.
 	AbortCeremony(context.Context, *v1.AbortCeremonyRequest) (*v1.CeremonyState, error)
 }
 

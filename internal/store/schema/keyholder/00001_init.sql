@@ -22,10 +22,12 @@ CREATE TABLE quota (
 CREATE INDEX quota_starts ON quota (starts);
 
 -- A ceremony that this holder takes or took part in. One open ceremony at a time;
--- there is one every few months, and they stay.
+-- there is one every few months, and they stay; those that were given up for a year.
 CREATE TABLE ceremony (
     id         BYTEA  NOT NULL PRIMARY KEY,
     plan       BYTEA  NOT NULL,
+    approval   BYTEA  NOT NULL, -- of a reshare: the plan as governance signed it
+    opener     TEXT   NOT NULL, -- whose certificate opened it here
     started    BIGINT NOT NULL, -- Unix nanoseconds
     state      TEXT   NOT NULL, -- open, signed, done, aborted
     slot       TEXT   NOT NULL, -- of its share files, while they may have to be tidied
