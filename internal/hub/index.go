@@ -7,9 +7,12 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -24,6 +27,9 @@ const (
 
 // maxCounter bounds how many people can share one token.
 const maxCounter = 64
+
+// ownPlaces bounds how many of them can be of one owner.
+const ownPlaces = 48
 
 // labelSize: a byte for the epoch, and 120 bits of HMAC, which are enough that
 // three thousand million labels do not collide (docs/adr).
@@ -174,19 +180,24 @@ func (s *Server) scout(tx *store.Tx, left []place) (open []place, err error) {
 
 // label writes one label, at the first free counter, unless the pointer has it.
 // Where no counter is free it takes the place of a pointer that is withdrawn.
-// Nobody has 64 living namesakes on all of the key: where there is no place
-// either the record stays findable by its other tokens, and it is an alarm. Somebody
-// may have taken the places so that another is not found.
-func (s *Server) label(tx *store.Tx, p place) error {
+// Nobody has 64 living namesakes on all of the key: where there is no place either
+// the record stays findable by its other tokens, and it is an alarm. Somebody may have
+// taken the places so that another is not found: so one owner has at most ownPlaces.
+func (s *Server) label(tx *store.Tx, p place, owner waypost.Jurisdiction) (placed bool, err error) {
 	for counter := p.from; counter < maxCounter; counter++ {
+		if counter == max(p.from, ownPlaces) {
+			if crowds, err := s.crowds(tx, p, owner); crowds || err != nil {
+				return false, err
+			}
+		}
 		at := label(&s.LabelKey, p.key, counter)
 		n, err := tx.Exec(`INSERT INTO label (label, pointer) VALUES ($1, $2) ON CONFLICT DO NOTHING`, at[:], p.pointer)
 		if err != nil || n == 1 {
-			return err
+			return true, err
 		}
 		var taken int64
 		if err := tx.Row(`SELECT pointer FROM label WHERE label = $1`, at[:]).Scan(&taken); err != nil || taken == p.pointer {
-			return err
+			return true, err
 		}
 	}
 	for counter := range uint8(maxCounter) {
@@ -194,10 +205,52 @@ func (s *Server) label(tx *store.Tx, p place) error {
 		n, err := tx.Exec(`UPDATE label SET pointer = $1 WHERE label = $2
 			AND EXISTS (SELECT 1 FROM pointer p WHERE p.id = label.pointer AND p.state = $3)`, p.pointer, at[:], withdrawn)
 		if err != nil || n == 1 {
+			return true, err
+		}
+	}
+	return false, nil
+}
+
+// crowds reports whether an owner has all the places of a token that one may have,
+// others than this pointer's, and those of withdrawn pointers not counted.
+func (s *Server) crowds(tx *store.Tx, p place, owner waypost.Jurisdiction) (bool, error) {
+	labels := make([][labelSize]byte, maxCounter)
+	for counter := range labels {
+		labels[counter] = label(&s.LabelKey, p.key, uint8(counter))
+	}
+	held, err := pointersAt(tx, labels)
+	if err != nil {
+		return false, err
+	}
+	var lists [][]any
+	for _, pointer := range held {
+		if pointer != 0 && pointer != p.pointer {
+			lists = append(lists, []any{pointer, owner, withdrawn})
+		}
+	}
+	own := 0
+	err = tx.Many(`SELECT 1 FROM pointer WHERE id = $1 AND owner = $2 AND state <> $3`, lists, func(_ int, scan func(dest ...any) error) error {
+		var one int
+		own++
+		return scan(&one)
+	})
+	return own >= ownPlaces, err
+}
+
+// unlabelled writes down that records of a batch lack labels, by how many and of which
+// key. It is about a member, not about a ticket.
+func (s *Server) unlabelled(tx *store.Tx, owner waypost.Jurisdiction, lacking map[uint32]int) error {
+	for _, epoch := range slices.Sorted(maps.Keys(lacking)) {
+		s.Log.Error("records lack labels: their tokens have no free place, and searches find the records by their others only; ask the states whose records have the places, if they were published for it",
+			"owner", owner, "labels", lacking[epoch], "epoch", epoch)
+		body, err := journal.Body(journal.Field{Name: "member", Value: string(owner)}, journal.Field{Name: "epoch", Value: strconv.FormatUint(uint64(epoch), 10)},
+			journal.Field{Name: "labels", Value: strconv.Itoa(lacking[epoch])})
+		if err != nil {
+			return err
+		}
+		if _, err := s.Journal.Append(tx, journal.Entry{Kind: "unlabelled", At: s.Now(), Body: body}); err != nil {
 			return err
 		}
 	}
-	s.Log.Error("a record lacks a label: its token has no free place, and searches find the record by its others only; ask the states whose records have the places, if they were published for it",
-		"epoch", p.epoch)
 	return nil
 }

@@ -155,12 +155,17 @@ func (s *Server) labelRest(ctx context.Context, b batch, crowded []place) error 
 	}
 	for chunk := range slices.Chunk(open, insertAtOnce*waypost.RecordElements) {
 		err := s.bulk(ctx, b, func(tx *store.Tx) error {
+			lacking := make(map[uint32]int)
 			for _, p := range chunk {
-				if err := s.label(tx, p); err != nil {
+				placed, err := s.label(tx, p, b.SOI)
+				if err != nil {
 					return err
 				}
+				if !placed {
+					lacking[p.epoch]++
+				}
 			}
-			return nil
+			return s.unlabelled(tx, b.SOI, lacking)
 		})
 		if err != nil {
 			return err
