@@ -43,7 +43,7 @@ type commands struct {
 	Driver     driverCommands    `cmd:"" help:"Driver history: reports to the state of record, and the histories of this state's own records."`
 	Canary     canaryCommand     `cmd:"" help:"Synthetic people that states hold of each other, so that a hub that hides a pointer is found out."`
 	Case       caseCommand       `cmd:"" help:"Records that may be one person's: cases shared by two states, the campaign, the worklist."`
-	Config     configCommand     `cmd:"" help:"Whether a role could start from its folder, in words."`
+	Doctor     doctorCommand     `cmd:"" help:"What is wrong with an installation, in words, with the next step."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 
 	Verbose bool `short:"v" help:"Log to standard error what each role does. Logs never hold personal data."`

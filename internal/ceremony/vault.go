@@ -20,6 +20,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/toprf"
 )
 
@@ -78,10 +79,15 @@ const shareHeader = "waypost share v1 "
 // only the key holder knows whether they are needed. What a process before was
 // destroying is destroyed. Neither folder must exist.
 func OpenVault(shares, identities string) (*Vault, error) {
-	v := &Vault{shares: shares, identities: identities, opened: make(map[string]stored)}
 	if err := errors.Join(finish(shares), finish(identities)); err != nil {
 		return nil, err
 	}
+	return LookVault(shares, identities)
+}
+
+// LookVault is OpenVault that changes nothing: for who looks from beside.
+func LookVault(shares, identities string) (*Vault, error) {
+	v := &Vault{shares: shares, identities: identities, opened: make(map[string]stored)}
 	slots, err := slotsIn(v.shares, ".age")
 	if err != nil {
 		return nil, err
@@ -158,6 +164,19 @@ func (v *Vault) Share(public []byte) (toprf.Share, bool) {
 	defer v.mu.Unlock()
 	s, ok := v.opened[string(public)]
 	return s.share, ok
+}
+
+// Lacks are the key epochs for which a roster names a share of the key holder that does not
+// open here.
+func (v *Vault) Lacks(r *roster.Roster, name string) (epochs []uint32) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, k := range []*roster.Key{{Epoch: r.Epoch}, r.Beside} {
+		if k != nil && v.lacks(r, name, k.Epoch) {
+			epochs = append(epochs, k.Epoch)
+		}
+	}
+	return epochs
 }
 
 // Closed says which shares cannot be used, because their identities are missing or

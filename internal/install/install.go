@@ -156,34 +156,50 @@ func OpenFolder(dir string, now func() time.Time) (*Folder, error) {
 // file that was copied from another role's folder is found here, and not by the
 // first message that nobody believes.
 func (f *Folder) belongs() error {
+	if strange := f.strangers(); len(strange) > 0 {
+		return strange[0].Err
+	}
+	return nil
+}
+
+// strangers are the files that are not of the member that the config names.
+func (f *Folder) strangers() (all []Trouble) {
 	if f.Config.Role == Witness {
-		return f.isNamed()
+		if err := f.isNamed(); err != nil {
+			all = append(all, Trouble{witnessKey, err})
+		}
+		return all
 	}
 	me, ok := f.Roster.Member(f.Config.Name)
 	switch {
 	case !ok:
-		return waypost.Errorf(waypost.InvalidArgument, "%s: %q is not in the roster", f.path("config.json"), f.Config.Name)
+		return []Trouble{{"config.json", waypost.Errorf(waypost.InvalidArgument, "%s: %q is not in the roster", f.path("config.json"), f.Config.Name)}}
 	case me.Role != f.Config.Role:
-		return waypost.Errorf(waypost.InvalidArgument, "%s: in the roster %s is a %s, not a %s", f.path("config.json"), me.Name, me.Role, f.Config.Role)
-	case !me.Identity.Equal(f.Identity.Public()):
-		return waypost.Errorf(waypost.InvalidArgument, "%s is not the key that the roster names for %s", f.path("identity.key"), me.Name)
-	case roster.Digest(pin(f.Cert)) != me.CertKey:
-		return waypost.Errorf(waypost.InvalidArgument, "%s is not the certificate that the roster names for %s", f.path("tls.crt"), me.Name)
+		return []Trouble{{"config.json", waypost.Errorf(waypost.InvalidArgument, "%s: in the roster %s is a %s, not a %s", f.path("config.json"), me.Name, me.Role, f.Config.Role)}}
 	}
-	keys := map[string]ed25519.PublicKey{"log.key": me.LogKey}
+	named := []struct {
+		file string
+		key  ed25519.PublicKey
+	}{{"identity.key", me.Identity}, {"log.key", me.LogKey}}
 	if me.Role == roster.KeyHolder {
-		keys[witnessKey] = me.WitnessKey
+		named = append(named, struct {
+			file string
+			key  ed25519.PublicKey
+		}{witnessKey, me.WitnessKey})
 	}
-	for name, public := range keys {
-		key, err := f.ed25519Key(name)
+	for _, n := range named {
+		key, err := f.ed25519Key(n.file)
+		if err == nil && !n.key.Equal(key.Public()) {
+			err = waypost.Errorf(waypost.InvalidArgument, "%s is not the key that the roster names for %s", f.path(n.file), me.Name)
+		}
 		if err != nil {
-			return err
-		}
-		if !public.Equal(key.Public()) {
-			return waypost.Errorf(waypost.InvalidArgument, "%s is not the key that the roster names for %s", f.path(name), me.Name)
+			all = append(all, Trouble{n.file, err})
 		}
 	}
-	return nil
+	if f.Cert.Leaf == nil || roster.Digest(pin(f.Cert)) != me.CertKey {
+		all = append(all, Trouble{"tls.crt", waypost.Errorf(waypost.InvalidArgument, "%s is not the certificate that the roster names for %s", f.path("tls.crt"), me.Name)})
+	}
+	return all
 }
 
 // isNamed checks that the roster counts the cosignatures of a witness.

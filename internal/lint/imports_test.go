@@ -40,6 +40,7 @@ var rooms = []string{
 	"internal/hub",
 	"internal/gateway",
 	"internal/install",
+	"internal/doctor",
 	"internal/web",
 	"internal/statefile",
 	"internal/population",

@@ -147,3 +147,22 @@ func (t *Table) Adopt(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Belongs reports, in words, why this is not the database whose labels lie on the servers
+// that can be reached; nil where it is. It changes nothing.
+func (t *Table) Belongs(ctx context.Context) error {
+	mine, err := t.mine(ctx)
+	if err != nil {
+		return err
+	}
+	for _, server := range slices.Sorted(maps.Keys(t.servers)) {
+		c, err := t.conn(ctx, server)
+		if err != nil {
+			continue // [Table.Status] tells it
+		}
+		if err := t.check(ctx, c, server, mine); err != nil {
+			return fmt.Errorf("shards: server %s: %w", server, err)
+		}
+	}
+	return nil
+}

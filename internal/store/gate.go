@@ -25,6 +25,13 @@ func (p *postgres) gate(ctx context.Context) (_ *pgx.Conn, err error) {
 	if encoding := c.PgConn().ParameterStatus("server_encoding"); encoding != "UTF8" {
 		return nil, fmt.Errorf("the database has the encoding %s: create it with ENCODING 'UTF8'", encoding)
 	}
+	var open bool
+	if err = c.QueryRow(ctx, "SELECT "+openToAll).Scan(&open); err != nil {
+		return nil, err
+	}
+	if open {
+		return nil, errOpenToAll
+	}
 	// Two that meet an empty database both make the table, and one fails.
 	for again := true; ; again = false {
 		if err = makeGate(ctx, c); err == nil || !again || !exists(err) {
@@ -37,6 +44,13 @@ func (p *postgres) gate(ctx context.Context) (_ *pgx.Conn, err error) {
 	_, err = c.Exec(ctx, "BEGIN; SELECT id FROM store_gate FOR UPDATE")
 	return c, err
 }
+
+// openToAll asks whether everybody who may log in may make functions and tables where
+// this program's names are looked up: theirs, if they fit better than the server's own,
+// would run with this program's rights. Until version 14 every database was made so.
+const openToAll = "coalesce(has_schema_privilege('public', current_schema(), 'CREATE'), false)"
+
+var errOpenToAll = errors.New("everybody may create functions and tables in the schema of the database, and so have this program run theirs: REVOKE CREATE ON SCHEMA public FROM PUBLIC, and ALTER SCHEMA public OWNER TO the user whose database it is")
 
 func makeGate(ctx context.Context, c *pgx.Conn) error {
 	var tables, ours int

@@ -23,3 +23,13 @@ func lockFile(path string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// isLocked reports whether a process has the lock file, and does not make one.
+func isLocked(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close() // and so gives it free again
+	return unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == unix.EWOULDBLOCK
+}

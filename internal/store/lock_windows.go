@@ -21,3 +21,13 @@ func lockFile(path string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// isLocked reports whether a process has the lock file, and does not make one.
+func isLocked(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close() // and so gives it free again
+	return windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, new(windows.Overlapped)) == windows.ERROR_LOCK_VIOLATION
+}

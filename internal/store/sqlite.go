@@ -138,6 +138,10 @@ func (f *sqliteFile) connect(ctx context.Context, write bool) (session, error) {
 	if write {
 		settings = writerSettings
 	}
+	return f.session(ctx, settings)
+}
+
+func (f *sqliteFile) session(ctx context.Context, settings string) (session, error) {
 	raw, err := f.open(ctx, settings)
 	if err != nil {
 		return nil, err
