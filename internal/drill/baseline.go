@@ -35,7 +35,7 @@ func NewBaselines(records map[waypost.Jurisdiction][]waypost.Record) (*Plain, *U
 	p, u := &Plain{}, &Unkeyed{Owners: make(map[[sha512.Size]byte]waypost.Jurisdiction)}
 	for _, state := range States {
 		for _, r := range records[state] {
-			row := plainRow(r.Person, state)
+			row := RowOf(r.Person, state)
 			p.Rows = append(p.Rows, row)
 			u.Owners[row.Hash()] = state
 		}
@@ -43,7 +43,8 @@ func NewBaselines(records map[waypost.Jurisdiction][]waypost.Record) (*Plain, *U
 	return p, u
 }
 
-func plainRow(p waypost.Person, owner waypost.Jurisdiction) PlainRow {
+// RowOf is how the plain index holds a person.
+func RowOf(p waypost.Person, owner waypost.Jurisdiction) PlainRow {
 	n := matchkey.Normalize(p)
 	row := PlainRow{Family: strings.Join(n.Family, " "), Given: strings.Join(n.Given, " "), Born: p.Born.String(), SSN5: p.SSN5, Owner: owner}
 	if row.SSN5 == "" {
