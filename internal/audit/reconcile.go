@@ -71,6 +71,8 @@ type run struct {
 		of map[uint16]*[2]int64
 	}
 
+	renewals sync.Mutex // guards before.Renewed while tickets are judged
+
 	total, done atomic.Int64
 	progress    sync.Mutex
 	judged      atomic.Int64
@@ -116,6 +118,7 @@ func Reconcile(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	r.judgeEnds()
+	r.judgeRenewed()
 	windows, err := r.judgeQuotas(ctx)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package audit
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,13 +20,14 @@ const stateType = "waypost audit state v1"
 // state is what one run leaves to the next: a line of JSON, then the records
 // that are carried over.
 type state struct {
-	Type    string   `json:"type"`
-	Names   tables   `json:"names"`
-	Logs    []kept   `json:"logs"`
-	Excess  []excess `json:"excess,omitempty"`
-	Proven  []string `json:"proven,omitempty"` // places of broken promises
-	Windows int      `json:"windows"`          // bytes that follow the line
-	Records int      `json:"records"`          // bytes after those
+	Type    string    `json:"type"`
+	Names   tables    `json:"names"`
+	Logs    []kept    `json:"logs"`
+	Excess  []excess  `json:"excess,omitempty"`
+	Renewed []renewed `json:"renewed,omitempty"` // by state
+	Proven  []string  `json:"proven,omitempty"`  // places of broken promises
+	Windows int       `json:"windows"`           // bytes that follow the line
+	Records int       `json:"records"`           // bytes after those
 
 	windows, records []byte
 }
@@ -72,6 +74,9 @@ func (s *state) parse(line, rest []byte) error {
 		return bad
 	}
 	s.windows, s.records = rest[:s.Windows], rest[s.Windows:]
+	if !slices.IsSortedFunc(s.Renewed, func(a, b renewed) int { return cmp.Compare(a.State, b.State) }) {
+		return bad
+	}
 	for _, k := range s.Logs {
 		if k.Size < 0 || len(k.Peaks) != onesIn(k.Size) {
 			return bad
@@ -127,7 +132,7 @@ func (r *run) writeState(records, windows []byte) error {
 	if r.State == "" {
 		return nil
 	}
-	s := state{Type: stateType, Names: r.names, Excess: r.before.Excess, Windows: len(windows), Records: len(records)}
+	s := state{Type: stateType, Names: r.names, Excess: r.before.Excess, Renewed: r.before.Renewed, Windows: len(windows), Records: len(records)}
 	for p := range r.proven {
 		s.Proven = append(s.Proven, r.placeName(p))
 	}

@@ -26,6 +26,7 @@ const (
 	Unfinished              = "unfinished"
 	CutOff                  = "cut_off"
 	QuotaExceeded           = "quota_exceeded"
+	RepublishSurplus        = "republish_surplus"
 
 	Missing       = "missing"
 	Gap           = "gap"

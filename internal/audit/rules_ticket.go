@@ -169,6 +169,7 @@ func (r *run) judge(ctx context.Context, records []*record, carry []byte) ([]byt
 	if over := d.over(); r.State == "" || over {
 		if over {
 			d.tallyEnd()
+			d.tallyRenewed()
 		}
 		return carry, nil
 	}
