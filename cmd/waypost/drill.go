@@ -10,10 +10,13 @@ import (
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/bench"
 	"github.com/waypost/waypost/internal/drill"
+	"github.com/waypost/waypost/internal/drill/seized"
 )
 
 // drills are all there are, in the order of the page about them.
-var drills = []drill.Drill{}
+var drills = []drill.Drill{
+	seized.Drill,
+}
 
 type drillCommand struct {
 	Only   []string `help:"Only these drills, by name; --list names them." placeholder:"NAME,..."`
