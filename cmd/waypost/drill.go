@@ -10,12 +10,14 @@ import (
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/bench"
 	"github.com/waypost/waypost/internal/drill"
+	"github.com/waypost/waypost/internal/drill/offrecord"
 	"github.com/waypost/waypost/internal/drill/seized"
 )
 
 // drills are all there are, in the order of the page about them.
 var drills = []drill.Drill{
 	seized.Drill,
+	offrecord.Drill,
 }
 
 type drillCommand struct {
