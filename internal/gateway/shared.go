@@ -27,6 +27,9 @@ const (
 func (s *Server) lead(ctx context.Context) {
 	s.leading.Store(true)
 	defer s.leading.Store(false)
+	if s.TakeKeyring != nil {
+		defer s.Keyring.Clear()
+	}
 	for s.TakeKeyring != nil {
 		err := s.TakeKeyring(ctx, s.Keyring)
 		if err == nil {

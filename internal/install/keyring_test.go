@@ -2,11 +2,14 @@ package install
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/waypost/waypost/internal/gateway"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/seal"
 	"github.com/waypost/waypost/internal/store"
@@ -87,5 +90,38 @@ func TestInstance(t *testing.T) {
 	}
 	if log := (Config{Origin: "waypost.test/hub/1"}).logOf(12); log != "waypost.test/hub/12" {
 		t.Error(log)
+	}
+}
+
+// TestKeysOnlyWhileLeading: a process has the message keys in its memory only while it
+// reads the mail for all, so that what that one destroys is destroyed for all.
+func TestKeysOnlyWhileLeading(t *testing.T) {
+	dir := create(t)
+	var ring *seal.Keyring
+	r, err := Open(t.Context(), FolderOf(dir, "CA"), time.Now, quiet, WithGateway(func(d *gateway.Deps) { ring = d.Keyring }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ring.Current() != nil {
+		t.Error("it has keys before it leads")
+	}
+	if _, err := ring.MarshalBinary(); err == nil {
+		t.Error("no keys can be stored in place of those that there are")
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	for deadline := time.Now().Add(20 * time.Second); ring.Current() == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Error("it leads without keys")
+			break
+		}
+	}
+	stop()
+	if err := errors.Join(<-done, r.Close()); err != nil {
+		t.Error(err)
+	}
+	if ring.Current() != nil {
+		t.Error("it has keys though it leads no more")
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/waypost/waypost/internal/publisher"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc"
+	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/witness"
 	"github.com/waypost/waypost/translog"
 )
@@ -46,6 +47,13 @@ func (r *Role) openLedger(ctx context.Context, now func() time.Time, log *slog.L
 	r.publish = func(j *journal.Journal) (*publisher.Publisher, error) {
 		deps := publisher.Deps{
 			Source: j, Key: key, Witnesses: f.witnesses(log), Now: now, Log: log,
+			Holds: func(ctx context.Context) (held bool, err error) {
+				err = r.DB.Read(ctx, func(tx *store.Tx) error {
+					held, err = r.DB.Holds(tx, lease(j.Origin()))
+					return err
+				})
+				return held, err
+			},
 			Policy: func() (translog.Policy, error) {
 				current, ok := f.Roster.Member(me.Name)
 				if !ok {
@@ -64,6 +72,7 @@ func (r *Role) openLedger(ctx context.Context, now func() time.Time, log *slog.L
 	if r.Publisher, err = r.publish(r.Journal); err != nil {
 		return err
 	}
+	r.publishing.Store(r.Journal.Origin(), r.Publisher)
 	r.closers = append(r.closers, r.Publisher.Close)
 	var trusted roster.Governance
 	if err := readJSON(f.path("governance.json"), &trusted); err != nil {

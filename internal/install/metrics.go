@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/waypost/waypost/internal/metrics"
+	"github.com/waypost/waypost/internal/publisher"
 )
 
 // openMetrics binds the listener for the metrics, where the config names one,
@@ -27,10 +28,17 @@ func (r *Role) openMetrics() (err error) {
 		metrics.RosterSeconds: func(context.Context) (float64, error) {
 			return r.Folder.Roster.Current().NotAfter.Sub(r.now()).Seconds(), nil
 		},
+		metrics.LogsBlocked: func(context.Context) (float64, error) { return float64(r.blocked()), nil },
 	} {
 		r.metrics.Gauge(name, func(ctx context.Context) ([]metrics.Value, error) {
 			value, err := read(ctx)
 			return []metrics.Value{{Value: value}}, err
+		})
+	}
+	if r.vault != nil {
+		r.metrics.Gauge(metrics.SharesMissing, func(context.Context) ([]metrics.Value, error) {
+			missing := r.vault.Lacks(r.Folder.Roster.Latest(), r.Folder.Config.Name)
+			return []metrics.Value{{Value: float64(len(missing))}}, nil
 		})
 	}
 	r.metrics.Gauge(metrics.LogCosignedAge, func(context.Context) ([]metrics.Value, error) {
@@ -51,4 +59,16 @@ func (r *Role) serveMetrics(ctx context.Context) {
 	if err := r.metrics.Serve(ctx, r.metricsDoor, r.log); err != nil {
 		r.log.Error("metrics are not served any more", "cause", err)
 	}
+}
+
+// blocked counts the logs that are kept here and whose last round of publishing came to
+// nothing.
+func (r *Role) blocked() (n int) {
+	r.publishing.Range(func(_, p any) bool {
+		if p.(*publisher.Publisher).Status().Err != "" {
+			n++
+		}
+		return true
+	})
+	return n
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,9 +31,16 @@ func configure(t *testing.T, folder string, change func(*Config)) {
 // knows, and none without.
 func TestMetrics(t *testing.T) {
 	dir := create(t)
+	lost := filepath.Join(dir, "keyholder-3")
+	if err := os.RemoveAll(filepath.Join(lost, identityFolder)); err != nil {
+		t.Fatal(err)
+	}
+	configure(t, lost, func(c *Config) { c.WithoutShare = true })
 	for folder, want := range map[string]string{
 		"hub":         `waypost_quota_limit{class="tickets",member="CA"} 10`,
 		"keyholder-1": `waypost_quota_limit{class="tickets",member="CA"} 10`,
+		"keyholder-2": "waypost_shares_missing 0",
+		"keyholder-3": "waypost_shares_missing 1",
 		"gateway-CA":  "waypost_checks_owed 0",
 	} {
 		path := filepath.Join(dir, folder)
@@ -50,7 +58,7 @@ func TestMetrics(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- r.Run(ctx) }()
 		text := get(t, "http://"+r.metricsDoor.Addr().String()+"/metrics")
-		for _, line := range []string{want, "waypost_journal_entries ", "waypost_log_published_entries ", "waypost_roster_remaining_seconds "} {
+		for _, line := range []string{want, "waypost_journal_entries ", "waypost_log_published_entries ", "waypost_roster_remaining_seconds ", "waypost_logs_blocked "} {
 			if !strings.Contains(text, "\n"+line) {
 				t.Errorf("%s: no line %s in\n%s", folder, line, text)
 			}

@@ -37,13 +37,14 @@ type Role struct {
 	Follower  *follow.Follower
 	// publish makes what publishes a log of the role: its own, or that of a process
 	// which is gone.
-	publish  func(j *journal.Journal) (*publisher.Publisher, error)
-	intake   *roster.Intake
-	vault    *ceremony.Vault // of a key holder, else nil
-	auditors string          // for whom the ledger is sealed besides its own openers
-	log      *slog.Logger
-	now      func() time.Time
-	fault    store.Fault // or nil
+	publish    func(j *journal.Journal) (*publisher.Publisher, error)
+	publishing sync.Map // what publishes a log here, by its origin
+	intake     *roster.Intake
+	vault      *ceremony.Vault // of a key holder, else nil
+	auditors   string          // for whom the ledger is sealed besides its own openers
+	log        *slog.Logger
+	now        func() time.Time
+	fault      store.Fault // or nil
 	// What may see and replace what the role works with; or nil.
 	wrapGateway   func(*gateway.Deps)
 	wrapHub       func(*hub.Deps)
@@ -243,6 +244,7 @@ func (r *Role) openGateway(ctx context.Context, listener net.Listener, now func(
 	if err != nil {
 		return err
 	}
+	keyring.Clear() // the process that reads the mail takes them
 	people, err := r.database(ctx, f.Config.People, "people")
 	if err != nil {
 		return err

@@ -108,7 +108,11 @@ func (r *Role) standIn(ctx context.Context, origin string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.Close()) }()
+	r.publishing.Store(origin, p)
+	defer func() {
+		r.publishing.Delete(origin)
+		err = errors.Join(err, p.Close())
+	}()
 	var tending sync.WaitGroup
 	defer tending.Wait()
 	tending.Go(func() { keepLedger(ctx, j, r.now, r.log) })

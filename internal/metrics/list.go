@@ -29,6 +29,8 @@ const (
 	LogPublished    = "waypost_log_published_entries"
 	LogCosignedAge  = "waypost_log_cosigned_age_seconds"
 	RosterSeconds   = "waypost_roster_remaining_seconds"
+	SharesMissing   = "waypost_shares_missing"
+	LogsBlocked     = "waypost_logs_blocked"
 	MailboxMessages = "waypost_mailbox_messages"
 	MailboxBytes    = "waypost_mailbox_bytes"
 	Checks          = "waypost_checks_total"
@@ -56,6 +58,8 @@ var All = []Metric{
 	{LogPublished, Gauge, nil, "Entries in the newest published checkpoint of this role's log."},
 	{LogCosignedAge, Gauge, nil, "Age of the newest cosigned checkpoint of this role's log, in seconds."},
 	{RosterSeconds, Gauge, nil, "Time until the roster in force runs out, in seconds."},
+	{SharesMissing, Gauge, nil, "Shares that the newest roster names for this key holder and that it does not hold."},
+	{LogsBlocked, Gauge, nil, "Logs of this role that this process has to publish and cannot, its own included."},
 	{MailboxMessages, Gauge, []string{"member"}, "Messages that wait in a member's mailbox."},
 	{MailboxBytes, Gauge, []string{"member"}, "Bytes that wait in a member's mailbox."},
 	{Checks, Counter, []string{"outcome"}, "Checks of this gateway that were completed, by outcome."},

@@ -118,8 +118,9 @@ func TestManyLogs(t *testing.T) {
 			refused++
 		}
 	}
-	if dirs, err := os.ReadDir(filepath.Join(hub.dir, "hub")); err != nil || len(dirs) != maxLogs || len(hub.logs) > maxLogs || refused < maxLogs {
-		t.Errorf("%d logs on disk, %d in memory, %d refusals, %v", len(dirs), len(hub.logs), refused, err)
+	dirs, err := filepath.Glob(filepath.Join(hub.dir, "hub", "[0-9]*"))
+	if known := len(hub.member("hub").logs); err != nil || len(dirs) != maxLogs || known > maxLogs || refused < maxLogs {
+		t.Errorf("%d logs on disk, %d in memory, %d refusals, %v", len(dirs), known, refused, err)
 	}
 }
 

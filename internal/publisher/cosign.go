@@ -96,13 +96,13 @@ func (p *Publisher) confirm(ctx context.Context) error {
 	}
 	if p.confirmed == p.collection {
 		if p.collection.late {
-			return p.show(policy, p.collection.lines)
+			return p.show(ctx, policy, p.collection.lines)
 		}
 		return nil
 	}
 	for {
 		p.askAll(ctx)
-		if err := p.show(policy, p.collection.lines); !errors.Is(err, translog.ErrUnwitnessed) {
+		if err := p.show(ctx, policy, p.collection.lines); !errors.Is(err, translog.ErrUnwitnessed) {
 			return err
 		}
 		if !p.waiting() {
@@ -115,7 +115,7 @@ func (p *Publisher) confirm(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	return p.unmet(policy)
+	return p.unmet(ctx, policy)
 }
 
 // collect begins a collection where the tree is new, the last one is old, or
@@ -248,12 +248,12 @@ func (c *collection) all() map[string]note.Signature {
 
 // show puts the checkpoint where others read it, if the policy is met by the
 // cosignatures given.
-func (p *Publisher) show(policy translog.Policy, lines map[string]note.Signature) error {
+func (p *Publisher) show(ctx context.Context, policy translog.Policy, lines map[string]note.Signature) error {
 	checked, err := p.verify(policy, lines)
 	if err != nil {
 		return err
 	}
-	return p.place(checked)
+	return p.place(ctx, checked)
 }
 
 func (p *Publisher) verify(policy translog.Policy, lines map[string]note.Signature) (translog.Checkpoint, error) {
@@ -268,11 +268,14 @@ func (p *Publisher) verify(policy translog.Policy, lines map[string]note.Signatu
 	return policy.Verify(signed)
 }
 
-func (p *Publisher) place(checked translog.Checkpoint) error {
+func (p *Publisher) place(ctx context.Context, checked translog.Checkpoint) error {
 	before := p.shown.Load()
 	if p.quiet {
 		p.confirmed, p.blocked, p.collection.late = p.collection, nil, false
 		return nil
+	}
+	if err := p.holds(ctx); err != nil {
+		return err
 	}
 	if err := p.folder.write("checkpoint", checked.Note); err != nil {
 		return err
@@ -292,11 +295,11 @@ func (p *Publisher) place(checked translog.Checkpoint) error {
 // unmet is reached when all witnesses have answered and what came now does not
 // meet the policy. What they said of the same tree before still counts, with
 // its time.
-func (p *Publisher) unmet(policy translog.Policy) error {
+func (p *Publisher) unmet(ctx context.Context, policy translog.Policy) error {
 	shown := p.shown.Load()
 	checked, err := p.verify(policy, p.collection.all())
 	if err == nil && (checked.Tree != shown.tree || checked.Cosigned.After(shown.at)) {
-		if err := p.place(checked); err != nil {
+		if err := p.place(ctx, checked); err != nil {
 			return err
 		}
 	}

@@ -107,6 +107,9 @@ func (p *Publisher) extend(ctx context.Context) error {
 		return fmt.Errorf("%w: the first %d entries are others than those signed", errContradicts, until)
 	}
 	if until > p.signed.N {
+		if err := p.holds(ctx); err != nil {
+			return err
+		}
 		if err := p.sign(tlog.Tree{N: until, Hash: root}); err != nil {
 			return err
 		}

@@ -52,6 +52,9 @@ type Deps struct {
 	Witnesses func() []Witness                // to be asked, as of now
 	Policy    func() (translog.Policy, error) // what a checkpoint needs to be published, as of now
 	Upload    []Uploader                      // where copies go: of a gateway the hub and its mirrors
+	// Holds reports whether it is this process that publishes the log, where several
+	// share the folder; nil: nobody else does.
+	Holds func(ctx context.Context) (bool, error)
 	Now       func() time.Time
 	Log       *slog.Logger
 	Fault     Fault // nil but in tests
@@ -206,10 +209,24 @@ func (p *Publisher) hold() error {
 	}
 	held, err := lockFolder(p.folder.root)
 	if err != nil {
-		return fmt.Errorf("publisher: another process publishes %s in this folder: %w", p.config.Origin, err)
+		return fmt.Errorf("publisher: another process holds the folder of %s: if that one is paused or stopped, kill it, since it publishes nothing and nobody else can: %w", p.config.Origin, err)
 	}
 	p.held = held
 	return nil
+}
+
+// holds insists, before something is signed or shown that nobody may take back, that the
+// log is still this process's. The lock of a folder tells that too, but not of a process
+// that was paused for long, on disks where locks run out.
+func (p *Publisher) holds(ctx context.Context) error {
+	if p.Holds == nil {
+		return nil
+	}
+	held, err := p.Holds(ctx)
+	if err == nil && !held {
+		err = fmt.Errorf("publisher: another process has taken %s over", p.config.Origin)
+	}
+	return err
 }
 
 // within is a time between zero and d, by chance.

@@ -29,7 +29,7 @@ const (
 	// minPart is the smallest part of a file but for its last, in bytes: each is
 	// written with all before it.
 	minPart = 64 << 10
-	// holdTime is how long a request waits for one about the same log at another
+	// holdTime is how long a request waits for one of the same member at another
 	// process.
 	holdTime = 5 * time.Second
 	// smallest is what any file counts for: a small one takes a block all the same.
@@ -45,30 +45,28 @@ type Store struct {
 	limit  int64
 	shared bool
 
+	mu      sync.Mutex
+	members map[string]*stored
+}
+
+// stored is what a member has here; mu is held during a request of this member.
+type stored struct {
+	dir  string // of the member
 	mu   sync.Mutex
 	logs map[string]*storedLog // by place
-	used map[string]*usage     // by member
 }
 
-// storedLog is one log here; mu is held during a request about it.
+// storedLog is one log here.
 type storedLog struct {
 	*folder
-	mu     sync.Mutex
 	pruner pruner
 	origin string
-}
-
-// usage is by how much a member's logs have grown on a day. It is forgotten at
-// a restart.
-type usage struct {
-	day   string
-	bytes int64
 }
 
 // NewStore keeps logs in dir, which [Handler] can serve. Where it is shared, other
 // processes keep logs in it, too.
 func NewStore(dir string, shared bool, now func() time.Time) *Store {
-	return &Store{dir: dir, shared: shared, now: now, limit: dayLimit, logs: make(map[string]*storedLog), used: make(map[string]*usage)}
+	return &Store{dir: dir, shared: shared, now: now, limit: dayLimit, members: make(map[string]*stored)}
 }
 
 // Checkpoint returns the stored checkpoint of a log, nil if there is none.
@@ -93,21 +91,26 @@ func (s *Store) Put(ctx context.Context, member string, policy translog.Policy, 
 	if err != nil || !strings.HasPrefix(place, member+"/") {
 		return waypost.Errorf(waypost.PermissionDenied, "%q is not a log of %s", policy.Origin, member)
 	}
-	l, err := s.open(member, place, policy.Origin)
-	if err != nil {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	m := s.member(member)
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if s.shared {
-		held, err := l.hold(ctx)
+		held, err := m.hold(ctx)
 		if err != nil {
 			return waypost.Errorf(waypost.Unavailable, "the log cannot be stored now; try again").WithCause(err)
 		}
 		defer held.Close()
 	}
-	grown, err := l.put(objects, s.room(member))
-	s.charge(member, grown)
+	l, err := m.open(member, place, policy.Origin)
+	if err != nil {
+		return err
+	}
+	today := s.now().UTC().Format(time.DateOnly)
+	used := m.used(today)
+	grown, err := l.put(objects, s.limit-used)
+	if grown != 0 {
+		err = errors.Join(err, m.charge(today, used+grown))
+	}
 	if err == nil && len(checkpoint) > 0 {
 		err = l.accept(policy, checkpoint)
 	}
@@ -118,12 +121,23 @@ func (s *Store) Put(ctx context.Context, member string, policy translog.Policy, 
 	return err
 }
 
-// hold locks the folder of a log, which another process of the hub may be writing in.
-func (l *storedLog) hold(ctx context.Context) (held *os.File, err error) {
+func (s *Store) member(name string) *stored {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.members[name]
+	if m == nil {
+		m = &stored{dir: filepath.Join(s.dir, name), logs: make(map[string]*storedLog)}
+		s.members[name] = m
+	}
+	return m
+}
+
+// hold locks the member's folder, in which another process of the hub may be writing.
+func (m *stored) hold(ctx context.Context) (held *os.File, err error) {
 	ctx, cancel := context.WithTimeout(ctx, holdTime)
 	defer cancel()
 	for {
-		if held, err = lockFolder(l.root); err == nil {
+		if held, err = lockFolder(m.dir); err == nil {
 			return held, nil
 		}
 		select {
@@ -134,59 +148,56 @@ func (l *storedLog) hold(ctx context.Context) (held *os.File, err error) {
 	}
 }
 
-func (s *Store) open(member, place, origin string) (*storedLog, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if l := s.logs[place]; l != nil {
+func (m *stored) open(member, place, origin string) (*storedLog, error) {
+	if l := m.logs[place]; l != nil {
 		return l, nil
 	}
-	f := openFolder(filepath.Join(s.dir, filepath.FromSlash(place)), nil)
-	begun, err := s.begun(member)
+	begun, err := m.begun(member)
 	if err != nil {
 		return nil, waypost.Errorf(waypost.Unavailable, "the log cannot be stored now; try again").WithCause(err)
 	}
 	if !begun[place] && len(begun) >= maxLogs {
 		return nil, waypost.Errorf(waypost.QuotaExceeded, "%s has %d logs here already: continue one of them", member, len(begun))
 	}
+	f := openFolder(filepath.Join(m.dir, filepath.Base(place)), nil)
 	l := &storedLog{folder: f, pruner: newPruner(f), origin: origin}
-	s.logs[place] = l
+	m.logs[place] = l
 	return l, nil
 }
 
 // begun are the places of a member's logs, with those that have no folder yet.
-func (s *Store) begun(member string) (map[string]bool, error) {
-	dirs, err := os.ReadDir(filepath.Join(s.dir, member))
+func (m *stored) begun(member string) (map[string]bool, error) {
+	entries, err := os.ReadDir(m.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	places := make(map[string]bool)
-	for _, d := range dirs {
-		places[member+"/"+d.Name()] = true
-	}
-	for place := range s.logs {
-		if strings.HasPrefix(place, member+"/") {
-			places[place] = true
+	for _, e := range entries {
+		if e.IsDir() {
+			places[member+"/"+e.Name()] = true
 		}
+	}
+	for place := range m.logs {
+		places[place] = true
 	}
 	return places, nil
 }
 
-// room is how much a member may still add today.
-func (s *Store) room(member string) int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u, today := s.used[member], s.now().UTC().Format(time.DateOnly)
-	if u == nil || u.day != today {
-		u = &usage{day: today}
-		s.used[member] = u
+// grownFile says in a member's folder by how many bytes its logs have grown on which day:
+// for all processes of the hub, and for those that come after them.
+const grownFile = ".grown"
+
+func (m *stored) used(today string) (bytes int64) {
+	content, err := os.ReadFile(filepath.Join(m.dir, grownFile))
+	var day string
+	if _, scanErr := fmt.Sscanf(string(content), "%s %d\n", &day, &bytes); err != nil || scanErr != nil || day != today {
+		return 0 // a crash of the machine may cost the number, which is rarely needed
 	}
-	return s.limit - u.bytes
+	return bytes
 }
 
-func (s *Store) charge(member string, bytes int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.used[member].bytes += bytes
+func (m *stored) charge(today string, bytes int64) error {
+	return os.WriteFile(filepath.Join(m.dir, grownFile), fmt.Appendf(nil, "%s %d\n", today, bytes), 0o600)
 }
 
 // put stores objects and says by how much the folder has grown. All are judged

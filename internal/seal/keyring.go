@@ -21,7 +21,7 @@ type Keyring struct {
 	recipient string
 
 	mu   sync.RWMutex
-	keys []ringKey // oldest first, never empty
+	keys []ringKey // oldest first; empty only after Clear
 }
 
 type ringKey struct {
@@ -96,10 +96,13 @@ func newKey(recipient string, identity ed25519.PrivateKey, now time.Time) (ringK
 	return ringKey{private: private, public: public}, nil
 }
 
-// Current returns the newest public key, for the hub's directory.
+// Current returns the newest public key, for the hub's directory; nil after [Keyring.Clear].
 func (r *Keyring) Current() *PublicKey {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
+	if len(r.keys) == 0 {
+		return nil
+	}
 	return r.keys[len(r.keys)-1].public
 }
 
@@ -127,6 +130,9 @@ func (r *Keyring) find(env Envelope, now time.Time) (hpke.PrivateKey, error) {
 func (r *Keyring) MarshalBinary() ([]byte, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
+	if len(r.keys) == 0 {
+		return nil, badKey("the keyring is empty") // never in place of one that is not
+	}
 	b := cryptobyte.NewBuilder([]byte(ringHeader))
 	for _, k := range r.keys {
 		private, err := k.private.Bytes()
@@ -178,6 +184,15 @@ func (r *Keyring) Replace(by *Keyring) error {
 	defer r.mu.Unlock()
 	r.keys = keys
 	return nil
+}
+
+// Clear forgets the keys, until [Keyring.Replace]: a process that opens no messages has
+// none, so that a key which another one destroys is nowhere. What the runtime has copied
+// stays in memory until that is used again.
+func (r *Keyring) Clear() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.keys = nil
 }
 
 func readRingKey(s *cryptobyte.String) (ringKey, error) {
