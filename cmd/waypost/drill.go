@@ -10,6 +10,7 @@ import (
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/bench"
 	"github.com/waypost/waypost/internal/drill"
+	"github.com/waypost/waypost/internal/drill/livehub"
 	"github.com/waypost/waypost/internal/drill/offrecord"
 	"github.com/waypost/waypost/internal/drill/seized"
 )
@@ -17,6 +18,7 @@ import (
 // drills are all there are, in the order of the page about them.
 var drills = []drill.Drill{
 	seized.Drill,
+	livehub.Drill,
 	offrecord.Drill,
 }
 

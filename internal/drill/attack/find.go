@@ -39,11 +39,7 @@ func (f *Finder) Find(ctx context.Context, people []waypost.Person) (claims []Cl
 			return nil, err
 		}
 		part := people[lo:min(lo+atOnce, len(people))]
-		keys := make([][]byte, len(part))
-		for i, p := range part {
-			keys[i] = slots(p)[matchkey.H].Key
-		}
-		tokens, err := f.Key.Tokens(keys)
+		tokens, err := f.Key.Tokens(NameKeys(part))
 		if err != nil {
 			return nil, err
 		}
@@ -62,6 +58,15 @@ func (f *Finder) Find(ctx context.Context, people []waypost.Person) (claims []Cl
 		}
 	}
 	return claims, nil
+}
+
+// NameKeys are the keys of the exact names and dates of birth of people.
+func NameKeys(people []waypost.Person) [][]byte {
+	keys := make([][]byte, len(people))
+	for i, p := range people {
+		keys[i] = slots(p)[matchkey.H].Key
+	}
+	return keys
 }
 
 // whole looks one person up by all keys.

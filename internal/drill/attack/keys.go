@@ -25,9 +25,9 @@ var order = func() *big.Int {
 }()
 
 // ShareOf opens the share in the folder of a key holder, as who has all of the folder
-// can.
-func ShareOf(folder string) (toprf.Share, error) {
-	f, err := install.OpenFolder(folder, time.Now)
+// can. now is the time by which its roster is judged.
+func ShareOf(folder string, now func() time.Time) (toprf.Share, error) {
+	f, err := install.OpenFolder(folder, now)
 	if err != nil {
 		return toprf.Share{}, err
 	}

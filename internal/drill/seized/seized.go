@@ -191,7 +191,7 @@ func (t *theft) know() (err error) {
 		return err
 	}
 	for _, holder := range current.Holders() {
-		share, err := attack.ShareOf(filepath.Join(t.x.Dir, holder.Name))
+		share, err := attack.ShareOf(filepath.Join(t.x.Dir, holder.Name), time.Now)
 		if err != nil {
 			return err
 		}
