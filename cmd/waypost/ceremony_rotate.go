@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/ed25519"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"github.com/waypost/waypost/internal/hub"
 	"github.com/waypost/waypost/internal/install"
 	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/internal/store"
 )
 
 // ceremonyRotateCommands lead the index from one key to the next.
@@ -53,11 +53,11 @@ type rotateCountCommand struct {
 // Help shows an example.
 func (rotateCountCommand) Help() string {
 	return `Example: waypost ceremony rotate count --dir hub/ --out counts.json
-It reads every pointer. A hub whose database is a file is stopped for that time.`
+It reads every pointer, while the hub serves.`
 }
 
 // Run counts, signs and prints.
-func (c rotateCountCommand) Run(s *session) (err error) {
+func (c rotateCountCommand) Run(s *session) error {
 	folder, err := install.OpenFolder(c.Dir, time.Now)
 	if err != nil {
 		return err
@@ -65,14 +65,13 @@ func (c rotateCountCommand) Run(s *session) (err error) {
 	if folder.Config.Role != roster.Hub {
 		return waypost.Errorf(waypost.InvalidArgument, "%s is the folder of a %s: pointers are counted at the hub", c.Dir, folder.Config.Role)
 	}
-	db, err := folder.OpenDatabase(s.ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
 	latest := folder.Roster.Latest()
 	counted := countedPointers{Hub: folder.Config.Name, Roster: latest.Version, At: time.Now().UTC().Truncate(time.Second), Newest: latest.Newest()}
-	if counted.States, err = hub.CountPublished(s.ctx, db); err != nil {
+	err = folder.Look(s.ctx, func(tx *store.Tx) (err error) {
+		counted.States, err = hub.CountPublished(tx)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	text, err := json.Marshal(counted)

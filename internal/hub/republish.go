@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"context"
 	"slices"
 
 	"github.com/waypost/waypost"
@@ -55,18 +54,15 @@ type Published struct {
 
 // CountPublished counts the live pointers of all owners in a hub's database, in the
 // order of owners and epochs. It reads them all.
-func CountPublished(ctx context.Context, db *store.DB) (all []Published, err error) {
-	err = db.Read(ctx, func(tx *store.Tx) error {
-		all = nil
-		return tx.Query(`SELECT p.owner, p.epoch, count(*) FROM pointer p WHERE p.state = $1
-			AND NOT EXISTS (SELECT 1 FROM generation g WHERE g.owner = p.owner AND g.number = p.generation AND g.state = $2)
-			AND NOT EXISTS (SELECT 1 FROM departure d WHERE d.owner = p.owner AND d.ended = 0)
-			GROUP BY p.owner, p.epoch ORDER BY p.owner, p.epoch`, []any{live, rolledBack}, func(scan func(dest ...any) error) error {
-			var p Published
-			err := scan(&p.Owner, &p.Epoch, &p.Pointers)
-			all = append(all, p)
-			return err
-		})
+func CountPublished(tx *store.Tx) (all []Published, err error) {
+	err = tx.Query(`SELECT p.owner, p.epoch, count(*) FROM pointer p WHERE p.state = $1
+		AND NOT EXISTS (SELECT 1 FROM generation g WHERE g.owner = p.owner AND g.number = p.generation AND g.state = $2)
+		AND NOT EXISTS (SELECT 1 FROM departure d WHERE d.owner = p.owner AND d.ended = 0)
+		GROUP BY p.owner, p.epoch ORDER BY p.owner, p.epoch`, []any{live, rolledBack}, func(scan func(dest ...any) error) error {
+		var p Published
+		err := scan(&p.Owner, &p.Epoch, &p.Pointers)
+		all = append(all, p)
+		return err
 	})
 	return all, err
 }

@@ -120,7 +120,11 @@ func TestRepublish(t *testing.T) {
 	if r.seen(next(0)) {
 		t.Error("a search of the old epoch finds a token of the next")
 	}
-	counts, err := hub.CountPublished(t.Context(), r.db)
+	var counts []hub.Published
+	err = r.db.Read(t.Context(), func(tx *store.Tx) (err error) {
+		counts, err = hub.CountPublished(tx)
+		return err
+	})
 	must(t, err)
 	if !slices.Equal(counts, []hub.Published{{Owner: "CA", Epoch: 1, Pointers: 1}, {Owner: "CA", Epoch: 2, Pointers: n + 1}}) {
 		t.Errorf("counted %v", counts)

@@ -274,10 +274,18 @@ func (f *Folder) database(url string) string {
 	return url
 }
 
-// OpenDatabase opens the role's database for a tool that is run beside it, or, where
-// the database is a file, instead of it.
-func (f *Folder) OpenDatabase(ctx context.Context) (*store.DB, error) {
-	return store.Open(ctx, f.database(f.Config.Database), string(f.Config.Role))
+// Look reads the role's database on a snapshot, beside the processes that have it, and
+// where none has. It changes nothing.
+func (f *Folder) Look(ctx context.Context, look func(tx *store.Tx) error) error {
+	looked := false
+	_, err := store.Check(ctx, f.database(f.Config.Database), string(f.Config.Role), func(tx *store.Tx) error {
+		looked = true
+		return look(tx)
+	})
+	if err == nil && !looked {
+		err = waypost.Errorf(waypost.NotFound, "%s has no database yet: its first start makes it", f.Config.Name)
+	}
+	return err
 }
 
 // secret reads a key file: 32 bytes in hex.
