@@ -44,6 +44,8 @@ type commands struct {
 	Canary     canaryCommand     `cmd:"" help:"Synthetic people that states hold of each other, so that a hub that hides a pointer is found out."`
 	Case       caseCommand       `cmd:"" help:"Records that may be one person's: cases shared by two states, the campaign, the worklist."`
 	Doctor     doctorCommand     `cmd:"" help:"What is wrong with an installation, in words, with the next step."`
+	Backup     backupCommand     `cmd:"" help:"Copy a role's folder into one encrypted archive, while it runs."`
+	Restore    restoreCommand    `cmd:"" help:"Bring a role's folder back, and its ledger to where the world has seen it."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 
 	Verbose bool `short:"v" help:"Log to standard error what each role does. Logs never hold personal data."`

@@ -90,6 +90,7 @@ func TestScripts(t *testing.T) {
 				}
 			},
 			"roles":     roles,
+			"published": published,
 			"shardable": shardable(t),
 		},
 	})

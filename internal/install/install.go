@@ -79,6 +79,8 @@ type Config struct {
 	// Openers are the age recipients to whom the member itself opens its ledger;
 	// the auditors of the roster are entitled besides.
 	Openers []string `json:"openers,omitempty"`
+	// BackupRecipients are the age recipients who can open the role's backups.
+	BackupRecipients []string `json:"backup_recipients,omitempty"`
 	// Metrics is the loopback host:port where metrics are served; empty: nowhere.
 	Metrics string `json:"metrics,omitempty"`
 	// Moves are a gateway's periods of what moves, ends and waits.

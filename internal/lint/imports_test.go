@@ -41,6 +41,7 @@ var rooms = []string{
 	"internal/gateway",
 	"internal/install",
 	"internal/doctor",
+	"internal/recovery",
 	"internal/web",
 	"internal/statefile",
 	"internal/population",

@@ -36,7 +36,7 @@ func TestHugeTree(t *testing.T) {
 	for _, w := range r.witnesses[:2] {
 		line, err := w.Cosign(ctx, 0, nil, bare)
 		must(t, err)
-		s, err := cosignature(r.policy(), bare, line)
+		s, err := Cosignature(r.policy(), bare, line)
 		must(t, err)
 		cosignatures = append(cosignatures, s)
 	}

@@ -204,7 +204,7 @@ func (p *Publisher) settle(policy translog.Policy) {
 		if a.err != nil || a.c.tree != p.collection.tree {
 			continue
 		}
-		line, err := cosignature(policy, a.c.signed, a.line)
+		line, err := Cosignature(policy, a.c.signed, a.line)
 		if err != nil {
 			w.err = err
 			continue
@@ -214,9 +214,9 @@ func (p *Publisher) settle(policy translog.Policy) {
 	}
 }
 
-// cosignature verifies one line of a witness alone, so that a bad one does not
-// spoil the checkpoint.
-func cosignature(policy translog.Policy, signed, line []byte) (note.Signature, error) {
+// Cosignature verifies one line of a witness of the policy alone, so that a bad one does
+// not spoil the checkpoint.
+func Cosignature(policy translog.Policy, signed, line []byte) (note.Signature, error) {
 	var known []note.Verifier
 	for _, g := range policy.Groups {
 		known = append(known, g.Witnesses...)

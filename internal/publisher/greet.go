@@ -59,7 +59,7 @@ func (p *Publisher) probe(ctx context.Context) error {
 	agreed := make(map[string]bool)
 	var failed []error
 	for range witnesses {
-		if suffice(policy, agreed) {
+		if Suffice(policy, agreed) {
 			break
 		}
 		a := <-answers
@@ -67,7 +67,7 @@ func (p *Publisher) probe(ctx context.Context) error {
 			failed = append(failed, fmt.Errorf("%s: %w", a.name, a.err))
 		}
 	}
-	if suffice(policy, agreed) {
+	if Suffice(policy, agreed) {
 		return nil
 	}
 	return fmt.Errorf("publisher: nothing is signed for %s before enough witnesses have said that they know no more of it: %w", p.config.Origin, errors.Join(failed...))
@@ -86,8 +86,8 @@ func outruns(name string, journal int64, err error) error {
 	return err
 }
 
-// suffice reports whether these witnesses are as many as the policy asks for.
-func suffice(policy translog.Policy, names map[string]bool) bool {
+// Suffice reports whether these witnesses are as many as the policy asks for.
+func Suffice(policy translog.Policy, names map[string]bool) bool {
 	for _, g := range policy.Groups {
 		n := 0
 		for _, w := range g.Witnesses {

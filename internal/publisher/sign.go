@@ -39,8 +39,23 @@ func (s *logSigner) Sign(msg []byte) ([]byte, error) { return ed25519.Sign(s.key
 // signedNote returns the checkpoint of a tree under the log's signature, with
 // the cosignatures given.
 func (p *Publisher) signedNote(tree tlog.Tree, cosignatures []note.Signature) ([]byte, error) {
-	text := torchwood.Checkpoint{Origin: p.config.Origin, Tree: tree}.String()
-	return note.Sign(&note.Note{Text: text, Sigs: cosignatures}, p.signer)
+	return signTree(p.signer, tree, cosignatures)
+}
+
+func signTree(signer note.Signer, tree tlog.Tree, cosignatures []note.Signature) ([]byte, error) {
+	text := torchwood.Checkpoint{Origin: signer.Name(), Tree: tree}.String()
+	return note.Sign(&note.Note{Text: text, Sigs: cosignatures}, signer)
+}
+
+// SignAgain returns the checkpoint of a tree of the log named origin, which the log has
+// signed before, signed anew and with these cosignatures. Of a tree that it has not signed
+// only [Publisher] makes one.
+func SignAgain(origin string, key ed25519.PrivateKey, tree tlog.Tree, cosignatures ...note.Signature) ([]byte, error) {
+	signer, err := newSigner(origin, key)
+	if err != nil {
+		return nil, err
+	}
+	return signTree(signer, tree, cosignatures)
 }
 
 // sign commits this log to a tree: from here on no other tree of its size, and

@@ -49,6 +49,25 @@ func Snapshot(ctx context.Context, url, to string) (err error) {
 	return nil
 }
 
+// Empty reports whether the database on a server that a URL names has no table yet. It is an
+// error for one in a file.
+func Empty(ctx context.Context, url string) (empty bool, err error) {
+	p, err := openPostgres(url, "restore", false)
+	if err != nil {
+		return false, err
+	}
+	s, err := p.connect(ctx, false)
+	if err != nil {
+		return false, fmt.Errorf("store: %w", err)
+	}
+	c := newConn(func(context.Context) (session, error) { return s, nil }, p.opening(false))
+	var tables int64
+	err = c.look(func(tx *Tx) error {
+		return tx.Row("SELECT count(*) FROM pg_catalog.pg_tables WHERE schemaname = current_schema()").Scan(&tables)
+	})
+	return tables == 0, errors.Join(err, c.close())
+}
+
 // controls runs statements beside whoever has the file.
 func (f *sqliteFile) controls(ctx context.Context, texts ...string) (err error) {
 	s, err := f.session(ctx, sqliteSettings+"&mode=rw")

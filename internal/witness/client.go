@@ -45,7 +45,8 @@ func (e *ConflictError) Error() string {
 // Client asks one witness: one of this package or any other that speaks C2SP
 // tlog-witness v1.
 type Client struct {
-	url    string
+	url    string // of add-checkpoint
+	last   *url.URL
 	key    note.Verifier
 	client http.Client
 }
@@ -66,7 +67,7 @@ func Dial(prefix, vkey string, client *http.Client) (*Client, error) {
 	if client == nil {
 		client = http.DefaultClient
 	}
-	c := &Client{url: u.JoinPath("add-checkpoint").String(), key: key, client: *client}
+	c := &Client{url: u.JoinPath("add-checkpoint").String(), last: u.JoinPath("last"), key: key, client: *client}
 	// A witness is where the roster says, and nowhere else.
 	c.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return c, nil
@@ -109,6 +110,31 @@ func (c *Client) Cosign(ctx context.Context, old int64, proof tlog.TreeProof, ch
 		return nil, c.nonsense()
 	}
 	return line, nil
+}
+
+// Last returns the checkpoint of the log that the witness has cosigned last, under the
+// log's signature alone, which is not verified here; nil where it knows none. Not every
+// C2SP witness shows it.
+func (c *Client) Last(ctx context.Context, origin string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.last.JoinPath(origin).String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.client.Do(req)
+	if err != nil {
+		return nil, waypost.Errorf(waypost.Unavailable, "the witness %s cannot be reached", c.Name()).WithCause(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return nil, waypost.Errorf(waypost.Unavailable, "the witness %s did not finish its answer", c.Name()).WithCause(err)
+	case resp.StatusCode == http.StatusNotFound:
+		return nil, nil
+	case resp.StatusCode != http.StatusOK || len(answer) > maxBody:
+		return nil, c.nonsense()
+	}
+	return answer, nil
 }
 
 func (c *Client) refused(resp *http.Response, answer []byte) error {

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"strconv"
 	"time"
+
+	"github.com/waypost/waypost/internal/store"
 )
 
 const (
@@ -18,10 +20,11 @@ const (
 )
 
 // Handler serves add-checkpoint below a submission prefix that the caller has
-// stripped.
+// stripped, and the checkpoint that was cosigned last of a log.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /add-checkpoint", s.serveAdd)
+	mux.HandleFunc("GET /last/{origin...}", s.serveLast)
 	return mux
 }
 
@@ -61,6 +64,29 @@ func (s *Server) serveAdd(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	// Who has left asks again.
 	_, _ = w.Write(line)
+}
+
+// serveLast answers with the checkpoint that was cosigned last of a log, under the log's
+// signature alone: who restores a log has to know what it must not contradict.
+func (s *Server) serveLast(w http.ResponseWriter, r *http.Request) {
+	origin := r.PathValue("origin")
+	if _, ok := s.Logs(origin); !ok {
+		s.refuse(w, r, errUnknown)
+		return
+	}
+	var checkpoint []byte
+	err := s.DB.Read(r.Context(), func(tx *store.Tx) error {
+		return tx.Row(`SELECT checkpoint FROM witness_log WHERE origin = $1`, origin).Scan(&checkpoint)
+	})
+	if errors.Is(err, store.ErrNoRows) {
+		err = errUnknown
+	}
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write(checkpoint) // who has left asks again
 }
 
 // refuse answers with the status that C2SP tlog-witness names. What went wrong
