@@ -89,6 +89,8 @@ type log struct {
 	sights                   []time.Time         // cosignatures of the newest checkpoints, oldest first
 	tried                    translog.Checkpoint // by which what waits was judged last
 	unsettled                bool                // receipts were not judged, for a reason that may pass
+	closed                   *closure            // it has a successor; or nil
+	sought                   time.Time           // when that was last looked for
 }
 
 // standing is what Usable needs to know of a member.
@@ -203,7 +205,7 @@ func (f *Follower) Round(ctx context.Context) error {
 	if err := f.enlist(ctx); err != nil {
 		return err
 	}
-	err := errors.Join(f.look(ctx), f.showBroken(ctx), f.checkDue(ctx))
+	err := errors.Join(f.look(ctx), f.seekSuccessors(ctx), f.showBroken(ctx), f.checkDue(ctx))
 	f.publishStandings()
 	return err
 }

@@ -27,7 +27,7 @@ func (f *Follower) look(ctx context.Context) error {
 	var sights []*sight
 	extra := make(map[string]int) // logs of a member beside its first
 	for _, l := range f.logs {
-		if l.broken != "" || !f.follows(l.member) {
+		if l.broken != "" || l.closed != nil || !f.follows(l.member) {
 			continue
 		}
 		if !f.first(l) {

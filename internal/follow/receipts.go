@@ -46,12 +46,13 @@ type verdict struct {
 	missed []*Evidence // one for each of missedDue
 	broken []due       // those of missed
 	wait   []due       // nobody can know yet
+	lost   []due       // their leaf is among what their signer has declared lost
 }
 
 // changes reports whether there is anything to write.
 func (v verdict) changes() bool {
 	waiting := func(d due) bool { return d.waiting }
-	return len(v.missed) > 0 || slices.ContainsFunc(v.kept, waiting) ||
+	return len(v.missed) > 0 || len(v.lost) > 0 || slices.ContainsFunc(v.kept, waiting) ||
 		slices.ContainsFunc(v.wait, func(d due) bool { return !d.waiting })
 }
 
@@ -182,7 +183,12 @@ func (f *Follower) settle(ctx context.Context, origin string, list []due) error 
 				return err
 			}
 		}
-		for _, d := range slices.Concat(v.kept, v.broken) {
+		for _, d := range v.lost {
+			if err := f.enterLost(tx, l, d); err != nil {
+				return err
+			}
+		}
+		for _, d := range slices.Concat(v.kept, v.broken, v.lost) {
 			if err := d.forget(tx); err != nil {
 				return err
 			}
@@ -241,6 +247,9 @@ func (f *Follower) enter(tx *store.Tx, e *Evidence, d due) error {
 // that was verified. What cannot be judged now waits; the error says why, where
 // that is not for the log to mend.
 func (f *Follower) judgeDue(ctx context.Context, l *log, list []due) (v verdict, err error) {
+	if l.closed != nil {
+		return f.judgeClosed(ctx, l, list)
+	}
 	cp := l.seen
 	if cp.Note == nil || l.broken != "" {
 		v.wait = list

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"filippo.io/torchwood"
 
@@ -19,13 +20,21 @@ import (
 func (f *Follower) load(ctx context.Context) (map[string]*log, error) {
 	logs := make(map[string]*log)
 	err := f.DB.Read(ctx, func(tx *store.Tx) error {
-		err := tx.Query(`SELECT origin, member, since, checkpoint, cosigned, coalesce(broken, ''), contradiction, shown FROM follow_log`, nil,
+		err := tx.Query(`SELECT origin, member, since, checkpoint, cosigned, coalesce(broken, ''), contradiction, shown,
+				closed, coalesce(restored, 0), restored_root, coalesce(successor, '') FROM follow_log`, nil,
 			func(scan func(...any) error) error {
 				var l log
 				var since, cosigned int64
-				var checkpoint []byte
-				if err := scan(&l.origin, &l.member, &since, &checkpoint, &cosigned, &l.broken, &l.contradiction, &l.shown); err != nil {
+				var checkpoint, root []byte
+				var closed *int64
+				var c closure
+				if err := scan(&l.origin, &l.member, &since, &checkpoint, &cosigned, &l.broken, &l.contradiction, &l.shown,
+					&closed, &c.restored.N, &root, &c.place); err != nil {
 					return err
+				}
+				if closed != nil {
+					c.at, c.restored.Hash = time.Unix(*closed, 0).UTC(), tlog.Hash(root)
+					l.closed = &c
 				}
 				l.since = time.Unix(since, 0).UTC()
 				var err error

@@ -9,7 +9,11 @@ CREATE TABLE follow_log (
     cosigned BIGINT NOT NULL,   -- when that was last cosigned, Unix seconds; 0 before the first
     broken TEXT,                -- set once, in words: it contradicted itself
     contradiction BYTEA,        -- the checkpoint that did
-    shown BIGINT NOT NULL       -- 1 once what evidence there is of that is published
+    shown BIGINT NOT NULL,      -- 1 once what evidence there is of that is published
+    closed BIGINT,              -- when its successor says that it was closed for ever, Unix seconds
+    restored BIGINT,            -- then, how many of its entries are left, and the root over them
+    restored_root BYTEA,
+    successor TEXT              -- and the place in the successor that says so
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 
 -- Receipts past their deadline whose leaf was not seen yet. id is the SHA-256
@@ -26,7 +30,8 @@ CREATE TABLE follow_receipt (
 
 CREATE INDEX follow_receipt_deadline ON follow_receipt (origin, deadline);
 
--- Evidence of missed receipts whose entry stands in the own ledger.
+-- Evidence of missed receipts whose entry stands in the own ledger. Of a receipt whose
+-- leaf was declared lost, member is the origin of the log and evidence the receipt's id.
 CREATE TABLE follow_missed (
     member TEXT NOT NULL,
     evidence TEXT NOT NULL,
