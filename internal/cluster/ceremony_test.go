@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,10 +13,12 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
+	"github.com/waypost/waypost/internal/audit"
 	"github.com/waypost/waypost/internal/ceremony"
 	"github.com/waypost/waypost/internal/cluster"
 	"github.com/waypost/waypost/internal/install"
@@ -140,32 +143,58 @@ func (h *held) must(err error) {
 	}
 }
 
-// loseShare is a key holder whose disk with the identities of its shares is gone.
-func (h *held) loseShare(name string) {
-	h.t.Helper()
-	folder := install.FolderOf(h.dir, name)
-	h.must(h.Kill(name))
-	h.must(os.RemoveAll(filepath.Join(folder, "identities")))
-	if err := h.Start(h.t.Context(), name); err == nil || !strings.Contains(err.Error(), "identity") {
-		h.t.Errorf("%s starts without its share: %v", name, err)
-	}
-	_ = h.Kill(name) // it never came up
-	h.withoutShare(name, true)
-	h.must(h.Start(h.t.Context(), name))
+// loseShare is a key holder whose disk with the identities of its shares is gone. It is
+// down then.
+func (h *held) loseShare(name string) error {
+	return errors.Join(h.Kill(name), os.RemoveAll(filepath.Join(install.FolderOf(h.dir, name), "identities")), h.withoutShare(name, true))
 }
 
-// withoutShare sets in a key holder's config whether its share is lost.
-func (h *held) withoutShare(name string, lost bool) {
+// each does something about several at once.
+func (h *held) each(names []string, do func(name string) error) {
 	h.t.Helper()
+	var all errgroup.Group
+	for _, name := range names {
+		all.Go(func() error { return do(name) })
+	}
+	h.must(all.Wait())
+}
+
+func (h *held) start(name string) error { return h.Start(h.t.Context(), name) }
+
+// withoutShare sets in a key holder's config whether its share is lost.
+func (h *held) withoutShare(name string, lost bool) error {
 	path := filepath.Join(install.FolderOf(h.dir, name), "config.json")
 	raw, err := os.ReadFile(path)
-	h.must(err)
+	if err != nil {
+		return err
+	}
 	var config map[string]any
-	h.must(json.Unmarshal(raw, &config))
+	if err := json.Unmarshal(raw, &config); err != nil {
+		return err
+	}
 	config["without_share"] = lost
-	raw, err = json.Marshal(config)
+	if raw, err = json.Marshal(config); err != nil {
+		return err
+	}
+	return os.WriteFile(path, raw, 0o600)
+}
+
+// reconcile stops everybody, whose last entries are published then, and looks whether
+// the ledgers add up.
+func (h *held) reconcile() {
+	h.t.Helper()
+	h.must(h.Close())
+	o, err := audit.FromDir(h.dir)
 	h.must(err)
-	h.must(os.WriteFile(path, raw, 0o600))
+	o.Now = time.Now()
+	report, err := audit.Reconcile(h.t.Context(), o)
+	h.must(err)
+	for _, f := range report.Findings {
+		h.t.Errorf("%s: %s %v", f.Member, f.Words, f.Evidence)
+	}
+	if len(report.Logs) != 1+5+2 || report.Tickets < int64(h.checks) {
+		h.t.Errorf("%d ledgers were read, with %d tickets of %d checks", len(report.Logs), report.Tickets, h.checks)
+	}
 }
 
 // TestCeremonies holds ceremonies between the processes of five key holders while
@@ -206,27 +235,30 @@ func TestCeremonies(t *testing.T) {
 	h.checking(func() { h.govern(made) })
 
 	// Keyholder-5 loses its share. The others reshare, and it gets one like everybody.
-	h.loseShare("keyholder-5")
+	last := "keyholder-5"
+	h.must(h.loseShare(last))
+	h.must(h.withoutShare(last, false))
+	if err := h.start(last); err == nil || !strings.Contains(err.Error(), "identity") {
+		t.Errorf("%s starts without its share: %v", last, err)
+	}
+	_ = h.Kill(last) // it never came up
+	h.must(h.withoutShare(last, true))
+	h.must(h.start(last))
 	h.checking(func() {
-		made = h.hold("keyholder-5", toprf.Reshare, 3, holders, holders[:3], nil)
+		made = h.hold(last, toprf.Reshare, 3, holders, holders[:3], nil)
 		h.govern(made)
-		time.Sleep(3*roster.FollowEvery + time.Second) // until tickets name the new version
 	})
-	h.withoutShare("keyholder-5", false)
-	h.must(h.Stop("keyholder-5"))
-	h.must(h.Start(t.Context(), "keyholder-5"))
-	h.must(h.Kill("keyholder-1"))
-	h.must(h.Kill("keyholder-2"))
+	h.must(h.withoutShare(last, false))
+	h.each([]string{last, "AZ"}, h.Stop) // a gateway that starts names the newest version at once
+	h.each([]string{last, "AZ"}, h.start)
+	h.each(holders[:2], h.Kill)
 	if err := h.check(t.Context()); err != nil { // 3, 4 and 5: the new share counts
 		t.Errorf("with the new share: %v", err)
 	}
-	h.must(h.Start(t.Context(), "keyholder-1"))
-	h.must(h.Start(t.Context(), "keyholder-2"))
 
 	// Three of five lose theirs: the key is gone. Nothing says "no card" meanwhile.
-	for _, name := range holders[2:] {
-		h.loseShare(name)
-	}
+	h.each(holders[2:], h.loseShare)
+	h.each(holders, h.start)
 	a, err := h.counter.Check(t.Context(), &waypostv1.CheckRequest{Purpose: "issue_licence", CaseReference: "lost", Applicant: &waypostv1.Applicant{Family: "Lost", Given: "Key", Born: "1970-01-02"}})
 	if err == nil && !a.Owed {
 		t.Errorf("without a quorum a check is answered: %v", a)
@@ -236,7 +268,7 @@ func TestCeremonies(t *testing.T) {
 	plan, err := ceremony.NewPlan(toprf.Reshare, view.Latest(), 1, 3, holders, holders[:3], time.Now(), time.Minute)
 	h.must(err)
 	plan = h.wanted(plan)
-	ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
 	defer stop()
 	if _, err := ceremony.Run(ctx, plan, view.Latest(), clients, func(ceremony.Round, string, string) {}); err == nil || !strings.Contains(err.Error(), "keyholder-3") {
 		t.Errorf("a key that is lost is reshared: %v", err)
@@ -250,4 +282,5 @@ func TestCeremonies(t *testing.T) {
 	if made.Plan.Epoch != 2 {
 		t.Errorf("the next key is of epoch %d", made.Plan.Epoch)
 	}
+	h.reconcile()
 }
