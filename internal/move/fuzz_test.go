@@ -25,7 +25,7 @@ func sent(t testing.TB) released {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := records.PassedName{Handle: passing.New, Version: 1, Epoch: 1, NextEpoch: 2, Name: waypost.Person{Family: "Moreno", Given: "Ana", Born: waypost.Date{Year: 1988, Month: 4, Day: 9}, Sex: "F"}}
+	name := records.PassedName{Handle: passing.New, Version: 1, Epoch: 1, NextEpoch: 2, Reached: 1, Name: waypost.Person{Family: "Moreno", Given: "Ana", Born: waypost.Date{Year: 1988, Month: 4, Day: 9}, Sex: "F"}}
 	for i := range matchkey.NameSlots {
 		name.Tokens = append(name.Tokens, bytes.Repeat([]byte{byte(i)}, 32))
 		name.Next = append(name.Next, bytes.Repeat([]byte{byte(i + 100)}, 32))

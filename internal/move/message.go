@@ -31,7 +31,7 @@ func (r released) encode() ([]byte, error) {
 				Born: n.Name.Born.String(), Sex: string(n.Name.Sex)},
 		}
 		p.Epoch, p.Tokens = n.Epoch, bytes.Join(n.Tokens, nil)
-		p.NextEpoch, p.NextTokens = n.NextEpoch, bytes.Join(n.Next, nil)
+		p.NextEpoch, p.NextTokens, p.Reached = n.NextEpoch, bytes.Join(n.Next, nil), n.Reached
 		out.Names = append(out.Names, p)
 	}
 	return proto.Marshal(out)
@@ -83,6 +83,7 @@ func parseName(in *waypostv1.NameOfPointer) (records.PassedName, error) {
 	const all = matchkey.NameSlots * size
 	if len(in.Handle) != len(waypost.Handle{}) || len(in.Tokens) != all || in.Version == 0 || a == nil || in.Epoch == 0 ||
 		!(in.NextEpoch == 0 && len(in.NextTokens) == 0 || in.NextEpoch > in.Epoch && len(in.NextTokens) == all) ||
+		in.Reached == 0 || in.Reached > max(in.Epoch, in.NextEpoch) ||
 		a.CardNumber != "" || a.CardState != "" || len(in.ProtoReflect().GetUnknown())+len(a.ProtoReflect().GetUnknown()) > 0 {
 		return records.PassedName{}, bad
 	}
@@ -101,6 +102,7 @@ func parseName(in *waypostv1.NameOfPointer) (records.PassedName, error) {
 	return records.PassedName{
 		Handle: waypost.Handle(in.Handle), Alias: in.Alias, Version: in.Version, Name: person,
 		Epoch: in.Epoch, Tokens: slices.Collect(slices.Chunk(in.Tokens, size)), NextEpoch: in.NextEpoch, Next: slices.Collect(slices.Chunk(in.NextTokens, size)),
+		Reached: in.Reached,
 	}, nil
 }
 

@@ -24,6 +24,7 @@
 //	arrive.go     change of state of record, at the new state
 //	pass.go       the call to the hub
 //	leave.go      change of state of record, at the former state
+//	settle.go     what is left to do there once the record is gone
 //	announce.go   notice of issuance
 //	terminate.go  request to terminate, at the state that asks
 //	ending.go     request to terminate, at the state whose card it is

@@ -43,6 +43,8 @@ type world struct {
 	chaos  *mathrand.Rand // nil: nothing goes wrong
 	few    bool           // key holders to be reached
 	listen func(said)     // told of every message that arrives
+	// sealing, if set, is called before a state seals a message.
+	sealing func(from *state)
 }
 
 // state is one of them. It can be lost at any commit, its databases not.
@@ -250,6 +252,9 @@ type letter struct {
 func (p post) Ready(context.Context, string) error { return nil }
 
 func (p post) Seal(_ context.Context, to, messageType string, ticket waypost.TicketID, least seal.SizeClass, body []byte) (errand.Letter, error) {
+	if p.sealing != nil {
+		p.sealing(p.state)
+	}
 	id := random()
 	statement, err := p.State(messageType, ticket, body)
 	if err != nil {
@@ -345,7 +350,7 @@ func (s *state) hold(r waypost.Record) waypost.Handle {
 	must(s.t, s.system.Put(s.t.Context(), []waypost.Record{r}))
 	old, h := waypost.Handle(random()), waypost.Handle(random())
 	release := waypost.Release{From: "XX", To: s.name, Change: [16]byte(random()), Passings: []waypost.Passing{{Old: old, New: h}}}
-	name := records.PassedName{Handle: h, Version: 1, Epoch: 1, Name: r.Person}
+	name := records.PassedName{Handle: h, Version: 1, Epoch: 1, Reached: 1, Name: r.Person}
 	for range matchkey.NameSlots {
 		name.Tokens = append(name.Tokens, append(random(), random()...))
 	}

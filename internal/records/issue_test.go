@@ -26,9 +26,13 @@ func (r *rig) checked(who waypost.Person, asked ...waypost.Disclosure) waypost.T
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	var tokens []waypost.Token
-	for _, s := range matchkey.Index(who, records.DecoySecret([32]byte{1, 2, 3})) {
-		tokens = append(tokens, r.token(s.Key))
+	var sets []records.Set
+	for _, k := range r.x.View.Settled().KeysFor(waypost.KindCheck) {
+		set := records.Set{Epoch: k.Epoch}
+		for _, s := range matchkey.Index(who, records.DecoySecret(r.secret)) {
+			set.Tokens = append(set.Tokens, r.tokenOf(k.Epoch, s.Key))
+		}
+		sets = append(sets, set)
 	}
 	err = r.db.Write(r.t.Context(), func(tx *store.Tx) error {
 		_, err := tx.Exec(`INSERT INTO inquiry (ticket, signed, receipts, hub_receipts, elements, tags, seed, applicant, case_reference, case_salt, operator,
@@ -43,7 +47,7 @@ func (r *rig) checked(who waypost.Person, asked ...waypost.Disclosure) waypost.T
 		if err != nil {
 			return err
 		}
-		return r.file.KeepTokens(tx, ticket.ID, []records.Set{{Epoch: 1, Tokens: tokens}})
+		return r.file.KeepTokens(tx, ticket.ID, sets)
 	})
 	if err != nil {
 		r.t.Fatal(err)
@@ -55,7 +59,7 @@ func (r *rig) checked(who waypost.Person, asked ...waypost.Disclosure) waypost.T
 func (r *rig) takeIn(id string, who waypost.Person, ssn5 string) {
 	r.t.Helper()
 	release := waypost.Release{Change: [16]byte{7}, From: "AZ", To: "CA", Passings: []waypost.Passing{{Old: waypost.Handle{1}, New: waypost.Handle{2}}}}
-	name := records.PassedName{Handle: waypost.Handle{2}, Version: 1, Epoch: 1, Name: who}
+	name := records.PassedName{Handle: waypost.Handle{2}, Version: 1, Epoch: 1, Reached: 1, Name: who}
 	name.Name.SSN5 = ""
 	there := stands{shown: shown{handle: waypost.Handle{2}, tokens: map[waypost.Token]bool{}}, live: true, epoch: 1, version: 2, receipt: waypost.PassedUnder(release.Change)}
 	who.SSN5 = ssn5
@@ -174,7 +178,7 @@ func TestIssueLater(t *testing.T) {
 			if last.kind != c.kind || r.hub.live(func(*stands) bool { return true }) != 1 {
 				t.Errorf("the hub was shown %d pointers, the last with a ticket to %s", len(r.hub.shown), last.kind)
 			}
-			for _, s := range matchkey.Index(who, records.DecoySecret([32]byte{1, 2, 3})) {
+			for _, s := range matchkey.Index(who, records.DecoySecret(r.secret)) {
 				if !last.tokens[r.token(s.Key)] {
 					t.Errorf("it has no token of kind %s", s.Kind)
 				}

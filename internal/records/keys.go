@@ -49,8 +49,8 @@ func (p pointer) todo() (bits uint32) {
 	return bits
 }
 
-// alien reports whether another state has made what stands at the hub of that epoch:
-// what is in its SSN slots is not known here.
+// alien reports whether another state has made what the hub has of that epoch, or may
+// have: what is in its SSN slots is not known here.
 func (p pointer) alien(epoch uint32) bool { return p.PassedBy != "" && epoch <= p.passed }
 
 // cover prepares tokens of each of the epochs, where it has none. What is random under

@@ -20,16 +20,24 @@ type PassedName struct {
 	Name    waypost.Person // without an SSN
 	Epoch   uint32         // of the tokens
 	Tokens  [][]byte       // of the six name slots, 32 bytes each
-	// Next are the same under the next key, where the hub has the pointer under it:
-	// NextEpoch is 0 where it has not.
+	// Next are the same under the next key, where that state has offered the pointer
+	// under it to the hub: NextEpoch is 0 where it has not.
 	NextEpoch uint32
 	Next      [][]byte
+	// Reached is the newest epoch under whose key the hub has said that it has the
+	// pointer. Under a newer one it may have it, or only know the tokens.
+	Reached uint32
 }
+
+// Newest is the newest epoch under whose key the hub knows, or may know, what the
+// former state has made of the pointer.
+func (n PassedName) Newest() uint32 { return max(n.Epoch, n.NextEpoch, n.Reached) }
 
 // NameTokens returns what travels with one of this state's pointers: the name
 // that it was made from, without an SSN, and the tokens of its name slots under each
-// key under which the hub has it. What stands in the other slots would tell who has
-// no SSN. Handle is that of this state.
+// key under which the hub was offered it: tokens are kept before the hub is shown
+// them, and it may have done what its answer has not said. What stands in the other
+// slots would tell who has no SSN. Handle is that of this state.
 func (f *File) NameTokens(tx *store.Tx, h waypost.Handle) (PassedName, error) {
 	p, err := byHandle(tx, h)
 	if err != nil {
@@ -38,9 +46,9 @@ func (f *File) NameTokens(tx *store.Tx, h waypost.Handle) (PassedName, error) {
 	if p.reached == 0 {
 		return PassedName{}, waypost.Errorf(waypost.NotFound, "this pointer of the record is not in the index yet")
 	}
-	n := PassedName{Handle: p.Handle, Alias: p.Alias, Version: p.Version, Name: p.person}
+	n := PassedName{Handle: p.Handle, Alias: p.Alias, Version: p.Version, Name: p.person, Reached: p.reached}
 	for _, m := range p.sets {
-		if m.epoch > p.reached {
+		if m.todo != 0 {
 			continue
 		}
 		var tokens [][]byte
@@ -54,6 +62,29 @@ func (f *File) NameTokens(tx *store.Tx, h waypost.Handle) (PassedName, error) {
 		}
 	}
 	return n, nil
+}
+
+// hide puts something random into the SSN slots of what is to take the place of a
+// pointer that was released, under the keys of which its names, which went with the
+// release, do not tell: the new state may offer tokens of its own under those, and the
+// hub would know this state's.
+func (f *File) hide(tx *store.Tx, p pointer) error {
+	if p.supersedes == (waypost.Handle{}) {
+		return nil
+	}
+	if away, err := f.away(tx, p.Record); err != nil || !away {
+		return err
+	}
+	old, err := byHandle(tx, p.supersedes)
+	if err != nil {
+		return err
+	}
+	for i := range p.sets {
+		if old.under(p.sets[i].epoch) == nil {
+			p.sets[i].fill(ssnSlots)
+		}
+	}
+	return nil
 }
 
 // MoveOut notes, on the hub's word, that pointers of a record are another
@@ -245,9 +276,8 @@ func passedIn(recordID string, by waypost.Jurisdiction, n PassedName, own []made
 			}
 		}
 		p.sets = append(p.sets, m)
-		p.reached = max(p.reached, m.epoch)
 	}
-	p.passed = p.reached
+	p.reached, p.passed = n.Reached, n.Newest()
 	return p, nil
 }
 

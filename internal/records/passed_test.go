@@ -21,7 +21,7 @@ func TestHandleDrawnTwice(t *testing.T) {
 	named := func(handle byte) []records.PassedName {
 		who := own
 		who.SSN5 = ""
-		n := records.PassedName{Handle: waypost.Handle{handle}, Version: 1, Epoch: 1, Name: who}
+		n := records.PassedName{Handle: waypost.Handle{handle}, Version: 1, Epoch: 1, Reached: 1, Name: who}
 		for i := range 6 {
 			n.Tokens = append(n.Tokens, make([]byte, 32))
 			n.Tokens[i][0] = handle

@@ -55,7 +55,7 @@ type pointer struct {
 	person     waypost.Person   // without the SSN
 	sets       []made           // one for each key, by epoch
 	reached    uint32           // the newest epoch under whose key the hub has it, or 0
-	passed     uint32           // the newest epoch of which another state has made it, or 0
+	passed     uint32           // the newest epoch under whose key another state has offered it to the hub, or 0
 	decoys     uint32           // bits of the slots filled with something random, which say nothing
 	era        int              // how often the record's SSN had changed
 	receipt    []byte           // 16 bytes, see spec/pointer.md; empty before it was published

@@ -54,7 +54,8 @@ func (f *File) publish(ctx context.Context, kind waypost.Kind, operator string, 
 		return err
 	}
 	if err := f.publishUnder(ctx, ticket, blinding, batch); err != nil {
-		return errors.Join(err, f.abandon(context.WithoutCancel(ctx), ticket))
+		code := journal.Field{Name: "code", Value: string(waypost.CodeOf(err))}
+		return errors.Join(err, f.abandon(context.WithoutCancel(ctx), ticket, code))
 	}
 	return nil
 }
@@ -120,7 +121,11 @@ func (f *File) keepTokens(tx *store.Tx, batch []pointer) error {
 	var rows, found [][]any
 	for _, p := range batch {
 		if p.fresh == nil {
-			if err := p.put(tx, now); err != nil {
+			err := f.hide(tx, p)
+			if err == nil {
+				err = p.put(tx, now)
+			}
+			if err != nil {
 				return err
 			}
 			continue
@@ -249,6 +254,9 @@ func (f *File) handOver(ctx context.Context, ticket waypost.SignedTicket, receip
 				return waypost.SignedReceipt{}, waypost.Errorf(waypost.InvalidArgument, "the pointer has no tokens of key epoch %d", k.Epoch)
 			}
 			sorted := slices.Clone(m.tokens)
+			if p.alien(k.Epoch) {
+				randomiseSSN(sorted)
+			}
 			slices.SortFunc(sorted, func(a, b waypost.Token) int { return bytes.Compare(a[:], b[:]) })
 			r.Tokens = append(r.Tokens, JoinTokens(sorted)...)
 		}
@@ -259,6 +267,16 @@ func (f *File) handOver(ctx context.Context, ticket waypost.SignedTicket, receip
 		return waypost.SignedReceipt{}, err
 	}
 	return f.checkReceipt(res.Receipt, waypost.ActionPublish, ticket, publishedInputs(req.Records), nil)
+}
+
+// randomiseSSN puts something random into the SSN slots of what is handed over under a
+// key under which another state has offered the pointer. The hub may know the tokens
+// that it offered, and this state's would be the same only where both know the SSN:
+// whoever it is for, they are others.
+func randomiseSSN(tokens []waypost.Token) {
+	for i := range tokens[matchkey.NameSlots:] {
+		randomise(tokens[matchkey.NameSlots+i][:])
+	}
 }
 
 // publishedInputs is what the hub's receipt commits to.
@@ -333,13 +351,13 @@ func (f *File) keepOpen(tx *store.Tx, ticket waypost.SignedTicket) error {
 
 // abandon says in the ledger that a publication did not come to its end here: the
 // hub may have it or not. What it was about is done again under another ticket.
-func (f *File) abandon(ctx context.Context, ticket waypost.SignedTicket) error {
+func (f *File) abandon(ctx context.Context, ticket waypost.SignedTicket, why ...journal.Field) error {
 	return f.DB.Write(ctx, func(tx *store.Tx) error {
 		n, err := tx.Exec(`DELETE FROM publication WHERE ticket = $1`, ticket.ID[:])
 		if err != nil || n == 0 {
 			return err
 		}
-		return f.log(tx, ticket, "abandoned")
+		return f.log(tx, ticket, "abandoned", why...)
 	})
 }
 

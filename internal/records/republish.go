@@ -156,7 +156,7 @@ func (f *File) renew(p *pointer, there []pointer, epochs []uint32) {
 }
 
 // republish publishes a batch once more. Where some of it is not at the hub as it is
-// known here, each is tried by itself.
+// known here, or must be left out, each is tried by itself.
 func (f *File) republish(ctx context.Context, operator string, epoch uint32, batch []pointer) (published int, err error) {
 	err = f.publish(ctx, waypost.KindRepublish, operator, batch, nil)
 	switch code := waypost.CodeOf(err); {
@@ -166,10 +166,12 @@ func (f *File) republish(ctx context.Context, operator string, epoch uint32, bat
 		// It was, and this process or the one before has not heard of it: the tokens
 		// that are kept here are those of then.
 		return 1, f.DB.WriteBulk(ctx, func(tx *store.Tx) error { return advance(tx, batch, epoch) })
+	case errors.Is(err, errMeanwhile) && len(batch) == 1:
+		return 0, nil
 	case code == waypost.NotFound && len(batch) == 1:
 		f.Log.Warn("a pointer is not published once more: the hub has it no more; the next comparison mends it")
 		return 0, nil
-	case code != waypost.AlreadyExists && code != waypost.NotFound:
+	case code != waypost.AlreadyExists && code != waypost.NotFound && !errors.Is(err, errMeanwhile):
 		return 0, err
 	}
 	for i := range batch {
@@ -182,9 +184,18 @@ func (f *File) republish(ctx context.Context, operator string, epoch uint32, bat
 	return published, nil
 }
 
-// keepRenewed stores the tokens of pointers that are to be published once more. One
-// that has become another state's meanwhile stays so.
+// keepRenewed stores the tokens of pointers that are to be published once more: from
+// here on the hub may know them, and a release says so. Where one has been released
+// meanwhile, or is another state's by now, nothing is stored, and the hub is shown
+// nothing.
 func (f *File) keepRenewed(tx *store.Tx, batch []pointer) error {
+	for _, id := range recordsOf(batch) {
+		if away, err := f.away(tx, id); err != nil {
+			return err
+		} else if away {
+			return errMeanwhile
+		}
+	}
 	var rows, found [][]any
 	for _, p := range batch {
 		tokens, epochs, todo := joinSets(p.sets)
@@ -193,11 +204,18 @@ func (f *File) keepRenewed(tx *store.Tx, batch []pointer) error {
 			found = append(found, []any{t[:], p.Handle[:]})
 		}
 	}
-	if _, err := tx.ExecMany(`UPDATE pointer SET tokens = $1, epoch = $2, todo = $3, next_epoch = $4, next_todo = $5, decoys = $6 WHERE handle = $7 AND state = $8`, rows); err != nil {
+	changed, err := tx.ExecMany(`UPDATE pointer SET tokens = $1, epoch = $2, todo = $3, next_epoch = $4, next_todo = $5, decoys = $6 WHERE handle = $7 AND state = $8`, rows)
+	if err != nil {
 		return err
+	}
+	if slices.Contains(changed, 0) {
+		return errMeanwhile
 	}
 	return findBy(tx, found)
 }
+
+// errMeanwhile is that of a batch with a record that must be left out of it.
+var errMeanwhile = errors.New("records: one of these records has just been released to another state")
 
 // advance notes that pointers are in the index under the key of an epoch too.
 func advance(tx *store.Tx, batch []pointer, epoch uint32) error {

@@ -10,7 +10,6 @@ import (
 	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/rpc/rpctest"
 	"github.com/waypost/waypost/matchkey"
-	"github.com/waypost/waypost/toprf"
 )
 
 // begin serves a second key, which everybody knows a minute later.
@@ -38,20 +37,6 @@ func (r *rig) onceMore() {
 		}
 	}
 	r.t.Fatal("the pointers are not under the next key after many passes")
-}
-
-// tokenOf is what the quorum makes of a key in an epoch.
-func (r *rig) tokenOf(epoch uint32, key []byte) waypost.Token {
-	r.t.Helper()
-	b, err := toprf.BlindAll([][]byte{key}, [32]byte{1})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	sets, _, err := quorum{r}.Evaluate(r.t.Context(), waypost.SignedTicket{Ticket: waypost.Ticket{Epoch: epoch}}, b)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return sets[0].Tokens[0]
 }
 
 // answers asks another state's question of an epoch about a person: how many pointers

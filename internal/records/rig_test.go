@@ -19,15 +19,19 @@ import (
 
 // rig is one state's file, with a hub that remembers what it was shown.
 type rig struct {
-	t      *testing.T
-	x      *rpctest.Exchange
-	now    time.Time
-	db     *store.DB
-	people *records.People
-	file   *records.File
-	hub    *hub
-	crash  func(point string) error // of the gateway's database
-	plans  sync.Map                 // statement -> how the engine runs it
+	t          *testing.T
+	x          *rpctest.Exchange
+	state      waypost.Jurisdiction
+	secret     [32]byte
+	now        time.Time
+	db         *store.DB
+	people     *records.People
+	file       *records.File
+	hub        *hub
+	door       records.Hub              // to it: itself, unless somebody watches
+	evaluating func()                   // called while the key holders evaluate
+	crash      func(point string) error // of the gateway's database
+	plans      sync.Map                 // statement -> how the engine runs it
 }
 
 // One membership serves all tests that do not change it: only its keys are used.
@@ -35,7 +39,7 @@ var (
 	once     sync.Once
 	exchange *rpctest.Exchange
 	key      = toprf.RandomScalar()
-	known    sync.Map // key of a slot -> its token
+	known    sync.Map // epoch and key of a slot -> its token
 )
 
 func newRig(t *testing.T) *rig {
@@ -47,9 +51,26 @@ func newRig(t *testing.T) *rig {
 // newRigIn is a rig in an exchange whose roster may change.
 func newRigIn(t *testing.T, x *rpctest.Exchange) *rig {
 	t.Helper()
-	r := &rig{t: t, x: x}
+	r := &rig{t: t, x: x, state: "CA", secret: [32]byte{1, 2, 3}}
 	r.now = r.x.Now().UTC().Truncate(time.Second)
 	r.hub = &hub{rig: r, pointers: make(map[waypost.Handle]*stands)}
+	r.door = r.hub
+	r.open()
+	return r
+}
+
+// beside is another state at the same hub.
+func (r *rig) beside(state waypost.Jurisdiction, secret byte) *rig {
+	r.t.Helper()
+	other := &rig{t: r.t, x: r.x, now: r.now, hub: r.hub, door: r.door, state: state, secret: [32]byte{secret}}
+	other.open()
+	return other
+}
+
+// open makes the databases of the state, and begins.
+func (r *rig) open() {
+	t := r.t
+	t.Helper()
 	open := func(role string, opts ...store.Option) *store.DB {
 		db, err := store.Open(t.Context(), storetest.URL(t, t.TempDir()+"/"+role+".db", role), role, append(opts, store.ForSimulation())...)
 		if err != nil {
@@ -66,7 +87,6 @@ func newRigIn(t *testing.T, x *rpctest.Exchange) *rig {
 	}))
 	r.people = records.NewPeople(open("people"))
 	r.restart()
-	return r
 }
 
 // restart is what a crash leaves: another process on the same databases.
@@ -74,7 +94,7 @@ func (r *rig) restart() {
 	r.t.Helper()
 	var err error
 	r.file, err = records.New(records.Deps{
-		State: "CA", Roster: r.x.View, DB: r.db, Journal: ledger{r}, Secret: [32]byte{1, 2, 3}, System: r.people, Hub: r.hub,
+		State: r.state, Roster: r.x.View, DB: r.db, Journal: ledger{r}, Secret: r.secret, System: r.people, Hub: r.door,
 		Quorum: quorum{r}, Permits: permits{r}, Ledgers: ledgers{}, Now: func() time.Time { return r.now }, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -120,30 +140,46 @@ func licence(id string, p waypost.Person) waypost.Record {
 	return waypost.Record{ID: id, Person: p, CardNumber: "D" + id, Kind: waypost.Licence, Status: waypost.Valid}
 }
 
-// token is what the quorum makes of a key.
-func (r *rig) token(key []byte) waypost.Token {
+// token is what the quorum makes of a key in the first epoch.
+func (r *rig) token(key []byte) waypost.Token { return r.tokenOf(1, key) }
+
+// tokenOf is what the quorum makes of a key in an epoch.
+func (r *rig) tokenOf(epoch uint32, key []byte) waypost.Token {
 	r.t.Helper()
-	if t, ok := known.Load(string(key)); ok {
+	place := string(append([]byte{byte(epoch)}, key...))
+	if t, ok := known.Load(place); ok {
 		return t.(waypost.Token)
 	}
 	b, err := toprf.BlindAll([][]byte{key}, [32]byte{9})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	all, _, err := quorum{r}.Evaluate(r.t.Context(), waypost.SignedTicket{Ticket: waypost.Ticket{Epoch: 1}}, b)
+	all, _, err := quorum{r}.Evaluate(r.t.Context(), waypost.SignedTicket{Ticket: waypost.Ticket{Epoch: epoch}}, b)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	known.Store(string(key), all[0].Tokens[0])
+	known.Store(place, all[0].Tokens[0])
 	return all[0].Tokens[0]
 }
 
-// ledger writes down the kinds of entries.
+// ledger writes down the kinds of entries, and once more with their code.
 type ledger struct{ *rig }
 
 func (l ledger) Append(tx *store.Tx, e journal.Entry) (uint64, error) {
-	_, err := tx.Exec(`INSERT INTO planted (id, state, at) VALUES ($1, $2, 0)`, rand16(), e.Kind)
-	return 0, err
+	body, err := journal.ParseBody(e.Body)
+	if err != nil {
+		return 0, err
+	}
+	kinds := []string{e.Kind}
+	if body["code"] != "" {
+		kinds = append(kinds, e.Kind+" "+body["code"])
+	}
+	for _, kind := range kinds {
+		if _, err := tx.Exec(`INSERT INTO planted (id, state, at) VALUES ($1, $2, 0)`, rand16(), kind); err != nil {
+			return 0, err
+		}
+	}
+	return 0, nil
 }
 
 func (ledger) KeepReceipts(*store.Tx, waypost.SignedTicket, [][]byte) error { return nil }
@@ -172,19 +208,22 @@ func (q quorum) Ticket(kind waypost.Kind, _ string, elements []byte) (waypost.Si
 
 func (r *rig) ticket(kind waypost.Kind, elements int, probes [32]byte) (waypost.SignedTicket, error) {
 	current := r.x.View.Settled()
-	t := waypost.Ticket{Kind: kind, RosterVersion: current.Version, Epoch: current.KeysFor(kind)[0].Epoch, Environment: current.Environment, SOI: "CA",
+	t := waypost.Ticket{Kind: kind, RosterVersion: current.Version, Epoch: current.KeysFor(kind)[0].Epoch, Environment: current.Environment, SOI: r.state,
 		Class: waypost.Loader, Purpose: waypost.MaintainPointer, IssuedAt: r.now, Elements: elements, Probes: probes}
 	if kind == waypost.KindCheck {
 		t.Class, t.Purpose = waypost.Attended, waypost.IssueLicence
 	}
 	copy(t.Nonce[:], rand16())
 	t.Tau[0], t.Operator[0] = 1, 1
-	return t.Sign(r.x.Party("CA").Identity)
+	return t.Sign(r.x.Party(string(r.state)).Identity)
 }
 
 // Evaluate stands in for the key holders: the tokens of each epoch are others, since
 // the epoch goes into them.
 func (q quorum) Evaluate(_ context.Context, t waypost.SignedTicket, b *toprf.Blinding, _ ...toprf.Option) ([]records.Set, []waypost.SignedReceipt, error) {
+	if q.evaluating != nil {
+		q.evaluating()
+	}
 	epochs := []uint32{t.Epoch}
 	if t.RosterVersion > 0 {
 		keys, err := q.x.View.KeysFor(t.Ticket)

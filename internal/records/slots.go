@@ -2,6 +2,7 @@ package records
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/matchkey"
@@ -49,7 +50,9 @@ func (f *File) newPointer(recordID string, name waypost.Person, operator string)
 // main makes the main pointer of a record. history is all that the record has and
 // had in the index. As long as the SSN is the same, SSN slots whose other parts are
 // as they were before have the tokens that they had, whether they are made of an
-// SSN or are decoys: the hub sees tokens repeat in the same places for everybody.
+// SSN or are decoys: the hub sees tokens repeat in the same places for everybody. Under
+// a key under which another state has offered a pointer of the record, no others are
+// made of the SSN: the hub would see them repeat that state's only where there is one.
 func (f *File) main(recordID string, name waypost.Person, era int, history []pointer, operator string) pointer {
 	p := f.newPointer(recordID, name, operator)
 	p.era = era
@@ -63,6 +66,12 @@ func (f *File) main(recordID string, name waypost.Person, era int, history []poi
 			if was := old.under(m.epoch); was != nil && !old.alien(m.epoch) {
 				m.copy(*was, same&m.todo&^was.todo)
 			}
+		}
+	}
+	for i := range p.sets {
+		m := &p.sets[i]
+		if slices.ContainsFunc(history, func(old pointer) bool { return old.era == era && old.alien(m.epoch) }) {
+			m.fill(m.todo & ssnSlots)
 		}
 	}
 	return p

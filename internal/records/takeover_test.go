@@ -107,7 +107,7 @@ func TestOneMainPointer(t *testing.T) {
 func TestIssueWhileItComes(t *testing.T) {
 	r := newRig(t)
 	check := r.checked(ludmila)
-	name := records.PassedName{Handle: waypost.Handle{2}, Version: 1, Epoch: 1, Name: ludmila, Tokens: make([][]byte, 6)}
+	name := records.PassedName{Handle: waypost.Handle{2}, Version: 1, Epoch: 1, Reached: 1, Name: ludmila, Tokens: make([][]byte, 6)}
 	for i := range name.Tokens {
 		name.Tokens[i] = make([]byte, 32)
 	}

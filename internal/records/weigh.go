@@ -35,7 +35,10 @@ func Kinds(agreed uint32) (kinds []matchkey.Kind) {
 }
 
 // Weigh finds in which slots the record of that pointer agrees with the tags of a
-// question, whose ticket is of that epoch: in any of its pointers. NotFound where there is no such record here.
+// question, whose ticket is of that epoch: in any of its pointers. NotFound where there
+// is no such record here. Unavailable where none of them is under the key of the epoch,
+// as this state knows them: nobody is told that it is somebody else, because nothing
+// was compared, until the comparison with the hub has mended that.
 func (f *File) Weigh(ctx context.Context, h waypost.Handle, question waypost.TicketID, epoch uint32, tags []byte) (Found, error) {
 	var all []pointer
 	err := f.DB.Read(ctx, func(tx *store.Tx) error {
@@ -51,6 +54,10 @@ func (f *File) Weigh(ctx context.Context, h waypost.Handle, question waypost.Tic
 	}
 	if len(all) == 0 {
 		return Found{}, waypost.Errorf(waypost.NotFound, "this record was withdrawn from the index")
+	}
+	if len(tags) > 0 && !slices.ContainsFunc(all, func(p pointer) bool { return p.under(epoch) != nil }) {
+		f.Log.Warn("a question is under a key under which this state has not published the record; the next comparison mends it", "epoch", epoch)
+		return Found{}, waypost.Errorf(waypost.Unavailable, "the record is not published under the key of this question as its state knows it: it is answered once owner and hub have compared")
 	}
 	const size = len(waypost.Tag{})
 	asked := make(map[waypost.Tag]bool, len(tags)/size)

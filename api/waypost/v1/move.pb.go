@@ -140,9 +140,11 @@ type NameOfPointer struct {
 	Alias   bool                   `protobuf:"varint,4,opt,name=alias,proto3" json:"alias,omitempty"`     // a former name
 	Version uint32                 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"` // at the hub, before it is passed
 	Epoch   uint32                 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// The same under the next key, where the hub has the pointer under it.
+	// The same under the next key, where the hub has the pointer under it, or has been
+	// handed it and has not said so.
 	NextEpoch     uint32 `protobuf:"varint,7,opt,name=next_epoch,json=nextEpoch,proto3" json:"next_epoch,omitempty"`
 	NextTokens    []byte `protobuf:"bytes,8,opt,name=next_tokens,json=nextTokens,proto3" json:"next_tokens,omitempty"`
+	Reached       uint32 `protobuf:"varint,9,opt,name=reached,proto3" json:"reached,omitempty"` // the newest epoch of which the hub has said that it has the pointer under it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -231,6 +233,13 @@ func (x *NameOfPointer) GetNextTokens() []byte {
 		return x.NextTokens
 	}
 	return nil
+}
+
+func (x *NameOfPointer) GetReached() uint32 {
+	if x != nil {
+		return x.Reached
+	}
+	return 0
 }
 
 // IssuanceNotice is the body of a notice_of_issuance errand.
@@ -2004,7 +2013,7 @@ const file_waypost_v1_move_proto_rawDesc = "" +
 	"\vChangeReply\x12\x18\n" +
 	"\arelease\x18\x01 \x01(\fR\arelease\x12\x18\n" +
 	"\ahistory\x18\x02 \x01(\fR\ahistory\x12/\n" +
-	"\x05names\x18\x03 \x03(\v2\x19.waypost.v1.NameOfPointerR\x05names\"\xf0\x01\n" +
+	"\x05names\x18\x03 \x03(\v2\x19.waypost.v1.NameOfPointerR\x05names\"\x8a\x02\n" +
 	"\rNameOfPointer\x12\x16\n" +
 	"\x06handle\x18\x01 \x01(\fR\x06handle\x12)\n" +
 	"\x04name\x18\x02 \x01(\v2\x15.waypost.v1.ApplicantR\x04name\x12\x16\n" +
@@ -2015,7 +2024,8 @@ const file_waypost_v1_move_proto_rawDesc = "" +
 	"\n" +
 	"next_epoch\x18\a \x01(\rR\tnextEpoch\x12\x1f\n" +
 	"\vnext_tokens\x18\b \x01(\fR\n" +
-	"nextTokens\"F\n" +
+	"nextTokens\x12\x18\n" +
+	"\areached\x18\t \x01(\rR\areached\"F\n" +
 	"\x0eIssuanceNotice\x12\x1c\n" +
 	"\treference\x18\x01 \x01(\fR\treference\x12\x16\n" +
 	"\x06issued\x18\x02 \x01(\tR\x06issued\"T\n" +

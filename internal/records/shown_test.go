@@ -1,0 +1,138 @@
+package records_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/records"
+	"github.com/waypost/waypost/internal/rpc/rpctest"
+	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/matchkey"
+)
+
+var benedicta = waypost.Person{Family: "Okonkwo", Given: "Benedicta", Born: waypost.Date{Year: 1970, Month: 2, Day: 3}, Sex: "F", SSN5: "48213"}
+
+// released has the file believe that records are on their way to another state.
+func (r *rig) released() map[string]bool {
+	away := make(map[string]bool)
+	r.file.HoldBack(func(_ *store.Tx, id string) (bool, error) { return away[id], nil })
+	return away
+}
+
+func newRotating(t *testing.T) *rig {
+	t.Helper()
+	r := newRigIn(t, rpctest.New(t, rpctest.Ample, "CA", "AZ"))
+	r.x.Advance(time.Minute)
+	return r
+}
+
+// A record that is released while its tokens are made is left out: of what its release
+// does not tell the new state, the hub is shown nothing.
+func TestReleasedMeanwhile(t *testing.T) {
+	r := newRotating(t)
+	ada := benedicta
+	ada.Given = "Ada"
+	r.load(0, licence("A", ada), licence("B", benedicta))
+	away := r.released()
+	r.begin()
+	r.evaluating = func() { away["A"] = true }
+	before := len(r.hub.shown)
+	if n, _, err := r.file.Republish(t.Context(), "loader"); n != 1 || err != nil {
+		t.Fatalf("%d are published once more, %v", n, err)
+	}
+	for id, newest := range map[string]uint32{"A": 1, "B": 2} {
+		h := r.pointers(id)[0].Handle
+		shown := false
+		for _, s := range r.hub.shown[before:] {
+			shown = shown || s.handle == h
+		}
+		var name records.PassedName
+		r.read(func(tx *store.Tx) (err error) {
+			name, err = r.file.NameTokens(tx, h)
+			return err
+		})
+		if shown != (newest == 2) || name.Newest() != newest || name.Reached != newest {
+			t.Errorf("%s: shown to the hub %t; its names are up to %d, reached %d", id, shown, name.Newest(), name.Reached)
+		}
+	}
+}
+
+// The hub is shown what takes the place of a released pointer, and may keep back that
+// the pointer has gone: of the SSN that shows it nothing under the key under which the
+// new state publishes the pointer as its own.
+func TestChangedWhileReleased(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		r := newRotating(t)
+		r.load(0, licence("A", benedicta))
+		r.released()["A"] = gone
+		r.begin()
+		after := benedicta
+		after.Given = "Bernadette"
+		if _, err := r.file.Change(t.Context(), "clerk", licence("A", after), false); err != nil {
+			t.Fatal(err)
+		}
+		last := r.hub.shown[len(r.hub.shown)-1]
+		slots := matchkey.Index(after, make([]byte, 32))
+		for epoch := range uint32(2) {
+			n := 0
+			for _, slot := range slots[matchkey.NameSlots:] {
+				if last.tokens[r.tokenOf(epoch+1, slot.Key)] {
+					n++
+				}
+			}
+			want := matchkey.SSNSlots
+			if gone && epoch+1 == 2 {
+				want = 0
+			}
+			if n != want {
+				t.Errorf("released %t: under key %d the hub is shown %d tokens of the SSN, want %d", gone, epoch+1, n, want)
+			}
+		}
+	}
+}
+
+// A hub that says without a receipt that it has done before what it was asked is
+// believed for a night: the ledger says so, and what its signed comparison does not
+// bear out is published anew.
+func TestDeniedIsNoted(t *testing.T) {
+	r := newRotating(t)
+	w := &watcher{hub: r.hub, always: denies}
+	r.door = w
+	r.restart()
+	r.load(0, licence("A", benedicta))
+	r.begin()
+	if n, _, err := r.file.Republish(t.Context(), "loader"); n != 1 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	if n := r.said("abandoned already_exists"); n != 1 {
+		t.Errorf("the ledger says so %d times", n)
+	}
+	if found, _ := r.answers(2, benedicta); found != 0 {
+		t.Fatal("the hub has done it")
+	}
+	if c, err := r.file.Compare(t.Context(), "clerk"); err != nil || c.Missing != 1 {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	r.settle()
+	if found, agreed := r.answers(2, benedicta); found != 1 || agreed == 0 {
+		t.Errorf("under the next key the record is found %d times, agreeing in %b", found, agreed)
+	}
+}
+
+// Nobody is told that a record is somebody else's because it is not known here under
+// the key of the question.
+func TestWeighUnderUnknownKey(t *testing.T) {
+	r := newRig(t)
+	r.load(0, licence("A", benedicta))
+	h, tags := r.pointers("A")[0].Handle, make([]byte, waypost.CheckElements*len(waypost.Tag{}))
+	if _, err := r.file.Weigh(t.Context(), h, waypost.TicketID{1}, 1, tags); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.file.Weigh(t.Context(), h, waypost.TicketID{1}, 2, tags); waypost.CodeOf(err) != waypost.Unavailable {
+		t.Errorf("under a key that is not known here: %v", err)
+	}
+	if _, err := r.file.Find(t.Context(), h); err != nil {
+		t.Error(err)
+	}
+}
