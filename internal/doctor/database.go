@@ -214,7 +214,7 @@ func (e *exam) shards() {
 		return // no hub has run on it yet, or it cannot be asked, as was told
 	}
 	status, err := table.Status(e.ctx)
-	if err == nil && status.Partitions > 0 {
+	if err == nil {
 		err = table.Belongs(e.ctx)
 	}
 	if err = errors.Join(err, table.Close()); err != nil {

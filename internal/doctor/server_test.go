@@ -1,9 +1,11 @@
 package doctor_test
 
 import (
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/waypost/waypost/internal/doctor"
 	"github.com/waypost/waypost/internal/install"
@@ -65,7 +67,16 @@ func TestServer(t *testing.T) {
 	twin := clusters[0].Local(clusters[0].Copy(name))
 	edit(t, hub, func(c map[string]any) { c["database"] = twin })
 	look(doctor.Wrong, "labels", "is a copy of the hub's", "scale.md")
+	if r, err := install.Open(t.Context(), hub, time.Now, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "waypost hub shards adopt") {
+		t.Errorf("a hub on the copy writes to the labels of the real one: %v", err)
+		if err == nil {
+			must(t, r.Close())
+		}
+	}
 	edit(t, hub, func(c map[string]any) { c["database"] = url })
+	r, err := install.Open(t.Context(), hub, time.Now, slog.New(slog.DiscardHandler))
+	must(t, err)
+	must(t, r.Close())
 	clusters[1].Kill()
 	look(doctor.Wrong, "labels", "cannot be asked", "checks are owed")
 }

@@ -162,6 +162,15 @@ const (
 	purgeEvery    = time.Hour
 )
 
+// purgeAtOnce is how many rows one transaction forgets: after an outage there may be more
+// than a server deletes before it gives up.
+const purgeAtOnce = 256
+
+const (
+	endedErrands = `SELECT id FROM errand WHERE ended < $1 ORDER BY ended, id LIMIT $2`
+	oldQuestions = `SELECT asking, id FROM question WHERE finished < $1 AND at < $2 ORDER BY finished, asking, id LIMIT $3`
+)
+
 // purge forgets what nobody can ask for any more.
 func (e *Engine) purge(ctx context.Context) error {
 	now := e.Now()
@@ -169,27 +178,37 @@ func (e *Engine) purge(ctx context.Context) error {
 		return nil
 	}
 	old, ancient := now.Add(-keptFor).Unix(), now.Add(-rememberedFor).Unix()
-	err := e.DB.Write(ctx, func(tx *store.Tx) error {
-		for _, p := range []struct {
-			statement string
-			args      []any
-		}{
-			{`DELETE FROM errand_reply WHERE errand IN (SELECT id FROM errand WHERE ended < $1)`, []any{old}},
-			{`DELETE FROM errand_ticket WHERE errand IN (SELECT id FROM errand WHERE ended < $1)`, []any{old}},
-			{`DELETE FROM errand WHERE ended < $1`, []any{old}},
-			{`UPDATE question SET body = $1, statement = $1 WHERE finished < $2 AND (body <> $1 OR statement <> $1)`, []any{[]byte{}, old}},
-			{`DELETE FROM question_reply WHERE (asking, id) IN (SELECT asking, id FROM question WHERE finished < $1 AND at < $2)`, []any{old, ancient}},
-			{`DELETE FROM question WHERE finished < $1 AND at < $2`, []any{old, ancient}},
-			{`DELETE FROM question_ticket WHERE at < $1`, []any{ancient}},
-		} {
-			if _, err := tx.Exec(p.statement, p.args...); err != nil {
+	for _, step := range []struct {
+		statements []string // of one transaction; the last one is told how many it took
+		args       []any
+	}{
+		{[]string{
+			`DELETE FROM errand_reply WHERE errand IN (` + endedErrands + `)`,
+			`DELETE FROM errand_ticket WHERE errand IN (` + endedErrands + `)`,
+			`DELETE FROM errand WHERE id IN (` + endedErrands + `)`,
+		}, []any{old, purgeAtOnce}},
+		{[]string{`UPDATE question SET body = $1, statement = $1 WHERE (asking, id) IN (SELECT asking, id FROM question
+			WHERE finished < $2 AND (body <> $1 OR statement <> $1) ORDER BY finished, asking, id LIMIT $3)`}, []any{[]byte{}, old, purgeAtOnce}},
+		{[]string{
+			`DELETE FROM question_reply WHERE (asking, id) IN (` + oldQuestions + `)`,
+			`DELETE FROM question WHERE (asking, id) IN (` + oldQuestions + `)`,
+		}, []any{old, ancient, purgeAtOnce}},
+		{[]string{`DELETE FROM question_ticket WHERE (asking, ticket) IN (SELECT asking, ticket FROM question_ticket
+			WHERE at < $1 ORDER BY at, asking, ticket LIMIT $2)`}, []any{ancient, purgeAtOnce}},
+	} {
+		for n := int64(purgeAtOnce); n == purgeAtOnce; {
+			if err := e.DB.WriteBulk(ctx, func(tx *store.Tx) (err error) {
+				for _, statement := range step.statements {
+					if n, err = tx.Exec(statement, step.args...); err != nil {
+						return err
+					}
+				}
+				return nil
+			}); err != nil {
 				return err
 			}
 		}
-		return nil
-	})
-	if err == nil {
-		e.purged = now
 	}
-	return err
+	e.purged = now
+	return nil
 }

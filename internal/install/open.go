@@ -22,6 +22,7 @@ import (
 	"github.com/waypost/waypost/internal/publisher"
 	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/internal/shards"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -123,7 +124,7 @@ func Open(ctx context.Context, dir string, now func() time.Time, log *slog.Logge
 	case roster.KeyHolder:
 		err = r.openKeyHolder(ctx, listener, now, log)
 	case roster.Hub:
-		err = r.openHub(listener, now, log)
+		err = r.openHub(ctx, listener, now, log)
 	case roster.Gateway:
 		err = r.openGateway(ctx, listener, now, log)
 	default:
@@ -213,8 +214,13 @@ func (r *Role) openKeyHolder(ctx context.Context, listener net.Listener, now fun
 	return nil
 }
 
-func (r *Role) openHub(listener net.Listener, now func() time.Time, log *slog.Logger) error {
+func (r *Role) openHub(ctx context.Context, listener net.Listener, now func() time.Time, log *slog.Logger) error {
 	f := r.Folder
+	if r.DB.Shared() {
+		if err := shards.Own(ctx, f.Config.Database); err != nil {
+			return err
+		}
+	}
 	labelKey, err := f.secret("label.key")
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -149,20 +150,43 @@ func (t *Table) Adopt(ctx context.Context) error {
 }
 
 // Belongs reports, in words, why this is not the database whose labels lie on the servers
-// that can be reached; nil where it is. It changes nothing.
+// that can be reached; nil where it is, or where the table is not spread. It changes
+// nothing.
 func (t *Table) Belongs(ctx context.Context) error {
+	if all, err := t.partitions(ctx, "label"); err != nil || len(all) == 0 {
+		return err
+	}
 	mine, err := t.mine(ctx)
 	if err != nil {
 		return err
 	}
 	for _, server := range slices.Sorted(maps.Keys(t.servers)) {
+		// One that is down, or silent, is looked at when it is back.
+		ctx, done := context.WithTimeout(ctx, lookTime)
 		c, err := t.conn(ctx, server)
-		if err != nil {
-			continue // [Table.Status] tells it
+		if err == nil {
+			err = t.check(ctx, c, server, mine)
+		} else {
+			err = nil
 		}
-		if err := t.check(ctx, c, server, mine); err != nil {
+		silent := ctx.Err() != nil
+		done()
+		if err != nil && !silent {
 			return fmt.Errorf("shards: server %s: %w", server, err)
 		}
 	}
 	return nil
+}
+
+// lookTime is for how long one server is asked whose its labels are.
+const lookTime = 3 * time.Second
+
+// Own is [Table.Belongs] of the hub's database at url, before a hub writes to it: a copy
+// that was made for a drill has the passwords of the real one's servers of labels.
+func Own(ctx context.Context, url string) error {
+	t, err := Open(ctx, url)
+	if err != nil {
+		return err
+	}
+	return errors.Join(t.Belongs(ctx), t.Close())
 }

@@ -2,6 +2,7 @@ package shards
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"slices"
@@ -104,17 +105,69 @@ func (r *Reach) Watch(ctx context.Context) {
 // Probe looks whether lost servers are back.
 func (r *Reach) Probe(ctx context.Context) {
 	for _, server := range r.lostNow() {
-		err := r.DB.Read(ctx, func(tx *store.Tx) error {
-			// Its partition may lie elsewhere by now: then that server is meant.
-			return tx.Row(`SELECT pointer FROM label WHERE label = $1`, server.label).Scan(new(int64))
-		})
-		if err == nil || errors.Is(err, store.ErrNoRows) {
+		switch err := r.probe(ctx, server); {
+		case err == nil || errors.Is(err, store.ErrNoRows):
 			r.Log.Info("a server of labels answers again", "server", server.name)
-			r.mu.Lock()
-			delete(r.lost, server.name)
-			r.mu.Unlock()
+			r.find(server.name)
+		case errors.Is(err, errUnused):
+			r.Log.Info("a server of labels that did not answer has no labels any more", "server", server.name)
+			r.find(server.name)
 		}
 	}
+}
+
+// draws is how many labels are drawn at most, in one look, for one that lies on a server.
+const draws = 64
+
+var (
+	errUnused   = errors.New("shards: no partition lies on the server")
+	errNotDrawn = errors.New("shards: no label was drawn that lies on the server")
+)
+
+// probe asks a server for one label. Where the partition of the label that told of the
+// loss lies elsewhere by now, that server's answer says nothing of this one: another label
+// takes its place.
+func (r *Reach) probe(ctx context.Context, lost lostServer) error {
+	return r.DB.Read(ctx, func(tx *store.Tx) error {
+		label := lost.label
+		for n := 0; ; n++ {
+			server, err := serverOf(tx, label)
+			if err != nil {
+				return err
+			}
+			if server == lost.name {
+				break
+			}
+			var partitions int
+			if n == 0 {
+				if err := tx.Row(`SELECT count(*) FROM pg_inherits i JOIN pg_foreign_table f ON f.ftrelid = i.inhrelid
+					JOIN pg_foreign_server s ON s.oid = f.ftserver WHERE i.inhparent = 'label'::regclass AND CAST(s.srvname AS TEXT) = $1`, ours+lost.name).Scan(&partitions); err != nil {
+					return err
+				}
+				if partitions == 0 {
+					return errUnused
+				}
+			}
+			if n == draws {
+				return errNotDrawn // the next look goes on
+			}
+			label = make([]byte, len(lost.label))
+			_, _ = rand.Read(label) // never fails (Go 1.24)
+		}
+		r.mu.Lock()
+		if r.lost[lost.name] != nil {
+			r.lost[lost.name] = label
+		}
+		r.mu.Unlock()
+		return tx.Row(`SELECT pointer FROM label WHERE label = $1`, label).Scan(new(int64))
+	})
+}
+
+// find notes that a server is lost no more.
+func (r *Reach) find(server string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.lost, server)
 }
 
 type lostServer struct {

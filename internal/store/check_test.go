@@ -55,6 +55,16 @@ func TestCheck(t *testing.T) {
 	if _, err := os.Stat(dir + "/new.db"); !os.IsNotExist(err) {
 		t.Error("a file was made")
 	}
+	// Everybody may put functions where this program's are looked up.
+	open := server.URL()
+	server.SQL(name(open), "GRANT CREATE ON SCHEMA public TO PUBLIC")
+	if _, err := Check(ctx, open, "test"); err == nil || !strings.Contains(err.Error(), "REVOKE CREATE ON SCHEMA public FROM PUBLIC") {
+		t.Errorf("a schema that is open to all: %v", err)
+	}
+	if db, err := Open(ctx, open, "test"); err == nil || !strings.Contains(err.Error(), "REVOKE CREATE") {
+		t.Errorf("it is opened: %v", err)
+		must(t, db.Close())
+	}
 	report, err := Check(ctx, fresh, "test")
 	if err != nil || !strings.Contains(strings.Join(report.Facts, " "), "it is empty") {
 		t.Errorf("tables were made: %v, %v", report, err)

@@ -127,6 +127,27 @@ func TestLead(t *testing.T) {
 	}
 }
 
+// TestWaitingWritesNothing: a process that waits for leases of another one beats, and
+// makes no other transaction that writes.
+func TestWaitingWritesNothing(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Start(t, 1)[0].URL()
+	holder, waiter := openAs(t, url, 1), openAs(t, url, 2)
+	names := []string{"house", "follow", "log a", "log b"}
+	for _, name := range names {
+		must(t, holder.Seize(t.Context(), name))
+	}
+	before, begun := waiter.Stats().Writes, time.Now()
+	for _, name := range names {
+		go waiter.Lead(t.Context(), name, func(context.Context) { t.Errorf("%s was taken from who lives", name) })
+	}
+	time.Sleep(3 * leaseEvery)
+	most := uint64(time.Since(begun)/beatEvery) + 2
+	if n := waiter.Stats().Writes - before; n > most {
+		t.Errorf("%d writes while it waited, %d beats", n, most)
+	}
+}
+
 // TestAlone: a database in a file has one process, which leads at once.
 func TestAlone(t *testing.T) {
 	db, err := Open(t.Context(), "sqlite:"+t.TempDir()+"/test.db", "test", AsProcess(3))
