@@ -69,7 +69,7 @@ type kindRule struct {
 const (
 	CheckElements   = 32  // probes of one check, always exactly this many
 	NameElements    = 20  // of those, part one: from name and date
-	SSNElements     = 12  // and part two: from the SSN, or decoys
+	SSNElements     = 12  // and part two: from the SSN, or what stands in for it
 	RecordElements  = 10  // index keys of one record
 	MaxPublishBatch = 100 // records under one publish ticket
 )

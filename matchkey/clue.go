@@ -108,8 +108,10 @@ func pair(a, b string) (string, string) {
 
 // reader makes the clues of one person for one reading after another.
 type reader struct {
-	n    Normal
-	born date
+	n      Normal
+	born   date
+	secret []byte
+	digits string // the last five of the SSN, or what stands in for them
 }
 
 // name makes the six clues from names and date of birth.
@@ -178,19 +180,19 @@ func (r *reader) missing() (out [NameSlots]clue) {
 	return out
 }
 
-// ssn makes the clues from the SSN. Without an SSN, or without what a kind needs
-// beside it, the clue is a decoy under the gateway's secret.
-func (r *reader) ssn(read reading, secret []byte) [SSNSlots]clue {
-	f, s, d, n := read.given, read.surname, r.born, r.n.SSN5
+// ssn makes the clues from the SSN or what stands in for it. Without what a kind
+// needs beside it, the clue is a decoy under the gateway's secret.
+func (r *reader) ssn(read reading) [SSNSlots]clue {
+	f, s, d, n := read.given, read.surname, r.born, r.digits
 	var identity []string
 	made := func(k Kind, possible bool, share freq.Share, parts ...string) clue {
-		if n != "" && possible {
+		if possible {
 			return clue{kind: k, key: publicKey(domainKey, k.String(), parts...), share: share + oneSSN5}
 		}
 		if identity == nil {
 			identity = append(r.n.identity(), n)
 		}
-		return clue{kind: k, key: secretKey(secret, domainDecoy, k.String(), identity...), decoy: true}
+		return clue{kind: k, key: secretKey(r.secret, domainDecoy, k.String(), identity...), decoy: true}
 	}
 	dated, named := d.full != "", f != "" && s != ""
 	mf, ms := phonetic.Metaphone(f), phonetic.Metaphone(s)

@@ -11,9 +11,11 @@
 // # What is published
 //
 // Every pointer has exactly ten slots: Fa G H I Ka Q from name and date of birth,
-// and A B C E from the last five digits of the SSN. A person without an SSN has
-// decoys in the last four, derived under the gateway's own secret. All keys are
-// 32 bytes, so that nothing about a person shows in the size or number of keys.
+// and A B C E from the last five digits of the SSN. For a person without an SSN
+// five digits stand in, derived under the gateway's own secret, and everything
+// after is the same: as many strangers share such a key as share anybody's. All
+// keys are 32 bytes, so that nothing about a person shows in the size or number of
+// keys, nor in how often one is met.
 //
 //	slot  made of                                                   catches
 //	Fa    initial (or 3 letters, or all) of given, surname, date*   nickname, typo in the given name

@@ -29,7 +29,7 @@ func Expect(p waypost.Person) Expectation {
 	r := newReader(Normalize(p), make([]byte, secretSize))
 	probed := make(map[key]bool)
 	var e Expectation
-	for _, part := range [2][]clue{r.nameClues(), r.ssnClues(make([]byte, secretSize))} {
+	for _, part := range [2][]clue{r.nameClues(), r.ssnClues()} {
 		for _, c := range part {
 			if !c.decoy {
 				probed[c.key] = true
@@ -39,7 +39,7 @@ func Expect(p waypost.Person) Expectation {
 	}
 	for _, read := range r.readings() {
 		var clues [Slots]clue
-		names, ssn := r.name(read), r.ssn(read, make([]byte, secretSize))
+		names, ssn := r.name(read), r.ssn(read)
 		copy(clues[:], names[:])
 		copy(clues[NameSlots:], ssn[:])
 		for i, c := range clues {

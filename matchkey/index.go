@@ -4,9 +4,9 @@ import "github.com/waypost/waypost"
 
 // Index returns the ten keys to publish for a person, in the order of the
 // kinds: six from names and date of birth, four from the SSN. secret is the
-// gateway's own, 32 random bytes that never change within an epoch; decoys for
-// an absent SSN are derived under it, so that nobody else can compute them.
-// Index panics if it is shorter, for then decoys could be told from keys.
+// gateway's own, 32 random bytes that never change within an epoch; what stands in
+// for an absent SSN is derived under it, so that nobody else can compute it.
+// Index panics if it is shorter, for then it could be told from an SSN.
 func Index(p waypost.Person, secret []byte) [Slots]Slot {
 	r := newReader(Normalize(p), secret)
 	base := r.base()
@@ -14,7 +14,7 @@ func Index(p waypost.Person, secret []byte) [Slots]Slot {
 	for i, c := range r.name(base) {
 		out[i] = c.slot()
 	}
-	for i, c := range r.ssn(base, secret) {
+	for i, c := range r.ssn(base) {
 		out[NameSlots+i] = c.slot()
 	}
 	return out
@@ -22,9 +22,13 @@ func Index(p waypost.Person, secret []byte) [Slots]Slot {
 
 func newReader(n Normal, secret []byte) *reader {
 	if len(secret) < secretSize {
-		panic("matchkey: the decoy secret must be 32 bytes")
+		panic("matchkey: the secret must be 32 bytes")
 	}
-	return &reader{n: n, born: newDate(n.Born)}
+	digits := n.standIn(secret) // made for everybody: the time tells nothing
+	if n.SSN5 != "" {
+		digits = n.SSN5
+	}
+	return &reader{n: n, born: newDate(n.Born), secret: secret, digits: digits}
 }
 
 // base is the reading that is indexed: first given name, first surname.
@@ -45,9 +49,9 @@ func (c clue) slot() Slot {
 // that key alone is worth asking about in clear, whatever its kind. For A and B,
 // which no change of name or of date reaches, more is allowed: unambiguous is
 // above what a full date gives (about 0.15) and below what one whose day and
-// month can be exchanged gives (about 0.25), docs/adr/0016.
+// month can be exchanged gives (about 0.25), docs/adr/0016 and 0043.
 const (
-	rare        = 0.05
+	rare        = 0.04
 	unambiguous = 0.18
 )
 
@@ -55,7 +59,7 @@ const (
 // slots of one of its own records that agree with a blinded question are enough
 // to be shown the applicant in clear. They are if two agree; or one that has the
 // whole SSN5 with the date or both names (A, B) and that at most 0.18 other
-// people are expected to share; or any one that at most 0.05 are. Decoys count
+// people are expected to share; or any one that at most 0.04 are. Decoys count
 // for nothing.
 func Continue(agreed []Slot) bool {
 	var kinds [Slots]bool

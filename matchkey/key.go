@@ -4,6 +4,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
+	"strconv"
 )
 
 // Profile is the version of everything in this package that shapes a key.
@@ -13,10 +15,10 @@ const Profile = 1
 const (
 	Slots      = 10 // keys published for a person
 	NameSlots  = 6  // of them from names and date of birth, which come first
-	SSNSlots   = 4  // of them from the SSN, or decoys
+	SSNSlots   = 4  // of them from the SSN, or what stands in for it
 	Probes     = 32 // keys looked up for a person
 	NameProbes = 20 // of them from names and date of birth, which come first
-	SSNProbes  = 12 // of them from the SSN, or decoys, with padding
+	SSNProbes  = 12 // of them from the SSN, or what stands in for it, with padding
 )
 
 // keySize is the length of every key in bytes.
@@ -61,7 +63,7 @@ type Slot struct {
 	// the same key, from public name frequencies.
 	Expected float64
 	// Decoy says that the key stands for nothing that two records could agree
-	// on: there was no SSN, no name or no date to make it from.
+	// on: there was no name or no date to make it from.
 	Decoy bool
 }
 
@@ -71,7 +73,8 @@ const (
 	domainKey     = "key"     // the components of the kind
 	domainExact   = "exact"   // full given name, surname and date, in place of a kind that is not made
 	domainMissing = "missing" // no name, or no date: the whole identity
-	domainDecoy   = "decoy"   // under the secret: no SSN
+	domainStandIn = "standin" // under the secret: five digits where there is no SSN
+	domainDecoy   = "decoy"   // under the secret: no name or date beside the digits
 	domainPad     = "pad"     // what fills a part of a query
 )
 
@@ -106,8 +109,22 @@ func secretKey(secret []byte, domain, what string, parts ...string) (k key) {
 	return k
 }
 
+// standIn returns five digits for a person without an SSN, of the form that an
+// SSN's have. They depend on what stays the same from one visit to the next: not
+// on a middle name, a suffix or further given names. Two people who have the same
+// ones agree on all surnames, the first given name and the date.
+func (n Normal) standIn(secret []byte) string {
+	parts := append([]string{n.Born.String(), first(n.Given)}, n.Family...)
+	for i := 0; ; i++ {
+		k := secretKey(secret, domainStandIn, strconv.Itoa(i), parts...)
+		if digits := fmt.Sprintf("%05d", binary.BigEndian.Uint64(k[:])%100_000); SSN5(digits) != "" {
+			return digits
+		}
+	}
+}
+
 // identity lists everything in a normalised person that tells one from another,
-// except the SSN. It is what pads, decoys and missing keys are derived from, so
+// except the SSN. It is what pads and missing keys are derived from, so
 // that the same person always gives the same ones.
 func (n Normal) identity() []string {
 	parts := []string{n.Born.String(), n.Suffix}

@@ -11,7 +11,8 @@ import (
 // Query is the keys that one person is looked up by.
 type Query struct {
 	// Keys are 32 distinct keys of 32 bytes: NameProbes from names and date of
-	// birth, then SSNProbes from the SSN or decoys. Pads fill both parts.
+	// birth, then SSNProbes from the SSN or what stands in for it. Pads fill both
+	// parts.
 	Keys [Probes][]byte
 	// Index says where in Keys each of the person's own ten index keys stands,
 	// in the order of Index.
@@ -30,7 +31,7 @@ func NewQuery(p waypost.Person, secret []byte) Query {
 	for i, c := range r.nameClues() {
 		q.Keys[i] = c.key[:]
 	}
-	for i, c := range r.ssnClues(secret) {
+	for i, c := range r.ssnClues() {
 		q.Keys[NameProbes+i] = c.key[:]
 	}
 	for i := range NameSlots {
@@ -135,25 +136,22 @@ func (r *reader) otherRoots(c *collector, base reading) {
 }
 
 // ssnClues returns the second part of a query. Its pads are under the secret and
-// cover the SSN too: whoever could compute them could count them, and so learn
-// whether there is an SSN.
-func (r *reader) ssnClues(secret []byte) []clue {
+// cover the digits too: whoever could compute them could count them.
+func (r *reader) ssnClues() []clue {
 	c := collector{limit: SSNProbes}
 	readings := r.readings()
-	for _, x := range r.ssn(readings[0], secret) {
+	for _, x := range r.ssn(readings[0]) {
 		c.add(x)
 	}
-	if r.n.SSN5 != "" {
-		for _, read := range readings[1:] {
-			clues := r.ssn(read, secret)
-			for _, k := range []Kind{C, E, B} {
-				c.addRare(clues[k-A], read.limit)
-			}
+	for _, read := range readings[1:] {
+		clues := r.ssn(read)
+		for _, k := range []Kind{C, E, B} {
+			c.addRare(clues[k-A], read.limit)
 		}
 	}
-	identity := append(r.n.identity(), r.n.SSN5)
+	identity := append(r.n.identity(), r.digits)
 	for i := 0; len(c.clues) < c.limit; i++ {
-		c.add(clue{key: secretKey(secret, domainPad, strconv.Itoa(i), identity...), decoy: true})
+		c.add(clue{key: secretKey(r.secret, domainPad, strconv.Itoa(i), identity...), decoy: true})
 	}
 	return c.clues
 }

@@ -25,7 +25,7 @@ const (
 
 // Compare returns NoMatch, Possible or Match for the applicant and the record.
 // agreed lists the kinds of the record's own keys that the first leg's tags
-// showed to agree, decoys left out. The order of the two persons does not
+// showed to agree. The order of the two persons does not
 // matter.
 func Compare(applicant, record Candidate, agreed []matchkey.Kind) waypost.Outcome {
 	return Explain(applicant, record, agreed).Outcome

@@ -62,7 +62,7 @@ func (s *Server) search(ctx context.Context, q *inquiry, p part) error {
 // searchRest searches the second part. Not where a record of this state that is
 // the applicant's, by name and date, was passed here: the four SSN slots of its
 // pointer are another state's. This state's tokens meet them where both know the
-// same SSN, and its decoys never do, so the hub, which sees what meets what, could
+// same SSN, and what stands in for one never does, so the hub, which sees what meets what, could
 // tell movers who have none. The pointers of others are then found by their names
 // only, for everybody.
 func (s *Server) searchRest(ctx context.Context, q *inquiry) error {

@@ -5,7 +5,7 @@
 //
 // File B is published: each of its records gets the ten slots of
 // matchkey.Index. File A asks: each of its records is looked up by the 32 keys
-// of matchkey.NewQuery. The two sides are different states, so their decoy
+// of matchkey.NewQuery. The two sides are different states, so their
 // secrets differ. A pair agrees if any key of the question is a published,
 // comparable slot of the record, and continues if matchkey.Continue says so.
 //
@@ -106,7 +106,7 @@ func sameFile(a, b string) bool {
 	return err == nil && os.SameFile(x, y)
 }
 
-// Decoy secrets of the two sides. They are constants because nothing here is
+// Secrets of the two sides. They are constants because nothing here is
 // secret and a run must repeat; what matters is that they differ.
 var (
 	secretA = bytes.Repeat([]byte{'A'}, 32)
