@@ -31,6 +31,9 @@ type Source struct {
 	Door string
 	// Former is set where the member is one no more. Its log stays as it was left.
 	Former bool
+	// Unpublished is set where there is no checkpoint, as of a log that was closed for a
+	// restore: it counts only if a successor says that it was one.
+	Unpublished bool
 }
 
 // Options say what to reconcile.
@@ -61,7 +64,8 @@ type run struct {
 	before   *state
 	opener   *journal.Opener
 	names    tables
-	logs     []*logRun // by number in names; nil where it is not among the sources
+	closed   map[uint16]*closure // logs that have a successor, by number in names
+	logs     []*logRun           // by number in names; nil where it is not among the sources
 	tickets  *spill
 	windows  *spill
 	findings findings
@@ -118,6 +122,7 @@ func Reconcile(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	r.judgeEnds()
+	r.judgeLosses()
 	r.judgeRenewed()
 	windows, err := r.judgeQuotas(ctx)
 	if err != nil {

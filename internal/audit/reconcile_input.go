@@ -94,7 +94,8 @@ func FromWeb(ctx context.Context, governanceFile string, rosterFiles, identityFi
 		if !current(o.Rosters, m.Name, o.Now) && m.From.After(o.Now) {
 			continue // has not joined yet
 		}
-		for n := 1; n <= maxInstances; n++ {
+		missing := 0
+		for n := 1; n <= maxInstances && missing <= maxGap; n++ {
 			prefix, at, err := follow.Prefix(newest, m.Name, strconv.Itoa(n))
 			if err != nil {
 				return o, err
@@ -106,10 +107,11 @@ func FromWeb(ctx context.Context, governanceFile string, rosterFiles, identityFi
 			if err != nil {
 				return o, err
 			}
-			if n > 1 && !published(ctx, reader) {
-				break
+			there := n == 1 || published(ctx, reader)
+			if missing++; there {
+				missing = 0
 			}
-			s := Source{Member: m.Name, Instance: strconv.Itoa(n), Reader: reader, Former: !current(o.Rosters, m.Name, o.Now)}
+			s := Source{Unpublished: !there, Member: m.Name, Instance: strconv.Itoa(n), Reader: reader, Former: !current(o.Rosters, m.Name, o.Now)}
 			if at.Name != m.Name {
 				s.Door = at.Name
 			}
@@ -139,6 +141,10 @@ func readFiles(names []string) ([][]byte, error) {
 
 // maxInstances bounds how many processes of one member are looked for.
 const maxInstances = 32
+
+// maxGap is how many numbers in a row may have no log: of a log that was closed for a
+// restore there is no checkpoint.
+const maxGap = 3
 
 func published(ctx context.Context, r translog.Reader) bool {
 	_, err := r.ReadEndpoint(ctx, "checkpoint")

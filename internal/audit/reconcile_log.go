@@ -44,6 +44,8 @@ type kept struct {
 	Accusations  []accusation                `json:"accusations,omitempty"`   // not shown yet
 	Daily        string                      `json:"daily,omitempty"`         // the last day that was counted
 	Signed       []string                    `json:"signed,omitempty"`        // transcripts of ceremonies that a key holder has signed, the latest
+	LossTold     bool                        `json:"loss_told,omitempty"`     // that part of it was lost in a restore
+	Succeeds     bool                        `json:"succeeds,omitempty"`      // it is the successor of another
 	RosterWarned uint64                      `json:"roster_warned,omitempty"` // the version for which roster_missing was reported
 }
 
@@ -62,7 +64,8 @@ type logRun struct {
 	broken   bool // and does not fit what was read
 
 	tree     frontier
-	closed   map[translog.KeyID]bool // data keys that are not for this auditor
+	closed   *closure                // it has a successor; or nil
+	foreign  map[translog.KeyID]bool // data keys that are not for this auditor
 	counters map[string]int64
 	counting windows
 	scratch  []byte
@@ -78,6 +81,9 @@ const settleTime = 60 + 30
 // horizon is the time, Unix seconds, up to which everything that was committed
 // to the log has been read.
 func (l *logRun) horizon() int64 {
+	if l.closed != nil {
+		return 1 << 62 // nothing comes to it any more
+	}
 	if l.kept.Cosigned == 0 {
 		return -1
 	}
@@ -86,7 +92,9 @@ func (l *logRun) horizon() int64 {
 
 // ended reports whether the process has written its last entry. Of a log that
 // cannot be read now nobody knows whether it has gone on.
-func (l *logRun) ended() bool { return l.kept.Ended && (l.readable || l.source.Former) }
+func (l *logRun) ended() bool {
+	return l.closed != nil || l.kept.Ended && (l.readable || l.source.Former)
+}
 
 // closedBy is horizon for the question whether something can still come: to a log
 // that has ended nothing comes while it is not started again.
@@ -217,8 +225,8 @@ func (l *logRun) open(ctx context.Context, index int64, leaf, blob []byte) (e tr
 		return e, false, ctx.Err()
 	case errors.Is(err, translog.ErrErased):
 	case errors.Is(err, journal.ErrNotEntitled): // once for all entries under the key
-		if id, err := translog.SealedKey(blob); err == nil && !l.closed[id] {
-			l.closed[id] = true
+		if id, err := translog.SealedKey(blob); err == nil && !l.foreign[id] {
+			l.foreign[id] = true
 			l.damagedf(index, "the data key %s is not wrapped for this auditor", id)
 		}
 	default:

@@ -29,25 +29,27 @@ func (r *run) openLogs(ctx context.Context, before *state) error {
 		r.names.log(k.Member + "/" + k.Instance)
 	}
 	r.logs = make([]*logRun, len(r.names.Logs))
+	r.closed = make(map[uint16]*closure)
 	sightings := r.sightings(ctx)
-	for _, s := range r.Sources {
+	for _, s := range inOrder(r.Sources) {
 		n := r.names.log(s.Member + "/" + s.Instance)
 		m, ok := r.memberNamed(s.Member)
 		if !ok {
 			continue // not a member: nobody relies on its log
 		}
-		l := &logRun{r: r, number: n, member: m, source: s, closed: make(map[translog.KeyID]bool),
-			counters: make(map[string]int64), kept: kept{Member: s.Member, Instance: s.Instance}}
-		if i := slices.IndexFunc(before.Logs, func(k kept) bool { return k.Member == s.Member && k.Instance == s.Instance }); i >= 0 {
-			l.kept = before.Logs[i].clone()
+		if s.Unpublished && r.closed[n] == nil {
+			continue
 		}
-		l.past = l.kept.clone()
-		l.limits.init(l)
+		l := r.newLog(n, m, s)
 		r.logs[n] = l
-		if err := l.fetch(ctx); err != nil {
+		if l.closed != nil {
+			l.fetchClosed(ctx)
+		} else if err := l.fetch(ctx); err != nil {
 			return err
 		}
+		l.succeeds(ctx)
 	}
+	r.openClosed(ctx)
 	for _, k := range before.Logs {
 		if n := r.names.log(k.Member + "/" + k.Instance); r.logs[n] == nil {
 			r.logs[n] = r.lost(k)
@@ -63,6 +65,18 @@ func (r *run) openLogs(ctx context.Context, before *state) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// newLog takes up what is known of a log from the run before.
+func (r *run) newLog(n uint16, m roster.Member, s Source) *logRun {
+	l := &logRun{r: r, number: n, member: m, source: s, closed: r.closed[n], foreign: make(map[translog.KeyID]bool),
+		counters: make(map[string]int64), kept: kept{Member: s.Member, Instance: s.Instance}}
+	if i := slices.IndexFunc(r.before.Logs, func(k kept) bool { return k.Member == s.Member && k.Instance == s.Instance }); i >= 0 {
+		l.kept = r.before.Logs[i].clone()
+	}
+	l.past = l.kept.clone()
+	l.limits.init(l)
+	return l
 }
 
 // memberNamed returns the member as the newest roster has it that names it.
@@ -235,6 +249,12 @@ func (r *run) compare(ctx context.Context, sightings []sighting) {
 			continue
 		}
 		older, newer := seen, l.head
+		if l.closed != nil && older.N > newer.N {
+			if older.N > l.closed.Seen.N {
+				l.outgrows(older.N, s.by)
+			}
+			continue // that part is lost
+		}
 		if older.N > newer.N { // a log that was read a moment earlier than it should
 			l.disputed = true
 			r.findf(Rollback, l.member.Name, evidence, "%s has seen %d entries of the ledger, which shows %d", s.by, seen.N, l.head.N)

@@ -42,6 +42,9 @@ const (
 	ReceiptMissed = "receipt_missed"
 	RosterMissing = "roster_missing"
 	UnsignedShare = "unsigned_share"
+
+	LostInRestore  = "lost_in_restore"
+	FalseSuccessor = "false_successor"
 )
 
 // Finding is one thing that does not add up, and the one member who has to

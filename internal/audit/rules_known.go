@@ -17,11 +17,14 @@ func (d *dossier) readPast(member uint16, at int64) bool {
 			continue
 		}
 		seen = true
-		if d.issued <= l.kept.DarkUntil || l.lost {
+		if d.issued <= l.kept.DarkUntil || l.lost || l.loses(d.issued, at) {
 			return false
 		}
 		if l.source.Former && l.horizon() < at && !l.ended() {
 			return false
+		}
+		if l.closed != nil && l.head.N == 0 {
+			continue // nothing of it came back, and nothing that matters here is lost
 		}
 		if l.broken || l.kept.Size == 0 || l.horizon() < at && !l.ended() {
 			d.open = true
@@ -60,6 +63,9 @@ func (d *dossier) lookAt(p place, at int64, which ...kind) standing {
 	l := d.logs[p.log]
 	switch {
 	case l == nil || l.lost || l.broken || p.index < l.kept.DarkBelow:
+		return unknown
+	case l.closed != nil && p.index >= l.kept.Size && at <= l.lostUntil()+guardTime:
+		l.closed.cite(p.index)
 		return unknown
 	case p.index < l.kept.Size || l.horizon() >= at: // nobody vouches for the end of a log that says "stopped" and serves on
 		return other
@@ -134,6 +140,9 @@ func (r *run) wasDown(member uint16, from, until int64) bool {
 	for _, l := range r.logs {
 		if l == nil || r.names.members[l.member.Name] != member {
 			continue
+		}
+		if l.closed != nil && !l.closed.whole && l.lostFrom() < until && l.lostUntil() > from {
+			return true // what it did then is lost
 		}
 		if slices.ContainsFunc(l.kept.Down, func(down [2]int64) bool { return down[0] < until && down[1] > from }) {
 			return true

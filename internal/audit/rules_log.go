@@ -128,6 +128,8 @@ func (l *logRun) alone(index int64, e translog.Entry, f *fields) {
 		l.adopt(index, e, f.more)
 	case "ceremony":
 		l.ceremony(f.more)
+	case journal.SuccessorKind:
+		l.kept.Succeeds = true
 	case "erase":
 		l.erasure(index, e, f.more)
 	case "receipt_missed":
@@ -226,11 +228,11 @@ func (l *logRun) ceremony(fields map[string]string) {
 
 // shares: where a version names a share of a key holder that was made in a ceremony
 // and the version before does not, the holder has signed that ceremony before it took
-// the version up. What could not be read may be where it says so; with version 1 the
-// ledgers begin.
+// the version up. What could not be read may be where it says so, and so may the log
+// before a successor; with version 1 the ledgers begin.
 func (l *logRun) shares(index int64, now *roster.Roster) {
 	me, _ := now.Member(l.member.Name)
-	if now.Version == 1 || me.Role != roster.KeyHolder || me.Index == 0 || l.kept.DarkBelow > 0 {
+	if now.Version == 1 || me.Role != roster.KeyHolder || me.Index == 0 || l.kept.DarkBelow > 0 || l.kept.Succeeds {
 		return
 	}
 	keys := []roster.Key{now.Key()}
@@ -279,7 +281,7 @@ func (r *run) judgeLogs(ctx context.Context) {
 // nothing more to say.
 func (l *logRun) stale() {
 	cosigned := l.head.Cosigned
-	if cosigned.IsZero() || l.kept.Ended || l.source.Former || l.r.Now.Sub(cosigned) <= staleAfter {
+	if cosigned.IsZero() || l.kept.Ended || l.closed != nil || l.source.Former || l.r.Now.Sub(cosigned) <= staleAfter {
 		return
 	}
 	l.withheldf(Stale, map[string]string{"log": l.kept.Origin, "cosigned": stamp(cosigned.Unix())},
@@ -289,7 +291,7 @@ func (l *logRun) stale() {
 // roster: within a day of a roster's beginning everybody runs under it. Whoever
 // does not lets removed members in.
 func (l *logRun) roster() {
-	if l.source.Former || l.kept.Version == 0 || l.kept.RosterWarned == l.kept.Version {
+	if l.source.Former || l.closed != nil || l.kept.Version == 0 || l.kept.RosterWarned == l.kept.Version {
 		return
 	}
 	for _, other := range l.r.logs {
@@ -376,7 +378,7 @@ const showTime = 10 * 60
 
 // shownBy reports whether the ledger has been read far enough that whatever its
 // owner wanted to show about an event at that time is there.
-func (l *logRun) shownBy(at int64) bool { return l.horizon() >= at+showTime }
+func (l *logRun) shownBy(at int64) bool { return l.closed == nil && l.horizon() >= at+showTime }
 
 func (r *run) parsePlace(s string) (place, bool) {
 	name, index, ok := strings.Cut(s, ":")

@@ -50,7 +50,7 @@ func (d *dossier) finished() {
 		return
 	}
 	member, l := d.memberAt(asks[0].log), d.logs[asks[0].log]
-	if l.lost || l.source.Former { // it was cut off, perhaps before it could say
+	if l.lost || l.source.Former || l.loses(d.issued, l.r.Now.Unix()) { // it was cut off, perhaps before it could say
 		return
 	}
 	if asks[0].at <= l.kept.DarkUntil { // its end may have been erased, which is kept for less long

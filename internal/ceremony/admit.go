@@ -40,6 +40,9 @@ func (h *Holder) mayOpen(ctx context.Context, opener string, p Plan) error {
 	if position(p.Participants(), h.Name) == 0 {
 		return waypost.Errorf(waypost.InvalidArgument, "%s has no part in this ceremony", h.Name)
 	}
+	if !p.Begins.After(h.Restored) {
+		return waypost.Errorf(waypost.Expired, "%s was restored from a backup at %s and may have taken part in this ceremony already: hold another", h.Name, clock(h.Restored))
+	}
 	for _, name := range p.Participants() {
 		if _, ok := h.Roster.Member(name); !ok {
 			return waypost.Errorf(waypost.InvalidArgument, "%s is not a member now", name)

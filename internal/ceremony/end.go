@@ -193,7 +193,7 @@ func (h *Holder) expire(ctx context.Context) error {
 			continue
 		}
 		if h.Roster.Version(r.plan.Roster) == nil { // nothing of it can be judged any more
-			if err := h.drop(ctx, r); err != nil {
+			if err := h.drop(ctx, r, fmt.Sprintf("the time was over, and roster version %d is not known here", r.plan.Roster)); err != nil {
 				return err
 			}
 			continue
@@ -230,10 +230,9 @@ func (h *Holder) prune(ctx context.Context) error {
 	return nil
 }
 
-// drop gives up a ceremony under a roster version that is not known here any more:
-// without a word to the others, whose time is over as well.
-func (h *Holder) drop(ctx context.Context, r record) error {
-	r.state, r.reason = stateAborted, fmt.Sprintf("%s gives up: the time was over, and roster version %d is not known here", h.Name, r.plan.Roster)
+// drop gives up a ceremony without a word to the others.
+func (h *Holder) drop(ctx context.Context, r record, why string) error {
+	r.state, r.reason = stateAborted, h.Name+" gives up: "+why
 	err := h.DB.Write(ctx, func(tx *store.Tx) error {
 		if err := r.update(tx); err != nil {
 			return err

@@ -35,6 +35,9 @@ type Deps struct {
 	// Accepted reports whether the operator of this key holder has looked at a plan and
 	// said that it may deal by it; nil if nothing was accepted.
 	Accepted func(ID) bool
+	// Restored is when this holder's database came back from a backup; zero if it never
+	// did. What was said in ceremonies of before is not known: nothing more is.
+	Restored time.Time
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -56,7 +59,27 @@ var (
 // needs are destroyed.
 func NewHolder(ctx context.Context, deps Deps) (*Holder, error) {
 	h := &Holder{Deps: deps}
+	if err := h.dropOlder(ctx); err != nil {
+		return nil, err
+	}
 	return h, h.tidyAll(ctx)
+}
+
+// dropOlder gives up what was open in a database that has come back from a backup, without
+// a word: the holder may have said other things after that.
+func (h *Holder) dropOlder(ctx context.Context) error {
+	known, err := h.records(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range known {
+		if r.state == stateOpen && !r.started.After(h.Restored) {
+			if err := h.drop(ctx, r, "the database of "+h.Name+" came back from a backup"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // tidyAll destroys what a crash, or a commit whose outcome was not known, has left.

@@ -213,6 +213,42 @@ func TestDatabaseFromBackup(t *testing.T) {
 	}
 }
 
+// TestRestored: a holder whose database came back from a backup says nothing more in a
+// ceremony of before, whether the database knows of it or not, and takes part in the next.
+func TestRestored(t *testing.T) {
+	r := newRig(t, 2)
+	p := r.party["keyholder-1"]
+	ctx := r.as(t.Context(), "keyholder-2")
+	comeBack := func(backup storedDB) {
+		must(t, p.db.Close())
+		if backup != nil {
+			backup.restore(t, p.dir)
+		}
+		p.restored = r.now
+		p.start()
+	}
+	must(t, p.db.Close())
+	empty := copyDB(t, p.dir)
+	p.start()
+	plan := r.plan(toprf.Keygen, 2, holderNames(1, 2), nil)
+	_, err := p.StartCeremony(ctx, request(plan))
+	must(t, err)
+
+	comeBack(nil)
+	state, err := p.StartCeremony(ctx, request(plan))
+	must(t, err)
+	if state.State != stateAborted || !strings.Contains(state.Reason, "came back from a backup") {
+		t.Errorf("%s: %s", state.State, state.Reason)
+	}
+	comeBack(empty)
+	if _, err := p.StartCeremony(ctx, request(plan)); waypost.CodeOf(err) != waypost.Expired || !strings.Contains(err.Error(), "was restored from a backup") {
+		t.Errorf("it opens a ceremony again of which it knows nothing: %v", err)
+	}
+	r.now = r.now.Add(2 * time.Hour)
+	r.expire()
+	r.hold(toprf.Keygen, 2, holderNames(1, 2), nil)
+}
+
 // storedDB are the files of a SQLite database, by name.
 type storedDB map[string][]byte
 

@@ -48,6 +48,7 @@ type party struct {
 	db       *store.DB
 	journal  *journal.Journal
 	vault    *Vault
+	restored time.Time
 	*Holder
 }
 
@@ -117,7 +118,7 @@ func (p *party) tryStart() (err error) {
 	if p.vault, err = OpenVault(filepath.Join(p.dir, "share"), filepath.Join(p.dir, "identities")); err != nil {
 		return err
 	}
-	p.Holder, err = NewHolder(context.WithoutCancel(t.Context()), Deps{Name: p.name, Roster: p.rig.view, DB: p.db, Journal: p.journal, Vault: p.vault, Identity: p.identity,
+	p.Holder, err = NewHolder(context.WithoutCancel(t.Context()), Deps{Name: p.name, Roster: p.rig.view, DB: p.db, Journal: p.journal, Vault: p.vault, Identity: p.identity, Restored: p.restored,
 		Accepted: func(ID) bool { return !p.rig.refuses[p.name] },
 		Now:      func() time.Time { return p.rig.now }, Log: slog.New(slog.DiscardHandler)})
 	return err

@@ -87,6 +87,9 @@ type Deps struct {
 	Now       func() time.Time
 	Log       *slog.Logger
 	Metrics   *metrics.Set // may be nil
+	// Fence is the time up to which tickets may have been used of which this database, which
+	// came back from a backup, knows nothing; zero where it never did.
+	Fence time.Time
 	// Around, if set, is what members reach instead: so drills make a hub that looks
 	// at its calls, or answers others.
 	Around func(waypostv1connect.HubHandler) waypostv1connect.HubHandler
@@ -186,6 +189,8 @@ func (s *Server) inWindow(t waypost.Ticket, window time.Duration) error {
 	switch age := s.Now().Sub(t.IssuedAt); {
 	case age > window:
 		return waypost.Errorf(waypost.Expired, "the ticket is older than %v: ask again with a new one", window)
+	case !t.IssuedAt.After(s.Fence):
+		return waypost.Errorf(waypost.Expired, "the hub was restored from a backup, and may have served this ticket already: ask again with a new one")
 	case age < -waypost.ClockSkew:
 		return waypost.Errorf(waypost.Expired, "the ticket was issued in the future: compare the clocks of both machines")
 	}

@@ -49,6 +49,7 @@ type rig struct {
 	fault   atomic.Pointer[store.Fault]
 	looking atomic.Pointer[func()] // called when the hub looks at its clock
 	said    heard                  // in the log
+	fence   time.Time
 	client  map[waypost.Jurisdiction]waypostv1connect.HubClient
 	ring    map[waypost.Jurisdiction]*seal.Keyring
 }
@@ -96,7 +97,7 @@ func (r *rig) deps() hub.Deps {
 	me := r.Party("hub")
 	return hub.Deps{
 		Roster: r.View, DB: r.db, Journal: r.journal, LabelKey: [32]byte{1}, Identity: me.Identity, Cert: me.Cert,
-		Now: r.watched, Metrics: r.metrics, Log: slog.New(slog.NewTextHandler(io.MultiWriter(r.t.Output(), &r.said), nil)),
+		Now: r.watched, Fence: r.fence, Metrics: r.metrics, Log: slog.New(slog.NewTextHandler(io.MultiWriter(r.t.Output(), &r.said), nil)),
 	}
 }
 

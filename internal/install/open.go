@@ -193,15 +193,19 @@ func (r *Role) Close() error {
 
 func (r *Role) openKeyHolder(ctx context.Context, listener net.Listener, now func() time.Time, log *slog.Logger) error {
 	f := r.Folder
+	restored, err := journal.Restored(ctx, r.DB)
+	if err != nil {
+		return err
+	}
 	ceremonies, err := ceremony.NewHolder(ctx, ceremony.Deps{
-		Name: f.Config.Name, Roster: f.Roster, DB: r.DB, Journal: r.Journal, Vault: r.vault, Identity: f.Identity, Accepted: f.accepted, Now: now, Log: log,
+		Name: f.Config.Name, Restored: restored, Roster: f.Roster, DB: r.DB, Journal: r.Journal, Vault: r.vault, Identity: f.Identity, Accepted: f.accepted, Now: now, Log: log,
 	})
 	if err != nil {
 		return err
 	}
 	deps := keyholder.Deps{
 		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Shares: r.vault, Identity: f.Identity, Cert: f.Cert, Now: now, Log: log, Metrics: r.metrics,
-		Ceremony: ceremonies,
+		Ceremony: ceremonies, Fence: fence(restored),
 	}
 	if r.wrapKeyHolder != nil {
 		r.wrapKeyHolder(&deps)
@@ -214,8 +218,20 @@ func (r *Role) openKeyHolder(ctx context.Context, listener net.Listener, now fun
 	return nil
 }
 
+// fence is up to when tickets were issued that may have been served before a restore.
+func fence(restored time.Time) time.Time {
+	if restored.IsZero() {
+		return restored
+	}
+	return restored.Add(waypost.ClockSkew)
+}
+
 func (r *Role) openHub(ctx context.Context, listener net.Listener, now func() time.Time, log *slog.Logger) error {
 	f := r.Folder
+	restored, err := journal.Restored(ctx, r.DB)
+	if err != nil {
+		return err
+	}
 	if r.DB.Shared() {
 		if err := shards.Own(ctx, f.Config.Database); err != nil {
 			return err
@@ -227,6 +243,7 @@ func (r *Role) openHub(ctx context.Context, listener net.Listener, now func() ti
 	}
 	deps := hub.Deps{
 		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Logs: publisher.NewStore(f.logs(), r.DB.Shared(), now), LabelKey: labelKey, Identity: f.Identity, Cert: f.Cert, Now: now, Log: log, Metrics: r.metrics,
+		Fence: fence(restored),
 	}
 	if r.wrapHub != nil {
 		r.wrapHub(&deps)

@@ -63,6 +63,9 @@ type Deps struct {
 	Log      *slog.Logger
 	Metrics  *metrics.Set // may be nil
 	Ceremony Ceremony     // may be nil: it takes part in none
+	// Fence is the time up to which tickets may have been evaluated of which this database,
+	// which came back from a backup, knows nothing; zero where it never did.
+	Fence time.Time
 }
 
 // Ceremony is this key holder's side of the ceremonies in which the shares are made.
@@ -205,6 +208,9 @@ func (s *Server) admit(ctx context.Context, t waypost.SignedTicket, now time.Tim
 	}
 	if err := t.CheckFresh(now); err != nil {
 		return err
+	}
+	if !t.IssuedAt.After(s.Fence) {
+		return waypost.Errorf(waypost.Unavailable, "%s was restored from a backup, and may have counted this ticket already: ask the others, or again with a new one", s.config.Name)
 	}
 	if err := allowed(peer, t.Ticket); err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
@@ -38,6 +39,7 @@ type rig struct {
 	stop    func()
 	fault   atomic.Pointer[store.Fault]
 	shares  []toprf.Share // beside its first
+	fence   time.Time
 	arizona waypostv1connect.KeyHolderClient
 	nevada  waypostv1connect.KeyHolderClient
 }
@@ -56,7 +58,7 @@ func (r *rig) deps() keyholder.Deps {
 	me := r.Party(holderName)
 	return keyholder.Deps{
 		Roster: r.View, DB: r.db, Journal: r.journal, Shares: keyholder.Held(append(r.shares, me.Share)...), Identity: me.Identity, Cert: me.Cert,
-		Now: r.Now, Metrics: r.metrics, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil)),
+		Now: r.Now, Fence: r.fence, Metrics: r.metrics, Log: slog.New(slog.NewTextHandler(r.t.Output(), nil)),
 	}
 }
 

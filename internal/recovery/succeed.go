@@ -16,6 +16,7 @@ import (
 	"github.com/waypost/waypost/internal/install"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/publisher"
+	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -196,6 +197,12 @@ func (r *restore) succeed(ctx context.Context, db *store.DB, positions []journal
 		}
 		list = append(list, journal.Succession{Predecessor: l.Origin, Seen: l.seen.Tree, Checkpoint: l.seen.Checkpoint, Restored: l.Tree, At: r.Now()})
 	}
+	if r.folder.Config.Role == roster.Gateway {
+		if err := install.ForgetKeyring(ctx, db); err != nil {
+			return "", err
+		}
+	}
+	// Last: it is by this that the role knows of its fences.
 	if err := j.Succeed(ctx, list); err != nil {
 		return "", err
 	}
@@ -237,12 +244,12 @@ func (l judged) fate(successor string) Fate {
 // duties are what is left to do for people, by role.
 func (r *restore) duties() []string {
 	switch r.folder.Config.Role {
-	case "hub":
+	case roster.Hub:
 		return []string{
 			"tickets of before are refused until they have run out: checks under way are made again by themselves",
 			"every state: waypost records compare, tonight at the latest, so that what it published since the backup is published again",
 		}
-	case "gateway":
+	case roster.Gateway:
 		return []string{
 			"what the state's own system recorded since the backup: waypost load, or waypost records compare, so that it is published",
 			"questions of other states that were answered since the backup may be asked again, and are answered again",
