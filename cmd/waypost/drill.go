@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/bench"
 	"github.com/waypost/waypost/internal/drill"
+	"github.com/waypost/waypost/internal/drill/apart"
+	"github.com/waypost/waypost/internal/drill/compelled"
+	"github.com/waypost/waypost/internal/drill/fairness"
 	"github.com/waypost/waypost/internal/drill/livehub"
 	"github.com/waypost/waypost/internal/drill/offrecord"
 	"github.com/waypost/waypost/internal/drill/seized"
@@ -19,7 +23,10 @@ import (
 var drills = []drill.Drill{
 	seized.Drill,
 	livehub.Drill,
+	apart.Drill,
 	offrecord.Drill,
+	compelled.Drill,
+	fairness.Drill,
 }
 
 type drillCommand struct {
@@ -28,7 +35,7 @@ type drillCommand struct {
 	Seed   uint64   `help:"Of everything that is drawn, but for keys." default:"1"`
 	Dir    string   `help:"Folder for the drills' exchanges; what they made is removed. Default: a temporary one." type:"path"`
 	List   bool     `help:"Name the drills and play none."`
-	Report string   `help:"Write the table with charts to this file." type:"path" placeholder:"FILE.html"`
+	Report string   `help:"Write the table with charts to this file; or, where it ends in .md, put the tables of drills that have one between their two lines of that page." type:"path" placeholder:"FILE"`
 	JSON   bool     `help:"Print the table as JSON."`
 }
 
@@ -38,6 +45,7 @@ func (drillCommand) Help() string {
   waypost drill                              every adversary, in under fifteen minutes on two cores
   waypost drill --only seized,clerk --size small
   waypost drill --report drills.html --json > drills.json
+  waypost drill --only compelled --report THREAT-MODEL.md
 It fails if a line is not as it should be. docs/drills.md says what each drill shows.`
 }
 
@@ -82,7 +90,10 @@ func (c drillCommand) Run(s *session) error {
 }
 
 func (c drillCommand) print(s *session, r *drill.Report) (err error) {
-	if c.Report != "" {
+	switch {
+	case strings.HasSuffix(c.Report, ".md"):
+		err = r.WriteMarkdown(c.Report)
+	case c.Report != "":
 		err = r.WriteHTML(c.Report)
 	}
 	if c.JSON {

@@ -56,7 +56,7 @@ type theft struct {
 }
 
 func run(ctx context.Context, s *drill.Stage) (err error) {
-	x, err := s.Open(ctx, "exchange", s.Size.Pick(60, 600, 25_000), cluster.Config{})
+	x, err := s.Open(ctx, "exchange", s.Size.Pick(60, 400, 25_000), cluster.Config{})
 	if err != nil {
 		return err
 	}
