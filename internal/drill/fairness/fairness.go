@@ -1,0 +1,259 @@
+// Package fairness asks who fares worse: whether people without an SSN, with a changed
+// or a double surname, with a common name or one from another script are found as
+// others are, and how often they are taken for somebody else, at the density of the
+// whole country.
+//
+//	people.go   pairs of records of one person, and the groups
+//	weigh.go    what a check makes of a pair, and what strangers add
+//	counter.go  the same at the counters of a real exchange
+package fairness
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/drill"
+	"github.com/waypost/waypost/internal/drill/estimate"
+	"github.com/waypost/waypost/matchkey"
+)
+
+// Drill is the auditor who counts by groups.
+var Drill = drill.Drill{
+	Name:  "fairness",
+	Title: "Who fares worse",
+	About: "An auditor counts who is found, who is taken for somebody else, who waits and who is named to states without a record: people without an SSN, with a changed, double, common or transliterated name, each beside the others.",
+	Run:   run,
+}
+
+// The targets of the design, section 15.
+const (
+	recallBound      = 0.9955
+	noSSNBound       = 0.950
+	disclosuresBound = 300
+)
+
+const auditor = "an auditor with the truth"
+
+func run(ctx context.Context, s *drill.Stage) error {
+	people, err := drawPeople(s)
+	if err != nil {
+		return err
+	}
+	r := rand.New(rand.NewPCG(s.Seed, 11))
+	pairs, err := pairsOf(ctx, people, s.Size.Pick(300, 2000, 20_000), r)
+	if err != nil {
+		return err
+	}
+	found := make([]finding, len(pairs))
+	for i, p := range pairs {
+		if i%256 == 0 {
+			s.Progress("pairs of records", i, len(pairs))
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
+		found[i] = weigh(p.applicant, p.record)
+	}
+	recall(s, pairs, found)
+	if err := strangersOf(ctx, s, pairs, r); err != nil {
+		return err
+	}
+	planted(s, pairs)
+	return counters(ctx, s)
+}
+
+// rates gives a share for each group.
+func rates[T any](of []T, in func(T) [groups]bool, is func(i int) bool) (all [groups]estimate.Interval) {
+	var hits, trials [groups]int
+	for i, x := range of {
+		for g, member := range in(x) {
+			if member {
+				trials[g]++
+				if is(i) {
+					hits[g]++
+				}
+			}
+		}
+	}
+	for g := range all {
+		all[g] = estimate.Share(hits[g], trials[g])
+	}
+	return all
+}
+
+func inOf(p pair) [groups]bool { return p.in }
+
+// others are the groups' figures beside everybody's.
+func others(rates [groups]estimate.Interval) (list []drill.Other) {
+	for g := noSSN; g < groups; g++ {
+		if rates[g].High < 1 || rates[g].Low > 0 { // there are some of them
+			list = append(list, drill.Other{Name: groupNames[g], Value: rates[g].Value})
+		}
+	}
+	return list
+}
+
+// words are the groups' figures with their intervals.
+func words(rates [groups]estimate.Interval, scale float64, format string) string {
+	var parts []string
+	for g, x := range rates {
+		if x.High < 1 || x.Low > 0 {
+			parts = append(parts, fmt.Sprintf("%s "+format+" ("+format+" to "+format+")", groupNames[g], x.Value*scale, x.Low*scale, x.High*scale))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func figure(name string, x estimate.Interval, bound float64, atMost bool, others []drill.Other) *drill.Figure {
+	return &drill.Figure{Name: name, Value: x.Value, Low: x.Low, High: x.High, Bound: bound, AtMost: atMost, Others: others}
+}
+
+// stated is the target where the design sets none: the difference is said.
+const stated = "no target; the difference is stated"
+
+// recall says who is found.
+func recall(s *drill.Stage, pairs []pair, found []finding) {
+	agrees := rates(pairs, inOf, func(i int) bool { return found[i].agrees })
+	s.Add(drill.Line{Party: auditor, Attempted: "how many records of an applicant are found by any key", Obtained: words(agrees, 100, "%.2f%%"),
+		Target: fmt.Sprintf("of everybody at least %.4f", recallBound), OK: true, Figure: figure("recall, any key", agrees[everybody], recallBound, false, others(agrees))})
+	s.Add(drill.Line{Party: auditor, Attempted: "the same of people without an SSN", Obtained: fmt.Sprintf("%.4f (%.4f to %.4f)", agrees[noSSN].Value, agrees[noSSN].Low, agrees[noSSN].High),
+		Target: fmt.Sprintf("at least %.3f", noSSNBound), OK: true, Figure: figure("recall without an SSN", agrees[noSSN], noSSNBound, false, others(agrees))})
+	seen := rates(pairs, inOf, func(i int) bool { return found[i].seen() })
+	s.Add(drill.Line{Party: auditor, Attempted: "how many are told to the clerk as a match or a possible one", Obtained: words(seen, 100, "%.2f%%"),
+		Target: stated, OK: true, Figure: figure("recall, to the clerk", seen[everybody], 0, false, others(seen))})
+	possible := rates(pairs, inOf, func(i int) bool { return found[i].outcome == waypost.Possible })
+	s.Add(drill.Line{Party: auditor, Attempted: "whose own record is only a possible match, so that a person must look", Obtained: words(possible, 100, "%.2f%%"),
+		Target: stated, OK: true, Figure: figure("possible, of own records", possible[everybody], 1, true, others(possible))})
+	second := rates(pairs, inOf, func(i int) bool { return found[i].outcome != waypost.Match || !found[i].first })
+	s.Add(drill.Line{Party: auditor, Attempted: "whose check needs part two, and so takes longer", Obtained: words(second, 100, "%.2f%%"),
+		Target: stated, OK: true, Figure: figure("second part", second[everybody], 1, true, others(second))})
+}
+
+// met is a check among 300 million.
+type met struct {
+	in    [groups]bool
+	shown float64 // expected states without a record that are shown the applicant
+	crowd
+}
+
+// strangersOf says who is taken for others, and named to them. It takes as many checks
+// of each group, since the groups differ in size.
+func strangersOf(ctx context.Context, s *drill.Stage, pairs []pair, r *rand.Rand) error {
+	each := s.Size.Pick(40, 350, 5000)
+	var taken [groups]int
+	var all []met
+	middle := func() string { return pairs[r.IntN(len(pairs))].record.Middle }
+	for i, p := range pairs {
+		wanted := false
+		for g, member := range p.in {
+			if member && taken[g] < each {
+				wanted = true
+			}
+		}
+		if !wanted {
+			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		// A group is represented by those that were taken for it, or come first.
+		m := met{}
+		for g, member := range p.in {
+			if m.in[g] = member && taken[g] < each; m.in[g] {
+				taken[g]++
+			}
+		}
+		e := matchkey.Expect(p.applicant)
+		m.shown, m.crowd = e.Disclosures, among(p.applicant, e.Candidates, middle, r)
+		all = append(all, m)
+		s.Progress("checks among 300 million", i+1, len(pairs))
+	}
+	in := func(m met) [groups]bool { return m.in }
+	shown := means(all)
+	s.Add(drill.Line{Party: auditor, Attempted: "to how many states without a record an applicant is shown in clear, of 1000 checks", Obtained: words(shown, 1, "%.0f"),
+		Target: fmt.Sprintf("at most %d", disclosuresBound), OK: true, Figure: figure("clear disclosures per 1000 checks", shown[everybody], disclosuresBound, true, others(shown))})
+	for _, rate := range []struct {
+		words, name string
+		is          func(met) bool
+	}{
+		{"who meets more than 20 candidates in a part, so that some are left out", "too many", func(m met) bool { return m.tooMany }},
+		{"to whom a stranger of the same name and birthday looks possible", "a stranger possible", func(m met) bool { return m.possible }},
+		{"who is called the same as such a stranger", "a stranger a match", func(m met) bool { return m.mistaken }},
+	} {
+		x := rates(all, in, func(i int) bool { return rate.is(all[i]) })
+		s.Add(drill.Line{Party: auditor, Attempted: rate.words, Obtained: words(x, 100, "%.2f%%"), Target: stated, OK: true,
+			Figure: figure(rate.name, x[everybody], 1, true, others(x))})
+	}
+	return nil
+}
+
+// means are the disclosures of 1000 checks of each group, with intervals from the
+// normal law; the distribution has a heavy tail, which few checks do not show.
+func means(all []met) (out [groups]estimate.Interval) {
+	for g := range out {
+		n, sum, square := 0.0, 0.0, 0.0
+		for _, m := range all {
+			if m.in[g] {
+				n++
+				sum += 1000 * m.shown
+				square += 1e6 * m.shown * m.shown
+			}
+		}
+		if n > 1 {
+			mean := sum / n
+			half := 1.96 * math.Sqrt(max(0, square/n-mean*mean)/(n-1))
+			out[g] = estimate.Interval{Value: mean, Low: mean - half, High: mean + half}
+		}
+	}
+	return out
+}
+
+// planted tries the same people on an index that is unfair: the unkeyed one finds who
+// is written alike to the last letter and digit.
+func planted(s *drill.Stage, pairs []pair) {
+	holdings := make(map[waypost.Jurisdiction][]waypost.Record)
+	for _, p := range pairs {
+		holdings[p.holds] = append(holdings[p.holds], waypost.Record{ID: p.id, Person: p.record})
+	}
+	_, unkeyed := drill.NewBaselines(holdings)
+	found := rates(pairs, inOf, func(i int) bool {
+		n := matchkey.Normalize(pairs[i].applicant)
+		ssn := n.SSN5
+		if ssn == "" {
+			ssn = drill.NoSSN
+		}
+		_, ok := unkeyed.Find(strings.Join(n.Family, " "), strings.Join(n.Given, " "), n.Born.String(), ssn)
+		return ok
+	})
+	s.Add(drill.Line{Party: auditor, Attempted: "planted: the same people on the index of unkeyed hashes, which finds who is written exactly alike", Obtained: words(found, 100, "%.2f%%"),
+		Baseline: "unkeyed hashes", Planted: true, Target: "unfair, and seen: changed and transliterated names lie under everybody's interval",
+		OK: found[nameChange].High < found[everybody].Low && found[transliterated].High < found[everybody].Low})
+}
+
+// counters holds what is counted above against a real exchange.
+func counters(ctx context.Context, s *drill.Stage) error {
+	all, err := atCounters(ctx, s)
+	if err != nil {
+		return err
+	}
+	in := func(a asked) [groups]bool { return a.in }
+	late := rates(all, in, func(i int) bool { return all[i].late })
+	s.Add(drill.Line{Party: auditor, Attempted: "at real counters: who is told to wait for an answer", Obtained: words(late, 100, "%.1f%%"),
+		Target: stated, OK: true, Figure: figure("late", late[everybody], 1, true, others(late))})
+	all = slices.DeleteFunc(all, func(a asked) bool { return a.late })
+	agree := 0
+	for _, a := range all {
+		if f := weigh(a.applicant, a.record); f.outcome == a.outcome || f.seen() && a.outcome == waypost.Match {
+			agree++ // another record of that state may be more like the applicant
+		}
+	}
+	share := estimate.Share(agree, len(all))
+	s.Add(drill.Line{Party: auditor, Attempted: "at real counters: whether answers are what is counted above", Obtained: fmt.Sprintf("%d of %d are", agree, len(all)),
+		Target: "all", OK: agree == len(all) && len(all) > 0, Figure: figure("answers as counted", share, 1, false, nil)})
+	return nil
+}

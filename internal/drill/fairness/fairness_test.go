@@ -1,0 +1,102 @@
+package fairness
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/drill"
+)
+
+// TestDrill plays it, small: the targets hold, every group is counted, and the unfair
+// index is found to be unfair.
+func TestDrill(t *testing.T) {
+	lines, err := drill.Run(t.Context(), Drill, t.TempDir(), drill.Stage{Size: drill.Small, Seed: 1, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	planted := 0
+	for _, l := range lines {
+		t.Logf("%v: %s: %s", l.OK, l.Attempted, l.Obtained)
+		if !l.OK {
+			t.Errorf("%s: %s", l.Attempted, l.Obtained)
+		}
+		if l.Planted {
+			planted++
+		}
+	}
+	if len(lines) != 12 || planted != 1 {
+		t.Errorf("%d lines, %d planted", len(lines), planted)
+	}
+}
+
+func TestWeigh(t *testing.T) {
+	born := waypost.Date{Year: 1983, Month: 11, Day: 23}
+	who := waypost.Person{Family: "Kowalczyk", Given: "Ophelia", Middle: "Rose", Sex: "F", Born: born, SSN5: "48213"}
+	married, written, stranger, without := who, who, who, who
+	married.Family, written.Given, without.SSN5 = "Brandt", "Ofelia", ""
+	stranger.Family, stranger.Given, stranger.SSN5 = "Moretti", "Ludmila", "10001"
+	for name, c := range map[string]struct {
+		applicant waypost.Person
+		agrees    bool
+		first     bool
+		seen      bool
+	}{
+		"as before":     {who, true, true, true},
+		"married":       {married, true, false, true},
+		"written so":    {written, true, true, true},
+		"without":       {without, true, true, true},
+		"somebody else": {stranger, false, false, false},
+	} {
+		if f := weigh(c.applicant, who); f.agrees != c.agrees || f.first != c.first || f.seen() != c.seen {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
+
+// TestAmong: common names meet namesakes who look possible, rare ones nobody, and no
+// namesake who is told by the birthday alone is called the same person.
+func TestAmong(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	james := waypost.Person{Family: "Smith", Given: "James", Born: waypost.Date{Year: 1957, Month: 3, Day: 14}}
+	ophelia := waypost.Person{Family: "Kowalczyk", Given: "Ophelia", Born: james.Born}
+	possible, many := 0, 0
+	for range 200 {
+		c := among(james, 3, func() string { return "" }, r)
+		if c.mistaken {
+			t.Fatal("a James Smith was taken for another")
+		}
+		if c.possible {
+			possible++
+		}
+		if among(ophelia, 30, func() string { return "" }, r).tooMany {
+			many++
+		}
+		if c := among(ophelia, 0.1, func() string { return "" }, r); c.possible || c.tooMany {
+			t.Fatal("a rare name met somebody")
+		}
+	}
+	if possible < 150 || many < 180 {
+		t.Errorf("%d of 200 met a possible namesake, %d too many", possible, many)
+	}
+}
+
+func TestRomanise(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		p := pair{record: waypost.Person{Family: "A", Given: "B"}}
+		romanise(&p, r)
+		if p.record.Family == p.applicant.Family && p.record.Given == p.applicant.Given {
+			t.Fatalf("written alike: %+v", p)
+		}
+	}
+}
+
+// TestMeans against one worked by hand.
+func TestMeans(t *testing.T) {
+	got := means([]met{{in: [groups]bool{true}, shown: 0.1}, {in: [groups]bool{true}, shown: 0.3}})
+	if m := got[everybody]; m.Value != 200 || m.Low > 4.1 || m.Low < 3.9 {
+		t.Errorf("%+v", m)
+	}
+}
