@@ -132,8 +132,8 @@ func (f *Finder) AnySSN(ctx context.Context, list []waypost.Person) (bool, error
 	return false, nil
 }
 
-// slots are the ten keys of a person. Where there is no SSN the last four are the
-// attacker's own and lead nowhere: decoys are under a secret of the state.
+// slots are the ten keys of a person. Where there is no SSN the last four are of digits
+// that are the attacker's own guess: those of the state are under its secret.
 func slots(p waypost.Person) [matchkey.Slots]matchkey.Slot {
 	return matchkey.Index(p, make([]byte, 32))
 }

@@ -311,7 +311,7 @@ func (t *theft) shapes(ctx context.Context) error {
 	})
 	_, told := count(4)
 	t.Add(drill.Line{
-		Party:     "the same, of an index without decoys (planted)",
+		Party:     "the same, of an index where nothing stands in for an SSN that is not there (planted)",
 		Attempted: "the same", Obtained: fmt.Sprintf("%d of %d records of people without an SSN", told, noSSN), Noticed: unnoticed,
 		Target: "all of them are told apart", OK: told == noSSN, Planted: true,
 	})

@@ -376,19 +376,15 @@ func (t *theft) conceded(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	told, asked, tries, err := t.statuses(ctx, attack.Finder{Index: t.after, H: t.h, Key: key})
-	if err != nil {
-		return err
-	}
 	share := float64(f.right) / float64(len(t.holders))
 	t.Add(drill.Line{
 		Party:     fmt.Sprintf("who has the database, h and %d shares", len(points)),
-		Attempted: fmt.Sprintf("look up the same %d people; then every SSN of %d of them", len(t.everybody()), asked),
-		Obtained: fmt.Sprintf("%d of %d card holders identified with their state, in %.1f s of this machine, %d others taken for card holders; of %d of %d whether an SSN is on file, by %d tries",
-			f.right, len(t.holders), took.Seconds(), f.wrong, told, asked, tries),
-		Noticed: unnoticed, Baseline: t.beside(), Target: "conceded: everybody on the list is found", OK: told == asked && tries > 0, Planted: true,
+		Attempted: fmt.Sprintf("look up the same %d people", len(t.everybody())),
+		Obtained: fmt.Sprintf("%d of %d card holders identified with their state, in %.1f s of this machine, %d others taken for card holders",
+			f.right, len(t.holders), took.Seconds(), f.wrong),
+		Noticed: unnoticed, Baseline: t.beside(), Target: "conceded: everybody on the list is found", OK: true, Planted: true,
 		Figure: &drill.Figure{Name: "share of the card holders identified with t shares and h", Value: share, Low: share, High: share, Bound: 1,
 			Others: []drill.Other{{Name: "plain table", Value: 1}}},
 	})
-	return nil
+	return t.statuses(ctx, attack.Finder{Index: t.after, H: t.h, Key: key})
 }
