@@ -184,11 +184,14 @@ func (s *Server) scout(tx *store.Tx, left []place) (open []place, err error) {
 // the record stays findable by its other tokens, and it is an alarm. Somebody may have
 // taken the places so that another is not found: so one owner has at most ownPlaces.
 func (s *Server) label(tx *store.Tx, p place, owner waypost.Jurisdiction) (placed bool, err error) {
-	for counter := p.from; counter < maxCounter; counter++ {
-		if counter == max(p.from, ownPlaces) {
+	for counter := p.from; ; counter++ {
+		if counter == max(p.from, ownPlaces) { // also where all are taken, before a withdrawn one's
 			if crowds, err := s.crowds(tx, p, owner); crowds || err != nil {
 				return false, err
 			}
+		}
+		if counter == maxCounter {
+			break
 		}
 		at := label(&s.LabelKey, p.key, counter)
 		n, err := tx.Exec(`INSERT INTO label (label, pointer) VALUES ($1, $2) ON CONFLICT DO NOTHING`, at[:], p.pointer)

@@ -343,3 +343,35 @@ func TestLabels(t *testing.T) {
 		t.Errorf("%d labels of %d keys, tokens and counters", len(seen), 4*hub.MaxCounter)
 	}
 }
+
+// Who withdraws and publishes again gets no more places of a token than others: those
+// of withdrawn records are taken by whoever has fewer than 48.
+func TestPlacesOfWithdrawn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	next := 0
+	publish := func(owner waypost.Jurisdiction, n int) (numbers []int) {
+		var crowd []*waypostv1.PublishedRecord
+		for range n {
+			crowd, numbers = append(crowd, person(next, token(0))), append(numbers, next)
+			next++
+		}
+		r.publish(owner, crowd...)
+		return numbers
+	}
+	r.maintained(r.ask("CA", withdrawal(publish("CA", 48)...)))
+	publish("CA", 16) // all 64 places are taken, and 48 are of withdrawn records
+	publish("CA", 40)
+	publish("NV", 16)
+	live := make(map[string]int)
+	for counter := range uint8(hub.MaxCounter) {
+		var owner string
+		must(t, r.db.Read(t.Context(), func(tx *store.Tx) error {
+			return tx.Row(`SELECT p.owner FROM label l JOIN pointer p ON p.id = l.pointer WHERE l.label = $1 AND p.state = 1`, hub.Label([32]byte{1}, token(0), counter)).Scan(&owner)
+		}))
+		live[owner]++
+	}
+	if live["CA"] != 48 || live["NV"] != 16 {
+		t.Errorf("places by owner: %v", live)
+	}
+}
