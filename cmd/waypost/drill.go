@@ -14,6 +14,7 @@ import (
 	"github.com/waypost/waypost/internal/drill/apart"
 	"github.com/waypost/waypost/internal/drill/compelled"
 	"github.com/waypost/waypost/internal/drill/fairness"
+	"github.com/waypost/waypost/internal/drill/hostile"
 	"github.com/waypost/waypost/internal/drill/livehub"
 	"github.com/waypost/waypost/internal/drill/offrecord"
 	"github.com/waypost/waypost/internal/drill/seized"
@@ -26,6 +27,7 @@ var drills = []drill.Drill{
 	apart.Drill,
 	offrecord.Drill,
 	compelled.Drill,
+	hostile.Drill,
 	fairness.Drill,
 }
 

@@ -19,9 +19,8 @@ import (
 	"github.com/waypost/waypost/internal/drill"
 )
 
-// Step is by how much the clock is set forward between two looks: no time that is
-// measured is more exact.
-const Step = 30 * time.Second
+// step is what [Watch.Step] is at first.
+const step = 30 * time.Second
 
 // Case is one cheat, and what was noticed of it.
 type Case struct {
@@ -30,9 +29,10 @@ type Case struct {
 	// Kinds are the findings about a ledger as such that belong to the case. A receipt
 	// that was not kept always may.
 	Kinds []string
-	// Auditor and Evidence say what is waited for: a finding of the auditor, evidence
-	// that a member has published. A case for which neither is set may pass unnoticed.
-	Auditor, Evidence bool
+	// What is waited for: a finding of the auditor, evidence that a member has published,
+	// that the members do not rely on the first of the guilty any more. A case for which
+	// none is set may pass unnoticed.
+	Auditor, Evidence, Shunned bool
 
 	at   time.Time
 	Seen []Seen // the first of each kind, in order of time
@@ -46,7 +46,10 @@ type Seen struct {
 	After time.Duration // by the clock of the exchange
 }
 
-const auditor = "the auditor"
+const (
+	auditor = "the auditor"
+	shunned = "shunned"
+)
 
 // First is when anybody noticed the case, or false if nobody has.
 func (c *Case) First() (Seen, bool) {
@@ -65,7 +68,10 @@ func (c *Case) Words() string {
 	var words []string
 	for _, s := range c.Seen {
 		what := "finds " + strings.ReplaceAll(s.What, "_", " ") + " of " + s.Named
-		if s.By != auditor {
+		switch {
+		case s.What == shunned:
+			what = "does not rely on " + s.Named + " any more"
+		case s.By != auditor:
 			what = "has evidence against " + s.Named + " (" + strings.ReplaceAll(s.What, "_", " ") + ")"
 		}
 		words = append(words, fmt.Sprintf("%s %s after %v", s.By, what, s.After))
@@ -75,9 +81,9 @@ func (c *Case) Words() string {
 
 func (c *Case) done() bool {
 	by := func(auditors bool) bool {
-		return slices.ContainsFunc(c.Seen, func(s Seen) bool { return (s.By == auditor) == auditors })
+		return slices.ContainsFunc(c.Seen, func(s Seen) bool { return s.What != shunned && (s.By == auditor) == auditors })
 	}
-	return (!c.Auditor || by(true)) && (!c.Evidence || by(false))
+	return (!c.Auditor || by(true)) && (!c.Evidence || by(false)) && (!c.Shunned || slices.ContainsFunc(c.Seen, func(s Seen) bool { return s.What == shunned }))
 }
 
 func (c *Case) see(s Seen) {
@@ -95,8 +101,10 @@ type Watch struct {
 	state, work string // of the auditor: a file, a folder
 	known       map[string]bool
 	cases       []*Case
-	aside       []string // roles that are not expected to publish
 
+	// Step is by how much the clock is set forward between two looks: no time that is
+	// measured is more exact.
+	Step time.Duration
 	// Framed are accusations of members that had no part in what they are accused of.
 	Framed []string
 	// What the auditor has done: how often it has read what was new, how many entries
@@ -113,7 +121,7 @@ func New(ctx context.Context, s *drill.Stage, x *drill.Exchange) (*Watch, error)
 	if err != nil {
 		return nil, err
 	}
-	w := &Watch{x: x, state: filepath.Join(work, "state"), work: work, known: make(map[string]bool)}
+	w := &Watch{x: x, state: filepath.Join(work, "state"), work: work, known: make(map[string]bool), Step: step}
 	x.Clock.Advance(12 * time.Minute)
 	open := int64(1)
 	for n := 0; open > 0 && n < 20; n++ { // a state may just be comparing its pointers with the hub's
@@ -137,12 +145,12 @@ func (w *Watch) Add(c *Case) *Case {
 // Run lets time pass until all that is waited for was noticed, but no more than the
 // horizon.
 func (w *Watch) Run(ctx context.Context, s *drill.Stage, horizon time.Duration) error {
-	steps := int(horizon / Step)
+	steps := int(horizon / w.Step)
 	for n := range steps {
 		if !slices.ContainsFunc(w.cases, func(c *Case) bool { return !c.done() }) {
 			break
 		}
-		w.x.Clock.Advance(Step)
+		w.x.Clock.Advance(w.Step)
 		if _, err := w.look(ctx); err != nil {
 			return err
 		}
@@ -164,21 +172,45 @@ func (w *Watch) look(ctx context.Context) (open int64, err error) {
 	if ctx.Err() != nil {
 		return 0, ctx.Err()
 	}
-	// What a cheat cannot publish any more it need not; nor need it look at others.
-	_ = w.x.Publish(ctx)
-	var looking sync.WaitGroup
-	for _, m := range w.x.Roster().Members {
-		if r := w.x.Role(m.Name); r != nil && r.Follower != nil {
-			looking.Go(func() { _ = r.Follower.Round(ctx) })
-		}
-	}
-	looking.Wait()
-	_ = w.x.Publish(ctx)
+	settle(ctx, w.x)
+	w.shun()
 	if err := w.evidence(); err != nil {
 		return 0, err
 	}
 	return w.audit(ctx)
 }
+
+// settle has all members publish, look at each other's ledgers, and publish what they
+// saw. What a cheat cannot publish any more it need not; nor need it look at others.
+func settle(ctx context.Context, x *drill.Exchange) {
+	_ = x.Publish(ctx)
+	var looking sync.WaitGroup
+	for _, m := range x.Roster().Members {
+		if r := x.Role(m.Name); r != nil && r.Follower != nil {
+			looking.Go(func() { _ = r.Follower.Round(ctx) })
+		}
+	}
+	looking.Wait()
+	_ = x.Publish(ctx)
+}
+
+// shun asks members whether they still rely on those whose ledgers as such are not in
+// order. Who had no part in anything must be relied on throughout.
+func (w *Watch) shun() {
+	for _, c := range w.cases {
+		if c.Ticket != (waypost.TicketID{}) {
+			continue
+		}
+		for _, m := range w.x.Roster().Members {
+			if r := w.x.Role(m.Name); r != nil && r.Follower != nil && !slices.Contains(c.Guilty, m.Name) && r.Follower.Usable(c.Guilty[0]) != nil {
+				c.see(Seen{By: m.Name, What: shunned, Named: c.Guilty[0], After: w.since(c)})
+				break
+			}
+		}
+	}
+}
+
+func (w *Watch) since(c *Case) time.Duration { return w.x.Clock.Now().Sub(c.at).Round(time.Second) }
 
 // audit reads what is new and attributes what is found.
 func (w *Watch) audit(ctx context.Context) (open int64, err error) {
@@ -228,7 +260,7 @@ func (w *Watch) attribute(ticket string, accused []string, s Seen) {
 		if c.about(ticket, s.What) {
 			for _, member := range accused {
 				if slices.Contains(c.Guilty, member) {
-					s.Named, s.After = member, w.x.Clock.Now().Sub(c.at).Round(Step)
+					s.Named, s.After = member, w.since(c)
 					c.see(s)
 					return
 				}
@@ -244,4 +276,18 @@ func (c *Case) about(ticket, kind string) bool {
 		return slices.Contains(c.Kinds, kind) || kind == audit.ReceiptMissed && c.Ticket != waypost.TicketID{}
 	}
 	return ticket == hex.EncodeToString(c.Ticket[:])
+}
+
+// Reconcile lets so much time pass that whatever is promised is due, has everybody
+// publish, look at each other and publish what they saw, and audits all ledgers from
+// the beginning.
+func Reconcile(ctx context.Context, x *drill.Exchange) (*audit.Report, error) {
+	x.Clock.Advance(20 * time.Minute)
+	settle(ctx, x)
+	o, err := audit.FromDir(x.Dir)
+	if err != nil {
+		return nil, err
+	}
+	o.Now = x.Clock.Now()
+	return audit.Reconcile(ctx, o)
 }
