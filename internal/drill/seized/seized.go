@@ -68,7 +68,10 @@ func run(ctx context.Context, s *drill.Stage) (err error) {
 		return err
 	}
 	for _, play := range []func(context.Context) error{t.baselines, t.withLess, t.missingShare, t.conceded, t.tables, t.traces, t.pairs, t.shapes} {
-		if err := errors.Join(ctx.Err(), play(ctx)); err != nil {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := play(ctx); err != nil {
 			return err
 		}
 	}
@@ -97,7 +100,7 @@ func (t *theft) steal(ctx context.Context) (err error) {
 	case <-some:
 	case err := <-served:
 		stop()
-		return err
+		return errors.Join(err, ctx.Err())
 	}
 	t.running, err = t.copied(ctx, database)
 	if err == nil {
