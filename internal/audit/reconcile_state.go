@@ -3,7 +3,6 @@ package audit
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +23,7 @@ type state struct {
 	Names   tables    `json:"names"`
 	Logs    []kept    `json:"logs"`
 	Excess  []excess  `json:"excess,omitempty"`
-	Renewed []renewed `json:"renewed,omitempty"` // by state
+	Renewed []renewed `json:"renewed,omitempty"` // by state and epoch
 	Proven  []string  `json:"proven,omitempty"`  // places of broken promises
 	Windows int       `json:"windows"`           // bytes that follow the line
 	Records int       `json:"records"`           // bytes after those
@@ -74,7 +73,7 @@ func (s *state) parse(line, rest []byte) error {
 		return bad
 	}
 	s.windows, s.records = rest[:s.Windows], rest[s.Windows:]
-	if !slices.IsSortedFunc(s.Renewed, func(a, b renewed) int { return cmp.Compare(a.State, b.State) }) {
+	if !slices.IsSortedFunc(s.Renewed, byStateAndEpoch) {
 		return bad
 	}
 	for _, k := range s.Logs {
