@@ -22,6 +22,7 @@
 //	counter.go   the door towards the state's own counters
 //	open.go      what its auditors are shown there
 //	canary.go    synthetic people that states look for
+//	unasked.go   searches that nobody followed up
 package gateway
 
 import (
@@ -164,6 +165,7 @@ func New(config Config, deps Deps) (*Server, error) {
 		return nil, err
 	}
 	s.measure()
+	s.measureUnasked()
 	return s, s.openRooms()
 }
 

@@ -42,6 +42,7 @@ const (
 	DuplicateCases    = "waypost_duplicate_cases"
 	FrequentInquiries = "waypost_frequent_inquiries"
 	Suspense          = "waypost_suspense_items"
+	UnaskedSearches   = "waypost_unasked_searches"
 	ReadErrors        = "waypost_metric_read_errors_total"
 )
 
@@ -70,6 +71,7 @@ var All = []Metric{
 	{DuplicateCases, Gauge, []string{"class"}, "Duplicate cases of this gateway that are not closed, by age in days."},
 	{FrequentInquiries, Gauge, nil, "Records of this gateway that were asked about unusually often, not looked at yet."},
 	{Suspense, Gauge, []string{"class"}, "What this gateway has left unfinished between states for so long that it is in suspense, or raises an alarm."},
+	{UnaskedSearches, Gauge, []string{"member"}, "Searches of the last day that found a record of this gateway, by who searched, on which no question came within an hour."},
 	{ReadErrors, Counter, []string{"metric"}, "Times that a metric could not be read; it is left out then."},
 }
 
