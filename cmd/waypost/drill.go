@@ -12,6 +12,7 @@ import (
 	"github.com/waypost/waypost/internal/bench"
 	"github.com/waypost/waypost/internal/drill"
 	"github.com/waypost/waypost/internal/drill/apart"
+	"github.com/waypost/waypost/internal/drill/clerk"
 	"github.com/waypost/waypost/internal/drill/compelled"
 	"github.com/waypost/waypost/internal/drill/fairness"
 	"github.com/waypost/waypost/internal/drill/hostile"
@@ -24,6 +25,7 @@ import (
 var drills = []drill.Drill{
 	seized.Drill,
 	livehub.Drill,
+	clerk.Drill,
 	apart.Drill,
 	offrecord.Drill,
 	compelled.Drill,

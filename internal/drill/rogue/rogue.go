@@ -27,6 +27,10 @@ import (
 type Gateway struct {
 	Folder *install.Folder
 	State  waypost.Jurisdiction
+	// Friends are key holders that evaluate for it off the record, by their names.
+	Friends map[string]Friend
+	// Heard is the size of the last answer of another state, sealed, in bytes.
+	Heard int
 
 	now      func() time.Time
 	holders  map[string]waypostv1connect.KeyHolderClient
@@ -35,6 +39,9 @@ type Gateway struct {
 	directed map[waypost.Jurisdiction]*seal.PublicKey // of the other states, as far as they were needed
 	read     uint64                                   // the last letter that was read
 }
+
+// Friend answers as a key holder does, or as it should.
+type Friend func(ctx context.Context, ticket, elements []byte) (*waypostv1.EvaluateResponse, error)
 
 // New takes the place of the gateway of a folder.
 func New(ctx context.Context, folder *install.Folder, now func() time.Time) (*Gateway, error) {
@@ -102,6 +109,9 @@ func (g *Gateway) Look(keys [][]byte, key ed25519.PrivateKey, change func(*waypo
 // Evaluate shows a ticket with elements, which may be others than its own, to one key
 // holder.
 func (g *Gateway) Evaluate(ctx context.Context, holder string, ticket, elements []byte) (*waypostv1.EvaluateResponse, error) {
+	if friend := g.Friends[holder]; friend != nil {
+		return friend(ctx, ticket, elements)
+	}
 	return g.holders[holder].Evaluate(ctx, &waypostv1.EvaluateRequest{Ticket: ticket, Elements: elements})
 }
 
@@ -249,6 +259,7 @@ func (g *Gateway) hear(ctx context.Context, id waypost.TicketID, answerType stri
 			g.read = mail.Sequence
 			m, err := seal.Open(mail.Sealed, g.keyring, g.Folder.Roster.SenderKey, g.now())
 			if err == nil && m.Ticket == id && m.Type == answerType {
+				g.Heard = len(mail.Sealed)
 				return proto.Unmarshal(m.Body, answer)
 			}
 		}
