@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/hub"
 	"github.com/waypost/waypost/internal/install"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/publisher"
@@ -57,10 +58,10 @@ func (r *restore) position(ctx context.Context, a *archive) (fates []Fate, then 
 	if err != nil {
 		return nil, nil, err
 	}
-	var ending []judged
-	for _, l := range logs {
-		if !l.whole {
-			ending = append(ending, l)
+	var ending []*judged
+	for i := range logs {
+		if !logs[i].whole {
+			ending = append(ending, &logs[i])
 		}
 	}
 	if err := r.mayGoOn(ending); err != nil {
@@ -148,7 +149,7 @@ func (r *restore) judge(ctx context.Context, db *store.DB, positions []journal.P
 
 // mayGoOn says in words, and with the numbers, why the logs that are given, of which more
 // was seen or may have been promised, do not simply go on.
-func (r *restore) mayGoOn(ending []judged) error {
+func (r *restore) mayGoOn(ending []*judged) error {
 	var back, unsure []string
 	for _, l := range ending {
 		if l.seen.N > l.N {
@@ -170,7 +171,7 @@ func (r *restore) mayGoOn(ending []judged) error {
 
 // succeed closes logs and begins their successor, whose number none of the member's logs
 // has had.
-func (r *restore) succeed(ctx context.Context, db *store.DB, positions []journal.Position, ending []judged) (origin string, err error) {
+func (r *restore) succeed(ctx context.Context, db *store.DB, positions []journal.Position, ending []*judged) (origin string, err error) {
 	var number int64
 	for _, p := range positions {
 		number = max(number, p.Log)
@@ -190,17 +191,14 @@ func (r *restore) succeed(ctx context.Context, db *store.DB, positions []journal
 		return "", err
 	}
 	var list []journal.Succession
-	for i := range ending {
-		l := &ending[i]
+	for _, l := range ending {
 		if err := r.lay(ctx, db, l); err != nil {
 			return "", err
 		}
 		list = append(list, journal.Succession{Predecessor: l.Origin, Seen: l.seen.Tree, Checkpoint: l.seen.Checkpoint, Restored: l.Tree, At: r.Now()})
 	}
-	if r.folder.Config.Role == roster.Gateway {
-		if err := install.ForgetKeyring(ctx, db); err != nil {
-			return "", err
-		}
+	if err := r.prepare(ctx, db); err != nil {
+		return "", err
 	}
 	// Last: it is by this that the role knows of its fences.
 	if err := j.Succeed(ctx, list); err != nil {
@@ -210,6 +208,24 @@ func (r *restore) succeed(ctx context.Context, db *store.DB, positions []journal
 		instance := int(number)
 		c.Instance, c.Origin = &instance, j.Origin()
 	})
+}
+
+// prepare changes what must not go on as it was: message keys, and numbers that others have
+// seen used.
+func (r *restore) prepare(ctx context.Context, db *store.DB) error {
+	switch r.folder.Config.Role {
+	case roster.Gateway:
+		return install.ForgetKeyring(ctx, db)
+	case roster.Hub:
+		var boxes []string
+		for _, m := range r.folder.Roster.Current().Members {
+			if m.Role == roster.Gateway {
+				boxes = append(boxes, m.Name)
+			}
+		}
+		return hub.SkipNumbers(ctx, db, boxes)
+	}
+	return nil
 }
 
 // lay puts what came back of a closed log where others read it.
