@@ -1,0 +1,135 @@
+package apart
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/drill"
+	"github.com/waypost/waypost/matchkey"
+)
+
+// TestDrill plays it, small: every line is as it should be, and what is planted is found.
+func TestDrill(t *testing.T) {
+	lines, err := drill.Run(t.Context(), Drill, t.TempDir(), drill.Stage{Size: drill.Small, Seed: 1, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	planted := 0
+	for _, l := range lines {
+		t.Logf("%v planted %v: %s: %s: %s", l.OK, l.Planted, l.Party, l.Attempted, l.Obtained)
+		if !l.OK {
+			t.Errorf("%s, %s: %s", l.Party, l.Attempted, l.Obtained)
+		}
+		if l.Planted {
+			planted++
+		} else if l.Figure == nil || !strings.Contains(l.Target, "conceded") && l.Figure.Bound > logBound {
+			t.Errorf("%s has no figure", l.Attempted)
+		}
+	}
+	if len(lines) != 14 || planted != 5 {
+		t.Errorf("%d lines, %d planted", len(lines), planted)
+	}
+}
+
+// crowdOf makes people of whom a number in the middle of noise leaks a share.
+func crowdOf(n int, leak func(ssn bool, r *rand.Rand) float64) (out []sample) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for i := range n {
+		s := sample{ssn: r.IntN(2) == 0, stratum: i % strata, x: []float64{r.NormFloat64(), 0, 1e9 + r.Float64(), 7}}
+		s.x[1] = leak(s.ssn, r)
+		out = append(out, s)
+	}
+	return out
+}
+
+// TestClassifiers: they find what there is, also what no straight line shows, and
+// nothing where there is nothing.
+func TestClassifiers(t *testing.T) {
+	for name, c := range map[string]struct {
+		leak      func(ssn bool, r *rand.Rand) float64
+		low, high float64 // of the AUC
+	}{
+		"nothing": {func(_ bool, r *rand.Rand) float64 { return r.NormFloat64() }, 0.46, 0.54},
+		"all":     {func(ssn bool, _ *rand.Rand) float64 { return map[bool]float64{true: 10, false: 9}[ssn] }, 0.999, 1},
+		"one in five": {func(ssn bool, r *rand.Rand) float64 {
+			if ssn && r.IntN(5) == 0 {
+				return 1
+			}
+			return 0
+		}, 0.57, 0.63},
+		"in the middle": {func(ssn bool, r *rand.Rand) float64 {
+			if ssn {
+				return r.Float64() - 0.5
+			}
+			return float64(2*r.IntN(2)-1) * (0.6 + r.Float64())
+		}, 0.95, 1},
+	} {
+		v := tell(crowdOf(4000, c.leak), rand.New(rand.NewPCG(1, 2)))
+		if v.Value < c.low || v.Value > c.high || v.tested != 2000 {
+			t.Errorf("%s: %v", name, v)
+		}
+		for i, one := range v.byCommon {
+			if one.Low > v.High || one.High < v.Low {
+				t.Errorf("%s: stratum %d says %v, all %v", name, i, one, v)
+			}
+		}
+	}
+}
+
+// TestStrangersMeetStandIns: what is drawn as strangers of a person without an SSN is
+// what strangers can make: there are digits with which the four keys are anybody's.
+func TestStrangersMeetStandIns(t *testing.T) {
+	secret := make([]byte, 32)
+	secret[0] = 9
+	who := waypost.Person{Family: "Balderrama", Given: "Ignacio", Born: waypost.Date{Year: 1972, Month: 7, Day: 31}}
+	mine := matchkey.Index(who, secret)
+	other := make([]byte, 32) // of another state
+	met := 0
+	for n := range 100_000 {
+		who.SSN5 = string([]byte{byte('0' + n/10_000), byte('0' + n/1000%10), byte('0' + n/100%10), byte('0' + n/10%10), byte('0' + n%10)})
+		if matchkey.SSN5(who.SSN5) == "" {
+			continue
+		}
+		theirs := matchkey.Index(who, other)
+		same := 0
+		for i := matchkey.NameSlots; i < matchkey.Slots; i++ {
+			if string(mine[i].Key) == string(theirs[i].Key) {
+				same++
+				if mine[i].Expected != theirs[i].Expected {
+					t.Errorf("slot %s: %v strangers, with an SSN %v", mine[i].Kind, mine[i].Expected, theirs[i].Expected)
+				}
+			}
+		}
+		if same == matchkey.SSNSlots {
+			met++
+		} else if same > 0 {
+			t.Errorf("digits %d agree on %d slots", n, same)
+		}
+	}
+	if met != 1 {
+		t.Errorf("%d SSNs give the keys that stand in", met)
+	}
+}
+
+func TestPoisson(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for _, mean := range []float64{0, 0.15, 2.8, 20} {
+		sum, square := 0.0, 0.0
+		const n = 20_000
+		for range n {
+			x := float64(poisson(mean, r))
+			sum += x
+			square += x * x
+		}
+		m := sum / n
+		if d := m - mean; d > 0.05*mean+1e-9 || d < -0.05*mean-1e-9 {
+			t.Errorf("mean %v is %v", mean, m)
+		}
+		if v := square/n - m*m; v > 1.1*mean+1e-9 || v < 0.9*mean-1e-9 {
+			t.Errorf("variance of %v is %v", mean, v)
+		}
+	}
+}
