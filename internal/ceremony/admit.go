@@ -40,13 +40,11 @@ func (h *Holder) mayOpen(ctx context.Context, opener string, p Plan) error {
 	if position(p.Participants(), h.Name) == 0 {
 		return waypost.Errorf(waypost.InvalidArgument, "%s has no part in this ceremony", h.Name)
 	}
-	if !p.Begins.After(h.Restored) {
+	if !p.Begins.After(h.Restored.Add(skew)) { // whoever wrote the plan may have another clock
 		return waypost.Errorf(waypost.Expired, "%s was restored from a backup at %s and may have taken part in this ceremony already: hold another", h.Name, clock(h.Restored))
 	}
-	for _, name := range p.Participants() {
-		if _, ok := h.Roster.Member(name); !ok {
-			return waypost.Errorf(waypost.InvalidArgument, "%s is not a member now", name)
-		}
+	if err := h.stands(p); err != nil {
+		return err
 	}
 	now := h.Now()
 	if p.Begins.After(now.Add(skew)) || !now.Before(p.Ends) {
@@ -86,14 +84,29 @@ func (h *Holder) vacant(known []record, opener string, now time.Time) error {
 	return nil
 }
 
-// consents refuses a reshare that governance has not signed, that of the plan's roster
-// and that of the newest; and to deal others this holder's share as long as its own
-// operator has not said so. A refresh gives nobody anything: its shares are for the same
-// holders, and as many are needed.
-func (h *Holder) consents(p Plan) error {
-	if err := p.Approved(h.Roster); err != nil {
-		return err
+// stands says in words why a plan is not to be followed any more, by what governance has
+// said since it was made: a participant has left or has another identity key, and who had
+// the old one may answer for it; or a reshare is not what the governance of the plan's
+// roster and of the newest have signed. It is looked at when a ceremony opens, and again
+// before each message as long as the holder has not dealt.
+func (h *Holder) stands(p Plan) error {
+	under := h.Roster.Version(p.Roster)
+	for _, name := range p.Participants() {
+		now, ok := h.Roster.Member(name)
+		if !ok {
+			return waypost.Errorf(waypost.InvalidArgument, "%s is not a member now", name)
+		}
+		if then, _ := under.Member(name); !then.Identity.Equal(now.Identity) {
+			return waypost.Errorf(waypost.InvalidArgument, "%s has another identity key now than in roster version %d: hold the ceremony under the newest", name, p.Roster)
+		}
 	}
+	return p.Approved(h.Roster)
+}
+
+// consents refuses to deal others this holder's share as long as its own operator has not
+// said so. A refresh gives nobody anything: its shares are for the same holders, and as
+// many are needed.
+func (h *Holder) consents(p Plan) error {
 	if p.Kind != toprf.Reshare || position(p.Dealers, h.Name) == 0 || h.Accepted != nil && h.Accepted(p.ID()) {
 		return nil
 	}

@@ -195,7 +195,7 @@ func (h *Holder) open(ctx context.Context, opener string, p Plan) (record, error
 			if err := keepMessage(tx, m); err != nil {
 				return err
 			}
-			return h.note(tx, r, "opened")
+			return h.note(tx, r, "opened", journal.Field{Name: "opener", Value: opener})
 		})
 	}
 	if err != nil {
@@ -332,6 +332,14 @@ func (h *Holder) advance(ctx context.Context, r record, s *session, round Round)
 	}
 	if fault := s.judge(round); fault != nil {
 		return h.fail(ctx, r, s, fault)
+	}
+	if round < Deal { // what is dealt is dealt
+		if err := h.stands(r.plan); err != nil {
+			return h.fail(ctx, r, s, &Fault{Reason: fmt.Sprintf("%s gives up: %v", h.Name, err)})
+		}
+		if err := h.consents(r.plan); err != nil {
+			return nil, err
+		}
 	}
 	if round == Sign {
 		r.state = stateDone
