@@ -18,6 +18,7 @@ import (
 	"github.com/waypost/waypost/internal/drill/hostile"
 	"github.com/waypost/waypost/internal/drill/livehub"
 	"github.com/waypost/waypost/internal/drill/offrecord"
+	"github.com/waypost/waypost/internal/drill/rewritten"
 	"github.com/waypost/waypost/internal/drill/seized"
 )
 
@@ -28,6 +29,7 @@ var drills = []drill.Drill{
 	clerk.Drill,
 	apart.Drill,
 	offrecord.Drill,
+	rewritten.Drill,
 	compelled.Drill,
 	hostile.Drill,
 	fairness.Drill,

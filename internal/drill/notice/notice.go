@@ -256,18 +256,28 @@ func (w *Watch) evidence() error {
 // attribute puts an accusation to the case that it is about. Each accused must have
 // had a part in it, or else be one of several of whom one did.
 func (w *Watch) attribute(ticket string, accused []string, s Seen) {
-	for _, c := range w.cases {
-		if c.about(ticket, s.What) {
-			for _, member := range accused {
-				if slices.Contains(c.Guilty, member) {
-					s.Named, s.After = member, w.since(c)
-					c.see(s)
-					return
-				}
+	for _, c := range w.candidates() {
+		if !c.about(ticket, s.What) {
+			continue
+		}
+		for _, member := range accused {
+			if slices.Contains(c.Guilty, member) {
+				s.Named, s.After = member, w.since(c)
+				c.see(s)
+				return
 			}
 		}
 	}
 	w.Framed = append(w.Framed, fmt.Sprintf("%s says %s of %s", s.By, s.What, strings.Join(accused, " or ")))
+}
+
+// candidates are the cases in the order in which an accusation is held against them.
+// What is said of a ledger as such is about what its owner did last.
+func (w *Watch) candidates() []*Case {
+	whole := func(c *Case) bool { return c.Ticket == waypost.TicketID{} }
+	list := slices.DeleteFunc(slices.Clone(w.cases), func(c *Case) bool { return !whole(c) })
+	slices.Reverse(list)
+	return append(list, slices.DeleteFunc(slices.Clone(w.cases), whole)...)
 }
 
 // about reports whether an accusation may be about the case.

@@ -1,0 +1,194 @@
+// Package rewritten is the drill of those who change what they have written: a fork, a
+// rollback, an entry that is dropped or dated back, a ledger or a roster that is
+// withheld.
+package rewritten
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/drill"
+	"github.com/waypost/waypost/internal/drill/hands"
+	"github.com/waypost/waypost/internal/drill/notice"
+)
+
+// Drill rewrites history in each way that there is.
+var Drill = drill.Drill{
+	Name:  "rewritten",
+	Title: "History rewritten",
+	About: "Members fork, roll back, drop, date back and withhold what is in their ledgers, and withhold a roster: how long until they are named, and by whom.",
+	Run:   run,
+}
+
+// holders is how many key holders there are, any three of which suffice: each attack
+// on a ledger takes one out.
+const holders = 7
+
+// The key holders that cheat, each in its own way.
+const (
+	forger   = "keyholder-1"
+	returner = "keyholder-2"
+	dater    = "keyholder-3"
+	deafest  = "keyholder-4"
+	hider    = "keyholder-5"
+)
+
+// asking is the state that asks for the checks in which members cheat.
+const asking = waypost.Jurisdiction("AZ")
+
+// play is one exchange in which all of it happens.
+type play struct {
+	*drill.Exchange
+	stage *drill.Stage
+	hands hands.Hands
+	watch *notice.Watch
+	known []waypost.Record // people of whom a check finds one record, of CA
+	asked int
+}
+
+// attack is one way to rewrite history, and what came of it.
+type attack struct {
+	party, attempted string
+	play             func(ctx context.Context, a *attack) error
+	within           time.Duration // it must be noticed; zero: conceded
+	quiet            time.Duration // passes at once, before anybody looks
+
+	obtained string
+	c        *notice.Case
+	unseen   bool // it was watched to the end, and nobody noticed
+}
+
+func run(ctx context.Context, s *drill.Stage) (err error) {
+	p := &play{stage: s}
+	c := p.hands.Config()
+	c.Holders, c.Threshold = holders, 3
+	x, err := s.Open(ctx, "exchange", s.Size.Pick(24, 60, 400), c)
+	if err != nil {
+		return err
+	}
+	p.Exchange = x
+	defer x.Close()
+	if err := p.honest(ctx); err != nil {
+		return err
+	}
+	if p.watch, err = notice.New(ctx, s, x); err != nil {
+		return err
+	}
+	attacks := p.attacks()
+	for i := range attacks {
+		a := &attacks[i]
+		s.Progress("rewriting", i, len(attacks))
+		if err := a.play(ctx, a); err != nil {
+			return fmt.Errorf("%s: %w", a.attempted, err)
+		}
+		if err := p.watchOne(ctx, a); err != nil {
+			return err
+		}
+		p.report(*a)
+	}
+	p.innocent()
+	return p.forgetful(ctx)
+}
+
+// watchOne lets time pass until an attack is named, or for long enough where it is
+// conceded that it is not.
+func (p *play) watchOne(ctx context.Context, a *attack) error {
+	if a.c == nil {
+		return nil
+	}
+	if a.within == 0 {
+		_, seen := a.c.First()
+		err := p.watch.Later(ctx)
+		_, later := a.c.First()
+		a.unseen = !seen && !later
+		return err
+	}
+	p.Clock.Advance(a.quiet)
+	left := a.within - a.quiet
+	switch p.watch.Step = 30 * time.Second; {
+	case left > time.Hour:
+		p.watch.Step = 5 * time.Minute
+	case left > 5*time.Minute:
+		p.watch.Step = time.Minute
+	}
+	return p.watch.Run(ctx, p.stage, left+p.watch.Step)
+}
+
+func (p *play) report(a attack) {
+	if a.c == nil {
+		return // it has its own line
+	}
+	first, seen := a.c.First()
+	l := drill.Line{Party: a.party, Attempted: a.attempted, Obtained: a.obtained, Noticed: a.c.Words(),
+		Baseline: "plain and unkeyed index: nobody, ever; a row is changed and that is all"}
+	switch {
+	case a.within == 0:
+		l.Target, l.OK = "conceded: clocks that are honest may differ by five minutes", a.unseen
+	default:
+		minutes, seconds, most := first.After.Minutes(), first.After.Seconds(), a.within.Minutes()
+		l.Target, l.OK = fmt.Sprintf("named within %s", words(a.within)), seen
+		if seen {
+			l.NoticedSeconds = &seconds
+			l.Figure = &drill.Figure{Name: "minutes until named", Value: minutes, Low: minutes, High: minutes, Bound: most, AtMost: true}
+		}
+	}
+	p.stage.Add(l)
+}
+
+func words(d time.Duration) string {
+	if d >= 2*time.Hour {
+		return fmt.Sprintf("%.0f hours", d.Hours())
+	}
+	return fmt.Sprintf("%.0f minutes", d.Minutes())
+}
+
+// innocent is the line about those who had no part in any of it.
+func (p *play) innocent() {
+	n := float64(len(p.watch.Framed))
+	p.stage.Add(drill.Line{
+		Party: "every honest member", Attempted: "none: checks went on between the attacks",
+		Obtained: fmt.Sprintf("%d accusations of somebody who had no part in it %s", len(p.watch.Framed), strings.Join(p.watch.Framed[:min(len(p.watch.Framed), 5)], "; ")),
+		Noticed:  fmt.Sprintf("the auditor read what was new %d times, %d entries, in %.1f s of real time", p.watch.Audits, p.watch.Entries, p.watch.Took.Seconds()),
+		Target:   "nobody is named who had no part in it", OK: n == 0,
+		Figure: &drill.Figure{Name: "honest members accused", Value: n, Low: n, High: n, Bound: 0, AtMost: true},
+	})
+}
+
+// honest makes checks until enough people are known of whom one record is found.
+func (p *play) honest(ctx context.Context) error {
+	for _, r := range p.Records["CA"] {
+		if len(p.known) == 4 {
+			break
+		}
+		a, err := p.Check(ctx, asking, r.Person, waypost.IssueRealID, "CASE")
+		if err != nil {
+			return err
+		}
+		if len(a.Candidates) == 1 && a.Candidates[0].Outcome == waypost.Match && a.Complete && len(a.Own) == 0 {
+			p.known = append(p.known, r)
+		}
+	}
+	if len(p.known) == 0 {
+		return errors.New("nobody of CA has one record that is found")
+	}
+	return nil
+}
+
+// ask is a check of a person whom California knows; it must say match.
+func (p *play) ask(ctx context.Context, state waypost.Jurisdiction) (waypost.Answer, error) {
+	p.asked++
+	a, err := p.Check(ctx, state, p.known[p.asked%len(p.known)].Person, waypost.IssueRealID, fmt.Sprint("CASE-", p.asked))
+	for began := time.Now(); err == nil && !a.Complete && time.Since(began) < 30*time.Second && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+		id := a.Ticket
+		a, err = p.Gateway(state).Answer(ctx, id) // on a busy machine the answer may come late
+		a.Ticket = id
+	}
+	if err == nil && (a.Owed || !a.Complete || a.Best() != waypost.Match) {
+		err = fmt.Errorf("an honest check says %q, owed %t, complete %t", a.Best(), a.Owed, a.Complete)
+	}
+	return a, err
+}
