@@ -47,17 +47,6 @@ func Keyring(ctx context.Context, f *Folder) (_ *seal.Keyring, err error) {
 	return ringStore{db: db, member: f.Config.Name, key: ringKey(secret)}.load(ctx)
 }
 
-// ForgetKeyring destroys a gateway's message keys in a database that has come back from a
-// backup: those that were destroyed since must not come back, and those that were made since
-// are lost. The gateway makes another when it starts, and who has sealed to an older one
-// seals again.
-func ForgetKeyring(ctx context.Context, db *store.DB) error {
-	return db.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM keyring`)
-		return err
-	})
-}
-
 // open returns the keys that are stored, or stores the first one.
 func (s ringStore) open(ctx context.Context, identity ed25519.PrivateKey, now time.Time) (*seal.Keyring, error) {
 	fresh, err := seal.NewKeyring(s.member, identity, now)

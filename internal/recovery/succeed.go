@@ -210,22 +210,18 @@ func (r *restore) succeed(ctx context.Context, db *store.DB, positions []journal
 	})
 }
 
-// prepare changes what must not go on as it was: message keys, and numbers that others have
-// seen used.
+// prepare changes what must not go on as it was: numbers that others have seen used.
 func (r *restore) prepare(ctx context.Context, db *store.DB) error {
-	switch r.folder.Config.Role {
-	case roster.Gateway:
-		return install.ForgetKeyring(ctx, db)
-	case roster.Hub:
-		var boxes []string
-		for _, m := range r.folder.Roster.Current().Members {
-			if m.Role == roster.Gateway {
-				boxes = append(boxes, m.Name)
-			}
-		}
-		return hub.SkipNumbers(ctx, db, boxes)
+	if r.folder.Config.Role != roster.Hub {
+		return nil
 	}
-	return nil
+	var boxes []string
+	for _, m := range r.folder.Roster.Current().Members {
+		if m.Role == roster.Gateway {
+			boxes = append(boxes, m.Name)
+		}
+	}
+	return hub.SkipNumbers(ctx, db, boxes)
 }
 
 // lay puts what came back of a closed log where others read it.
