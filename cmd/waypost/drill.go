@@ -20,6 +20,7 @@ import (
 	"github.com/waypost/waypost/internal/drill/offrecord"
 	"github.com/waypost/waypost/internal/drill/rewritten"
 	"github.com/waypost/waypost/internal/drill/seized"
+	"github.com/waypost/waypost/internal/drill/ssn"
 )
 
 // drills are all there are, in the order of the page about them.
@@ -27,6 +28,7 @@ var drills = []drill.Drill{
 	seized.Drill,
 	livehub.Drill,
 	clerk.Drill,
+	ssn.Drill,
 	apart.Drill,
 	offrecord.Drill,
 	rewritten.Drill,

@@ -1,0 +1,176 @@
+// Package ssn is the drill of a state that wants to know who in another state has no
+// SSN, by tickets: with a program in the place of its gateway, and at the counter of an
+// honest one. People who have an SSN and people from whom it was taken by lot are asked
+// about in the same ways, one after the other in mixed order, and from what comes back
+// the attacker guesses who is who.
+//
+//	ssn.go      the exchange, and the lines in their order
+//	people.go   who has an SSN, by lot; a state that tells
+//	probe.go    what a replaced gateway can ask about one person
+//	counter.go  what can be asked at a counter
+//	guess.go    from what was seen to a guess, and how much better than chance it is
+//	guessing.go trying the endings of SSNs
+package ssn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/cluster"
+	"github.com/waypost/waypost/internal/drill"
+	"github.com/waypost/waypost/internal/drill/rogue"
+	"github.com/waypost/waypost/internal/gateway"
+)
+
+// Drill is the ticket aimed at SSN status.
+var Drill = drill.Drill{
+	Name:  "ssn",
+	Title: "A ticket aimed at SSN status",
+	About: "A state asks about people of another, in every way that a ticket allows, to learn who has no SSN.",
+	Run:   run,
+}
+
+const (
+	asking  = waypost.Jurisdiction("AZ") // the attacker
+	honest  = waypost.Jurisdiction("CA")
+	telling = waypost.Jurisdiction("NY") // has the planted weakness
+)
+
+// play is one run of the drill.
+type play struct {
+	*drill.Stage
+	x       *drill.Exchange
+	planted planted
+	people  map[waypost.Jurisdiction][]*subject
+	secret  [32]byte // of the honest state's gateway: the attacker does not have it
+}
+
+func run(ctx context.Context, s *drill.Stage) (err error) {
+	p := &play{Stage: s, people: make(map[waypost.Jurisdiction][]*subject)}
+	p.x, err = s.Open(ctx, "exchange", 20, cluster.Config{Gateways: func(state waypost.Jurisdiction, d *gateway.Deps) {
+		switch state {
+		case telling:
+			p.planted.System, d.People = d.People, &p.planted
+		case honest:
+			p.secret = d.Secret
+		}
+	}})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.x.Close()) }()
+	if err := p.populate(ctx); err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context) error{p.byTickets, p.atTheCounter} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// byTickets replaces the gateway of the state that asks.
+func (p *play) byTickets(ctx context.Context) error {
+	folder := p.x.Role(string(asking)).Folder
+	if err := p.x.Stop(string(asking)); err != nil {
+		return err
+	}
+	g, err := rogue.New(ctx, folder, p.x.Clock.Now)
+	if err != nil {
+		return err
+	}
+	if err := p.probeAll(ctx, g); err != nil {
+		return err
+	}
+	p.wordLines()
+	if err := p.timeLines(ctx, g); err != nil {
+		return err
+	}
+	if err := p.tryAll(ctx, g); err != nil {
+		return err
+	}
+	return p.x.Start(ctx, string(asking))
+}
+
+// unseen is what a line says where nothing tells anybody.
+const unseen = "each look stands in the ledgers, with who asked; the drill clerk says how an enumeration is noticed"
+
+// plainly is what the same question obtains elsewhere.
+const plainly = "plain index: the column says 99999, advantage 1; unkeyed index: who has no SSN is found by one guess, 99999, advantage 1"
+
+// bound is the advantage below which the interval of n people must reach. Each of the
+// dozen lines would miss zero once in twenty times by the chance of the lot; together
+// they miss this about once in twenty.
+func bound(n int) float64 { return 0.85 / math.Sqrt(float64(n)) }
+
+// line is one way of asking about n people of a state and what it told, as the
+// advantage of the guess over chance.
+func (p *play) line(what string, of waypost.Jurisdiction, n int, a advantage) {
+	l := drill.Line{
+		Party:     "a state, by tickets",
+		Attempted: fmt.Sprintf("%s; %d people of %s, half of them without an SSN by lot", what, n, of),
+		Obtained:  fmt.Sprintf("advantage over guessing %.3f (95 %%: %.3f to %.3f)", a.Value, a.Low, a.High),
+		Noticed:   unseen, Baseline: plainly,
+		Target: fmt.Sprintf("none: the interval reaches zero, or by chance below %.2f", bound(n)),
+		OK:     n > 0,
+		Figure: &drill.Figure{Name: "advantage over guessing", Value: a.Value, Low: a.Low, High: a.High, Bound: bound(n), AtMost: true,
+			Others: []drill.Other{{Name: "plain index", Value: 1}, {Name: "unkeyed index", Value: 1}}},
+	}
+	if of == telling {
+		l.Planted, l.Party = true, "a state, by tickets, of a state of record with a planted weakness"
+		l.Target = fmt.Sprintf("found: the interval lies above %.1f", plantedBound)
+		l.Figure.Bound, l.Figure.AtMost = plantedBound, false
+		l.OK = a.Low > plantedBound
+	}
+	p.Add(l)
+}
+
+// plantedBound is the advantage that the planted weaknesses must give.
+const plantedBound = 0.3
+
+// wordLines are the lines about what was answered, and how large it was.
+func (p *play) wordLines() {
+	for _, w := range []struct{ what, name string }{
+		{"single-kind probes: one key of the name in part one, keys that anybody can derive in part two; the first leg", "single"},
+		{"the first leg and no second", "first"},
+		{"outcome and all that is told: the right name, a slip in the given name, a slip in the date, the card shown", "told"},
+		{"sizes of the answers", "size"},
+	} {
+		p.line(w.what, honest, len(p.people[honest]), p.byWord(honest, w.name))
+		if w.name == "told" {
+			p.line("the same", telling, len(p.people[telling]), p.byWord(telling, w.name))
+		}
+	}
+}
+
+// timeLines are about how long answers take. A difference that one series shows must
+// be in a second one to count. Of the state that tells, series are added until it is
+// found out, or there were ten.
+func (p *play) timeLines(ctx context.Context, g *rogue.Gateway) error {
+	repeats := p.Size.Pick(2, 4, 20)
+	for _, of := range []waypost.Jurisdiction{honest, telling} {
+		series, a := 0, advantage{}
+		for more := true; more; series++ {
+			if err := p.timeAll(ctx, g, of, repeats, of == telling); err != nil {
+				return err
+			}
+			a = p.byTime(of)
+			more = of == honest && series == 0 && a.Low > bound(len(p.people[of])) || of == telling && series < 9 && a.Low <= plantedBound
+		}
+		what := fmt.Sprintf("how long search and both legs take: the shortest of %d tickets for each, in mixed order", repeats)
+		if of == telling {
+			what = fmt.Sprintf("the same, the shortest of %d tickets for each", series*repeats)
+		}
+		p.line(what, of, len(p.people[of]), a)
+	}
+	return nil
+}
+
+// plantedDelay is by how much the licensing system of the telling state is slower where
+// there is an SSN.
+const plantedDelay = 100 * time.Millisecond
