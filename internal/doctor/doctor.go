@@ -11,7 +11,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/waypost/waypost/internal/install"
 	"github.com/waypost/waypost/internal/roster"
@@ -99,7 +102,28 @@ func Examine(ctx context.Context, dir string, o Options) Report {
 func (e *exam) view() *roster.View { return e.survey.Folder.Roster }
 
 func (e *exam) add(what string, level Level, next, format string, args ...any) {
-	e.Findings = append(e.Findings, Finding{What: what, Level: level, Words: fmt.Sprintf(format, args...), Next: next})
+	e.Findings = append(e.Findings, Finding{What: plain(what), Level: level, Words: plain(fmt.Sprintf(format, args...)), Next: plain(next)})
+}
+
+// maxWords bounds what is printed of one thing, in bytes.
+const maxWords = 2000
+
+// plain is text as it can be shown in a terminal. Some of it comes from others: the names in
+// a certificate, what a database server says. What does not print is shown as a question
+// mark, so that nobody can move the cursor, and write over what is wrong.
+func plain(text string) string {
+	if len(text) > maxWords {
+		text = text[:maxWords] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return ' '
+		}
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 func (e *exam) ok(what, format string, args ...any) { e.add(what, OK, "", format, args...) }

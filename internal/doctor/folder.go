@@ -121,6 +121,9 @@ func (e *exam) modes() {
 	if m := mode(dir); m&0o022 != 0 {
 		e.wrong(dir, "chmod 700 it", "others can put files into the folder (mode %o), and so other keys or another roster", m)
 	}
+	if mode(dir)&0o011 != 0 { // else nobody gets at what is in it
+		e.trusted(mode)
+	}
 	for _, path := range e.survey.Secrets {
 		// What everybody can read is among the troubles where the role reads it.
 		switch m := mode(path); {
@@ -141,6 +144,24 @@ func (e *exam) modes() {
 	}
 	if view := e.view(); view != nil && view.Latest().Environment == waypost.Prod && mode(filepath.Join(dir, "opener.key")) != 0 {
 		e.warn("opener.key", "keep it offline, with the auditor who opens the ledger", "what opens the ledger lies beside it")
+	}
+}
+
+// trusted looks who else can change what says whom the role believes: its settings, the
+// rosters, the people at its counter, the plans that its operator has accepted.
+func (e *exam) trusted(mode func(path string) fs.FileMode) {
+	paths := []string{"config.json", "governance.json"}
+	for _, folder := range []string{"roster", "operators", "auditors", "unit", "accepted"} {
+		paths = append(paths, folder)
+		entries, _ := os.ReadDir(filepath.Join(e.survey.Folder.Dir, folder)) // not every role has all
+		for _, entry := range entries {
+			paths = append(paths, filepath.Join(folder, entry.Name()))
+		}
+	}
+	for _, path := range paths {
+		if m := mode(filepath.Join(e.survey.Folder.Dir, path)); m&0o022 != 0 {
+			e.wrong(path, "chmod go-w it, and look at what is in it", "others can change %s (mode %o), and so whom this role believes", path, m)
+		}
 	}
 }
 

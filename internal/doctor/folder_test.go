@@ -24,6 +24,7 @@ var broken = []struct {
 	next        string
 }{
 	{"no config", "hub", remove("config.json"), doctor.Wrong, "config.json", "does not exist", "--exchange"},
+	{"what moves the cursor", "hub", set("name", "\x1b[2J\x1b[Hhub\u202e"), doctor.Wrong, "config.json", "?[2J?[Hhub?", "correct config.json"},
 	{"misspelt setting", "hub", set("listne", "127.0.0.1:1"), doctor.Wrong, "config.json", `unknown field "listne"`, "correct config.json"},
 	{"no JSON", "hub", write("config.json", "{"), doctor.Wrong, "config.json", "unexpected EOF", "correct config.json"},
 	{"config of another", "hub", copyFrom("gateway-CA", "config.json"), doctor.Wrong, "identity.key", "is not the key that the roster names for CA", "72 hours"},
@@ -48,6 +49,14 @@ var broken = []struct {
 	{"key for the group", "hub", mode("identity.key", 0o640), doctor.Warning, "identity.key", "can be used by its group", "chmod 600"},
 	{"opener for all", "hub", mode("opener.key", 0o644), doctor.Wrong, "opener.key", "read by everybody", "another one"},
 	{"folder for all", "hub", mode("", 0o777), doctor.Wrong, "", "others can put files into the folder", "chmod 700"},
+	{"operators for all", "gateway-CA", func(t *testing.T, _, folder string) {
+		must(t, os.Chmod(folder, 0o711))
+		must(t, os.Chmod(filepath.Join(folder, "operators"), 0o777))
+	}, doctor.Wrong, "operators", "others can change operators", "go-w"},
+	{"governance for the group", "gateway-CA", func(t *testing.T, _, folder string) {
+		must(t, os.Chmod(folder, 0o750))
+		must(t, os.Chmod(filepath.Join(folder, "governance.json"), 0o660))
+	}, doctor.Wrong, "governance.json", "others can change governance.json", "go-w"},
 	{"certificate of another", "hub", copyFrom("keyholder-1", "tls.crt", "tls.key"), doctor.Wrong, "tls.crt", "not the certificate that the roster names for hub", "governance name the new key"},
 	{"certificate without its key", "hub", copyFrom("keyholder-1", "tls.crt"), doctor.Wrong, "tls.crt", "does not match", "backup"},
 	{"no counter", "gateway-CA", remove("counter.key"), doctor.Wrong, "counter.crt", "a key is missing", "give the certificate to the counters"},
