@@ -21,14 +21,18 @@ func Index(p waypost.Person, secret []byte) [Slots]Slot {
 }
 
 func newReader(n Normal, secret []byte) *reader {
-	if len(secret) < secretSize {
-		panic("matchkey: the secret must be 32 bytes")
-	}
-	digits := n.standIn(secret) // made for everybody: the time tells nothing
+	checkSecret(secret)
+	digits := n.standIn(secret, 0) // made for everybody: the time tells nothing
 	if n.SSN5 != "" {
 		digits = n.SSN5
 	}
 	return &reader{n: n, born: newDate(n.Born), secret: secret, digits: digits}
+}
+
+func checkSecret(secret []byte) {
+	if len(secret) < secretSize {
+		panic("matchkey: the secret must be 32 bytes")
+	}
 }
 
 // base is the reading that is indexed: first given name, first surname.

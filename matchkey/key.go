@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+
+	"github.com/waypost/waypost"
 )
 
 // Profile is the version of everything in this package that shapes a key.
@@ -109,17 +111,29 @@ func secretKey(secret []byte, domain, what string, parts ...string) (k key) {
 	return k
 }
 
-// standIn returns five digits for a person without an SSN, of the form that an
-// SSN's have. They depend on what stays the same from one visit to the next: not
-// on a middle name, a suffix or further given names. Two people who have the same
-// ones agree on all surnames, the first given name and the date.
-func (n Normal) standIn(secret []byte) string {
+// StandIn returns five digits for a person without an SSN, of the form that an
+// SSN's have: in SSN5 of a person they make the keys that an SSN would. They depend
+// on what stays the same from one visit to the next: not on a middle name, a suffix or
+// further given names. Two people who have the same ones agree on all surnames, the
+// first given name and the date; for them there are other draws than the first, which
+// is 0 and that of Index and NewQuery.
+func StandIn(p waypost.Person, secret []byte, draw int) string {
+	checkSecret(secret)
+	return Normalize(p).standIn(secret, draw)
+}
+
+func (n Normal) standIn(secret []byte, draw int) string {
 	parts := append([]string{n.Born.String(), first(n.Given)}, n.Family...)
 	for i := 0; ; i++ {
 		k := secretKey(secret, domainStandIn, strconv.Itoa(i), parts...)
-		if digits := fmt.Sprintf("%05d", binary.BigEndian.Uint64(k[:])%100_000); SSN5(digits) != "" {
+		digits := fmt.Sprintf("%05d", binary.BigEndian.Uint64(k[:])%100_000)
+		if SSN5(digits) == "" {
+			continue
+		}
+		if draw == 0 {
 			return digits
 		}
+		draw--
 	}
 }
 

@@ -104,7 +104,7 @@ func TestSecondPartIsUnderTheSecret(t *testing.T) {
 			}
 		}
 		with := p
-		if with.SSN5 = Normalize(p).standIn(secretA); SSN5(with.SSN5) == "" {
+		if with.SSN5 = Normalize(p).standIn(secretA, 0); SSN5(with.SSN5) == "" {
 			t.Fatalf("%q stands in for an SSN, and is none", with.SSN5)
 		}
 		if fmt.Sprint(NewQuery(with, secretA)) != fmt.Sprint(a) || fmt.Sprint(Index(with, secretA)) != fmt.Sprint(Index(p, secretA)) {
@@ -120,10 +120,16 @@ func TestStandIn(t *testing.T) {
 	var counts [cells]int
 	for i := range people {
 		n := Normalize(waypost.Person{Given: "Ludmila", Family: "Ferrante", Born: waypost.Date{Year: 1900 + i/360, Month: 1 + i/30%12, Day: 1 + i%30}})
-		digits := n.standIn(secretA)
+		digits := n.standIn(secretA, 0)
 		n.Middle, n.Suffix, n.Given = []string{"ANN"}, "JR", append(n.Given, "ROSE")
-		if again := n.standIn(secretA); again != digits {
+		if again := n.standIn(secretA, 0); again != digits {
 			t.Fatalf("%s stands in, and with a middle name %s", digits, again)
+		}
+		if again := n.standIn(secretA, 1); again == digits {
+			again = n.standIn(secretA, 2)
+			if again == digits {
+				t.Fatalf("%s is drawn three times", digits)
+			}
 		}
 		cell := 0
 		for _, d := range digits[:2] {

@@ -51,7 +51,7 @@ func (r live) sample() {
 	several := r.rogue("AZ", true)
 	nobody := r.rogue("AZ", false)
 	must(t, r.Role("AZ").DB.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`INSERT INTO inquiry SELECT $1, $2, receipts, hub_receipts, $3, tags, $4, applicant, case_reference, case_salt, operator, state,
+		_, err := tx.Exec(`INSERT INTO inquiry SELECT $1, $2, receipts, hub_receipts, $3, tags, $4, applicant, digits, case_reference, case_salt, operator, state,
 			too_many, own, coverage, tries, due, successor, created FROM inquiry WHERE ticket = $5`,
 			several.ticket.ID[:], several.ticket.Bytes(), several.elements, several.seed[:], second.Ticket[:])
 		return err

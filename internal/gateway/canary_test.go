@@ -38,9 +38,9 @@ func TestCanaryIsLikeARealCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := db.Write(t.Context(), func(tx *store.Tx) error {
-			_, err := tx.Exec(`INSERT INTO inquiry (ticket, signed, receipts, hub_receipts, elements, tags, seed, applicant,
+			_, err := tx.Exec(`INSERT INTO inquiry (ticket, signed, receipts, hub_receipts, elements, tags, seed, applicant, digits,
 				case_reference, case_salt, operator, state, too_many, own, coverage, tries, due, created)
-				VALUES ($1, $2, $3, $3, $3, $3, $3, $3, $4, $3, $5, 2, 0, $3, $3, 0, NULL, $6)`,
+				VALUES ($1, $2, $3, $3, $3, $3, $3, $3, '', $4, $3, $5, 2, 0, $3, $3, 0, NULL, $6)`,
 				ticket.ID[:], ticket.Bytes(), []byte{}, reason, operator, at.Unix())
 			return err
 		}); err != nil {

@@ -36,6 +36,7 @@ const (
 type inquiry struct {
 	ticket      waypost.SignedTicket
 	who         Applicant
+	digits      string // that stand in for an SSN, whether there is one or not
 	seed        [32]byte
 	blinding    *toprf.Blinding
 	receipts    []waypost.SignedReceipt // of the key holders
@@ -60,8 +61,11 @@ func (s *Server) open(ctx context.Context, who Applicant, why Counter) (*inquiry
 	q := &inquiry{who: who}
 	var salt [32]byte
 	randomise(q.seed[:], salt[:])
-	query := matchkey.NewQuery(who.Person, s.decoySecret)
 	var err error
+	if q.digits, err = s.digits(ctx, who, why.Cites); err != nil {
+		return nil, err
+	}
+	query := matchkey.NewQuery(q.standing(), s.decoySecret)
 	if q.blinding, err = toprf.BlindAll(inOrder(query.Keys[:], probeOrder(q.seed)), q.seed); err != nil {
 		return nil, err
 	}
@@ -82,10 +86,10 @@ func (s *Server) open(ctx context.Context, who Applicant, why Counter) (*inquiry
 			return err
 		}
 		now, none := s.Now(), []byte{}
-		_, err := tx.Exec(`INSERT INTO inquiry (ticket, signed, receipts, hub_receipts, elements, tags, seed, applicant,
+		_, err := tx.Exec(`INSERT INTO inquiry (ticket, signed, receipts, hub_receipts, elements, tags, seed, applicant, digits,
 			case_reference, case_salt, operator, state, too_many, own, coverage, tries, due, created)
-			VALUES ($1, $2, $3, $3, $4, $3, $5, $6, $7, $8, $9, $10, 0, $3, $3, $11, $12, $13)`,
-			q.ticket.ID[:], q.ticket.Bytes(), none, elements, q.seed[:], applicant, why.Case, salt[:], why.Operator,
+			VALUES ($1, $2, $3, $3, $4, $3, $5, $6, $7, $8, $9, $10, $11, 0, $3, $3, $12, $13, $14)`,
+			q.ticket.ID[:], q.ticket.Bytes(), none, elements, q.seed[:], applicant, q.digits, why.Case, salt[:], why.Operator,
 			inquiryOpen, q.tries, now.Add(cutOffAfter).Unix(), now.Unix())
 		if err != nil {
 			return err

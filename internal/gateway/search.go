@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -75,12 +74,14 @@ func (s *Server) searchRest(ctx context.Context, q *inquiry) error {
 
 // isPassed is decided without the SSN.
 func (s *Server) isPassed(ctx context.Context, q *inquiry) (bool, error) {
-	names := q.tokens[:waypost.NameElements]
-	hits, err := s.file.Own(ctx, q.ticket.Epoch, slices.Concat(names, names[:waypost.SSNElements]))
+	hits, err := s.file.Named(ctx, q.who.Person, s.ownCard(q.who))
 	if err != nil {
 		return false, err
 	}
 	for _, hit := range hits {
+		if hit.Past {
+			continue
+		}
 		outcome, err := s.compare(ctx, s.config.State, q.who, hit)
 		if err != nil {
 			return false, err
@@ -145,7 +146,7 @@ func (s *Server) checkCandidates(t waypost.SignedTicket, action waypost.Action, 
 // searchOwn looks the tokens up among the state's own records, which the hub
 // leaves out, and compares in clear.
 func (s *Server) searchOwn(ctx context.Context, q *inquiry) ([]waypost.OwnRecord, error) {
-	hits, err := s.file.Own(ctx, q.ticket.Epoch, q.tokens)
+	hits, err := s.file.Own(ctx, q.ticket.Epoch, q.who.Person, q.tokens)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +170,7 @@ func (s *Server) indexTokens(q *inquiry) []records.Set {
 	for position, key := range probeOrder(q.seed) {
 		at[key] = position
 	}
-	index := matchkey.NewQuery(q.who.Person, s.decoySecret).Index
+	index := matchkey.NewQuery(q.standing(), s.decoySecret).Index
 	sets := make([]records.Set, len(q.sets))
 	for i, set := range q.sets {
 		sets[i] = records.Set{Epoch: set.Epoch, Tokens: make([]waypost.Token, 0, matchkey.Slots)}

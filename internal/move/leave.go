@@ -356,12 +356,19 @@ func (m *Moves) logMoved(tx *store.Tx, to waypost.Jurisdiction, release waypost.
 // to come: as long as the hub knows the change.
 const wordAwaited = 92 * 24 * time.Hour
 
-// away reports whether a record may be another state's by now.
-func (m *Moves) away(tx *store.Tx, record string) (bool, error) {
-	var n int
-	err := tx.Row(`SELECT count(*) FROM moving WHERE record = $1 AND state IN ($2, $3) AND begun > $4`,
-		record, int(out), int(lapsed), m.Now().Add(-wordAwaited).Unix()).Scan(&n)
-	return n > 0, err
+// away says whether a record may be another state's by now.
+func (m *Moves) away(tx *store.Tx, record string) (records.Away, error) {
+	var usable, all int
+	err := tx.Row(`SELECT coalesce(sum(CASE WHEN state = $2 OR expires > $5 THEN 1 ELSE 0 END), 0), count(*) FROM moving
+		WHERE record = $1 AND state IN ($2, $3) AND begun > $4`,
+		record, int(out), int(lapsed), m.Now().Add(-wordAwaited).Unix(), m.Now().Unix()).Scan(&usable, &all)
+	switch {
+	case usable > 0:
+		return records.Released, err
+	case all > 0:
+		return records.Unanswered, err
+	}
+	return records.Here, err
 }
 
 // later makes something due again after a while.

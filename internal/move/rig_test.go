@@ -384,8 +384,8 @@ func (s *state) checkFor(purpose waypost.Purpose, of *state, record string, h wa
 	must(s.t, err)
 	empty := []byte{}
 	s.write(func(tx *store.Tx) error {
-		if _, err := tx.Exec(`INSERT INTO inquiry (ticket, signed, receipts, hub_receipts, elements, tags, seed, applicant, case_reference, case_salt,
-			operator, state, too_many, own, coverage, tries, created) VALUES ($1, $2, $3, $3, $3, $3, $3, $4, 'case 7', $3, 'ana', 1, 0, $3, $3, 0, $5)`,
+		if _, err := tx.Exec(`INSERT INTO inquiry (ticket, signed, receipts, hub_receipts, elements, tags, seed, applicant, digits, case_reference, case_salt,
+			operator, state, too_many, own, coverage, tries, created) VALUES ($1, $2, $3, $3, $3, $3, $3, $4, '12345', 'case 7', $3, 'ana', 1, 0, $3, $3, 0, $5)`,
 			ticket.ID[:], ticket.Bytes(), empty, request, s.now.Unix()); err != nil {
 			return err
 		}

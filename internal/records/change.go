@@ -78,7 +78,7 @@ func (f *File) changePointers(tx *store.Tx, operator string, before, after waypo
 		return waypost.Errorf(waypost.Unavailable, "the record is on its way into the index: change it once it is there")
 	case sameSSN && main.alien(f.Roster.Current().Oldest()):
 		main.Alias = true
-		if err := main.put(tx, f.Now()); err != nil {
+		if err := f.put(tx, main); err != nil {
 			return err
 		}
 		wanted = append(wanted, f.beside(main, after, others, operator))
@@ -115,7 +115,7 @@ func (f *File) wantAll(tx *store.Tx, generation uint32, wanted []pointer) error 
 	for _, p := range wanted {
 		p.Generation = generation
 		p.at(f.Now())
-		if err := p.put(tx, f.Now()); err != nil {
+		if err := f.put(tx, p); err != nil {
 			return err
 		}
 	}
@@ -250,7 +250,7 @@ func (f *File) Withdraw(ctx context.Context, operator, id string) (pointers int,
 			pointers++
 			p.State, p.operator = Ending, operator
 			p.at(f.Now())
-			if err := p.put(tx, f.Now()); err != nil {
+			if err := f.put(tx, p); err != nil {
 				return err
 			}
 		}

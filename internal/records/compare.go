@@ -280,7 +280,7 @@ func (f *File) again(tx *store.Tx, old pointer, operator string) (anew bool, err
 	if err := tx.Row(`SELECT count(*) FROM pointer WHERE supersedes = $1 AND record = $2 AND state = $3`, old.Handle[:], old.Record, int(Wanted)).Scan(&wanted); err != nil || wanted > 0 {
 		return false, err
 	}
-	if away, err := f.away(tx, old.Record); err != nil || away {
+	if away, err := f.away(tx, old.Record); err != nil || away != Here {
 		return false, err
 	}
 	p := old

@@ -149,7 +149,7 @@ func (f *File) afresh(tx *store.Tx, p pointer) error {
 	if err != nil {
 		return err
 	}
-	if away {
+	if away != Here {
 		return waypost.Errorf(waypost.Unavailable, "the record may be another state's by now: the hub's word is awaited")
 	}
 	if now.supersedes != (waypost.Handle{}) {

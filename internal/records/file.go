@@ -73,13 +73,14 @@ type Deps struct {
 type File struct {
 	Deps
 	decoySecret []byte
+	nameSecret  []byte
 	busy        *inFlight
 	// index is held by who writes single pointers, and locked by who does
 	// something with all of them.
 	index   lock
 	loading loading
 	units   map[string]Unit
-	away    func(tx *store.Tx, record string) (bool, error)
+	away    func(tx *store.Tx, record string) (Away, error)
 	begun   time.Time
 	// The night whose comparison is done, when to try one again, and when to look
 	// for what is kept no longer, in Unix seconds.
@@ -92,16 +93,26 @@ func New(deps Deps) (*File, error) {
 		deps.Retention = DefaultRetention()
 	}
 	return &File{
-		Deps: deps, decoySecret: DecoySecret(deps.Secret), begun: deps.Now(), busy: newInFlight(), index: lock{pause: deps.Pause, processes: deps.DB.NewLock("pointers")},
-		units: make(map[string]Unit), away: func(*store.Tx, string) (bool, error) { return false, nil },
+		Deps: deps, decoySecret: DecoySecret(deps.Secret), nameSecret: derive(deps.Secret, "names"), begun: deps.Now(), busy: newInFlight(), index: lock{pause: deps.Pause, processes: deps.DB.NewLock("pointers")},
+		units: make(map[string]Unit), away: func(*store.Tx, string) (Away, error) { return Here, nil },
 	}, nil
 }
+
+// Away says whether a record may be another state's by now.
+type Away int
+
+// What may have become of it.
+const (
+	Here       Away = iota
+	Unanswered      // a release can be used no more; the hub's word that it was may be still to come
+	Released        // a release can be used
+)
 
 // HoldBack has the file ask, before it publishes anew what the hub has no more,
 // whether the record may have gone to another state of which the hub's word is
 // still to come: a second pointer would make two states of record. It is called
 // before anything else is done with the file.
-func (f *File) HoldBack(away func(tx *store.Tx, record string) (bool, error)) { f.away = away }
+func (f *File) HoldBack(away func(tx *store.Tx, record string) (Away, error)) { f.away = away }
 
 // System is the state's own licensing system.
 func (f *File) System() System { return f.Deps.System }

@@ -42,6 +42,7 @@ type inquiry struct {
 	applicant *waypostv1.CheckRequest
 	asked     []Asked
 	tokens    []made // in slot order, or nil
+	digits    string // that stood in for an SSN, or would have
 }
 
 // Issue stores the record of a card that was issued on a check, and publishes it
@@ -122,11 +123,14 @@ func (f *File) want(tx *store.Tx, operator string, i Issuing, check inquiry, all
 	case waypost.CodeOf(err) == waypost.NotFound:
 		sameSSN := before != nil && matchkey.SSN5(before.SSN5) == matchkey.SSN5(i.Record.SSN5)
 		main = f.main(i.Record.ID, i.Record.Person, era(all, sameSSN), all, operator)
-		if check.tokens != nil && len(all) == 0 { // what was there before decides on decoys
-			main.sets, main.ticket = check.tokens, i.Ticket
+		if len(all) == 0 { // what was there before decides on digits and decoys
+			main.digits = f.mask(i.Record.ID, check.digits)
+			if check.tokens != nil {
+				main.sets, main.ticket = check.tokens, i.Ticket
+			}
 		}
 		main.at(f.Now())
-		if err := main.put(tx, f.Now()); err != nil {
+		if err := f.put(tx, main); err != nil {
 			return err
 		}
 	default:
@@ -195,7 +199,7 @@ func (f *File) inquiry(ctx context.Context, id waypost.TicketID) (inquiry, error
 	var signed, applicant []byte
 	err := f.DB.Read(ctx, func(tx *store.Tx) error {
 		c.asked = nil
-		err := tx.Row(`SELECT signed, state, successor, applicant FROM inquiry WHERE ticket = $1`, id[:]).Scan(&signed, &c.state, &c.successor, &applicant)
+		err := tx.Row(`SELECT signed, state, successor, applicant, digits FROM inquiry WHERE ticket = $1`, id[:]).Scan(&signed, &c.state, &c.successor, &applicant, &c.digits)
 		if err != nil {
 			return err
 		}
@@ -242,7 +246,7 @@ func (f *File) publishOnCheck(ctx context.Context, p *pointer) error {
 	}
 	if refused(err) {
 		p.ticket = waypost.TicketID{}
-		return errors.Join(err, f.DB.Write(ctx, func(tx *store.Tx) error { return p.put(tx, f.Now()) }))
+		return errors.Join(err, f.DB.Write(ctx, func(tx *store.Tx) error { return f.put(tx, *p) }))
 	}
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/internal/compare"
 	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/matchkey"
@@ -16,6 +17,12 @@ import (
 
 // checked leaves a check of a person as the gateway leaves one that is complete.
 func (r *rig) checked(who waypost.Person, asked ...waypost.Disclosure) waypost.TicketID {
+	r.t.Helper()
+	return r.checkedAgain(who, waypost.TicketID{}, asked...)
+}
+
+// checkedAgain is checked for a check that takes the place of another.
+func (r *rig) checkedAgain(who waypost.Person, cites waypost.TicketID, asked ...waypost.Disclosure) waypost.TicketID {
 	r.t.Helper()
 	ticket, err := r.ticket(waypost.KindCheck, waypost.CheckElements, [32]byte{1})
 	if err != nil {
@@ -26,18 +33,23 @@ func (r *rig) checked(who waypost.Person, asked ...waypost.Disclosure) waypost.T
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	digits := r.digits(who, cites)
+	standing := who
+	if who.SSN5 == "" {
+		standing.SSN5 = digits
+	}
 	var sets []records.Set
 	for _, k := range r.x.View.Settled().KeysFor(waypost.KindCheck) {
 		set := records.Set{Epoch: k.Epoch}
-		for _, s := range matchkey.Index(who, records.DecoySecret(r.secret)) {
+		for _, s := range matchkey.Index(standing, records.DecoySecret(r.secret)) {
 			set.Tokens = append(set.Tokens, r.tokenOf(k.Epoch, s.Key))
 		}
 		sets = append(sets, set)
 	}
 	err = r.db.Write(r.t.Context(), func(tx *store.Tx) error {
-		_, err := tx.Exec(`INSERT INTO inquiry (ticket, signed, receipts, hub_receipts, elements, tags, seed, applicant, case_reference, case_salt, operator,
-			state, too_many, own, coverage, tries, created) VALUES ($1, $2, $3, $3, $3, $3, $3, $4, 'C', $3, 'clerk', 2, 0, $3, $3, 0, 1)`,
-			ticket.ID[:], ticket.Bytes(), []byte{}, applicant)
+		_, err := tx.Exec(`INSERT INTO inquiry (ticket, signed, receipts, hub_receipts, elements, tags, seed, applicant, digits, case_reference, case_salt, operator,
+			state, too_many, own, coverage, tries, created) VALUES ($1, $2, $3, $3, $3, $3, $3, $4, $5, 'C', $3, 'clerk', 2, 0, $3, $3, 0, 1)`,
+			ticket.ID[:], ticket.Bytes(), []byte{}, applicant, digits)
 		for i, a := range asked {
 			if err == nil {
 				_, err = tx.Exec(`INSERT INTO ask (ticket, reference, owner, state, outcome, status, card_kind, termination_required, refused, statement)
@@ -188,4 +200,22 @@ func TestIssueLater(t *testing.T) {
 			}
 		})
 	}
+}
+
+// digits is what stands in for an SSN in a check of this state.
+func (r *rig) digits(who waypost.Person, cites waypost.TicketID) string {
+	r.t.Helper()
+	digits, err := r.file.Digits(r.t.Context(), who, "", cites, func(own records.Found) (waypost.Outcome, error) {
+		best := waypost.NoMatch
+		for _, name := range own.Names {
+			if o := compare.Compare(compare.Candidate{Person: who}, compare.Candidate{Person: name}, nil); o == waypost.Match || best == waypost.NoMatch {
+				best = o
+			}
+		}
+		return best, nil
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return digits
 }

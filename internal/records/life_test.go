@@ -387,7 +387,7 @@ func TestPassed(t *testing.T) {
 	for _, key := range q.Keys {
 		tokens = append(tokens, r.token(key))
 	}
-	if own, err := r.file.Own(t.Context(), 1, tokens); err != nil || len(own) != 0 {
+	if own, err := r.file.Own(t.Context(), 1, ludmila, tokens); err != nil || len(own) != 0 {
 		t.Errorf("the state's own search finds %v, %v", own, err)
 	}
 }

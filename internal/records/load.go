@@ -61,6 +61,9 @@ func (f *File) Load(ctx context.Context, operator string, generation uint32, rec
 	if len(wanted) == 0 {
 		return 0, rejected, nil
 	}
+	if err := f.drawLoaded(ctx, wanted); err != nil {
+		return 0, rejected, err
+	}
 	err = f.publish(ctx, waypost.KindPublish, operator, wanted, func(tx *store.Tx) error { return f.wantLoaded(tx, generation, wanted) })
 	if err != nil {
 		return 0, rejected, err
@@ -75,12 +78,12 @@ func (f *File) wantLoaded(tx *store.Tx, generation uint32, wanted []pointer) err
 		return err
 	}
 	now := f.Now()
-	var rows [][]any
+	var rows, found [][]any
 	for i := range wanted {
 		p := &wanted[i]
 		p.at(now.Add(publicationLife))
 		if p.fresh == nil {
-			if err := p.put(tx, now); err != nil {
+			if err := f.put(tx, *p); err != nil {
 				return err
 			}
 			continue
@@ -90,9 +93,14 @@ func (f *File) wantLoaded(tx *store.Tx, generation uint32, wanted []pointer) err
 			return err
 		}
 		rows = append(rows, row)
+		for _, t := range f.names(p.person) {
+			found = append(found, []any{t[:], p.Handle[:]})
+		}
 	}
-	_, err := tx.ExecMany(putPointer, rows)
-	return err
+	if _, err := tx.ExecMany(putPointer, rows); err != nil {
+		return err
+	}
+	return findBy(tx, found)
 }
 
 // loadable is a record that passed, and its place in the batch.

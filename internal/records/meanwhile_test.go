@@ -168,7 +168,10 @@ func TestPlans(t *testing.T) {
 	if _, err := r.file.Activate(t.Context(), "loader", 1, true); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.file.Own(t.Context(), 1, make([]waypost.Token, 32)); err != nil {
+	if _, err := r.file.Own(t.Context(), 1, ludmila, make([]waypost.Token, 32)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.file.Named(t.Context(), ludmila, ""); err != nil {
 		t.Fatal(err)
 	}
 	nightly := []string{"SELECT handle, generation, version, reached, receipt FROM pointer", "SELECT count(*) FROM pointer WHERE state"}

@@ -287,8 +287,7 @@ func (w *wandering) move() {
 
 // check is a check that the state of record makes of its own person, under the
 // roster's own key: the gateway sends its second part unless another state has offered
-// a pointer of the record under that. What it meets of the state's own pointers is not
-// looked at: that has nothing to do with other states.
+// a pointer of the record under that.
 func (w *wandering) check() {
 	w.t.Helper()
 	epoch := w.x.View.Settled().Epoch
@@ -302,13 +301,13 @@ func (w *wandering) check() {
 		return
 	}
 	probes := make(map[waypost.Token]bool)
-	query := matchkey.NewQuery(w.who, records.DecoySecret(w.secret))
+	query := w.query(w.who, waypost.TicketID{})
 	for _, key := range query.Keys[waypost.NameElements:] {
 		probes[w.tokenOf(epoch, key)] = true
 	}
 	w.saw += "checked:"
 	for i, s := range w.watcher.seen {
-		if n := meet(probes, s.tokens); n > 0 && s.by != w.state {
+		if n := meet(probes, s.tokens); n > 0 {
 			w.saw += fmt.Sprintf(" %d of %d", n, i)
 		}
 	}

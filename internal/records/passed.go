@@ -66,13 +66,13 @@ func (f *File) NameTokens(tx *store.Tx, h waypost.Handle) (PassedName, error) {
 
 // hide puts something random into the SSN slots of what is to take the place of a
 // pointer that was released, under the keys of which its names, which went with the
-// release, do not tell: the new state may offer tokens of its own under those, and the
+// release, do not tell, or did not yet: the new state may offer tokens of its own under those, and the
 // hub would know this state's.
-func (f *File) hide(tx *store.Tx, p pointer) error {
+func (f *File) hide(tx *store.Tx, p *pointer) error {
 	if p.supersedes == (waypost.Handle{}) {
 		return nil
 	}
-	if away, err := f.away(tx, p.Record); err != nil || !away {
+	if away, err := f.away(tx, p.Record); err != nil || away == Here {
 		return err
 	}
 	old, err := byHandle(tx, p.supersedes)
@@ -80,8 +80,9 @@ func (f *File) hide(tx *store.Tx, p pointer) error {
 		return err
 	}
 	for i := range p.sets {
-		if old.under(p.sets[i].epoch) == nil {
+		if epoch := p.sets[i].epoch; old.under(epoch) == nil || old.hidden == epoch {
 			p.sets[i].fill(ssnSlots)
+			p.hidden = epoch
 		}
 	}
 	return nil
@@ -103,7 +104,7 @@ func (f *File) MoveOut(tx *store.Tx, recordID string, to waypost.Jurisdiction, p
 		}
 		p.State, p.MovedTo, p.NewHandle = Moved, to, passing.New
 		p.at(time.Time{})
-		if err := p.put(tx, f.Now()); err != nil {
+		if err := f.put(tx, p); err != nil {
 			return err
 		}
 	}
@@ -143,6 +144,10 @@ func (f *File) takeIn(tx *store.Tx, recordID string, r waypost.Release, names []
 	if err != nil && waypost.CodeOf(err) != waypost.NotFound {
 		return err
 	}
+	digits, err := f.digitsFor(tx, recordID, names, check)
+	if err != nil {
+		return err
+	}
 	byNew := make(map[waypost.Handle]PassedName, len(names))
 	for _, n := range names {
 		byNew[n.Handle] = n
@@ -158,7 +163,7 @@ func (f *File) takeIn(tx *store.Tx, recordID string, r waypost.Release, names []
 			if p, err = passedIn(recordID, r.From, n, own); err != nil {
 				return err
 			}
-			p.receipt = passedReceipt(r.Change)
+			p.receipt, p.digits = passedReceipt(r.Change), digits
 		case err != nil:
 			return err
 		case p.Record != recordID || p.PassedBy != r.From || !bytes.Equal(p.receipt, passedReceipt(r.Change)):
@@ -172,11 +177,35 @@ func (f *File) takeIn(tx *store.Tx, recordID string, r waypost.Release, names []
 				return err
 			}
 		}
-		if err := p.put(tx, f.Now()); err != nil {
+		if err := f.put(tx, p); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// digitsFor are the digits, masked, of a record that comes from another state: those that
+// it had here before, or else those of the check that has found it.
+func (f *File) digitsFor(tx *store.Tx, recordID string, names []PassedName, check waypost.TicketID) (uint32, error) {
+	all, err := historyOf(tx, recordID)
+	if err != nil {
+		return 0, err
+	}
+	if len(all) > 0 {
+		return all[0].digits, nil
+	}
+	var digits string
+	err = tx.Row(`SELECT digits FROM inquiry WHERE ticket = $1`, check[:]).Scan(&digits)
+	if errors.Is(err, store.ErrNoRows) && len(names) > 0 {
+		main := names[0]
+		for _, n := range names {
+			if !n.Alias {
+				main = n
+			}
+		}
+		digits, err = matchkey.StandIn(main.Name, f.decoySecret, 0), nil
+	}
+	return f.mask(recordID, digits), err
 }
 
 // hasMain reports whether the record of a pointer that has come has a main one

@@ -10,6 +10,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/matchkey"
 )
 
 // State says how a pointer stands.
@@ -56,8 +57,10 @@ type pointer struct {
 	sets       []made           // one for each key, by epoch
 	reached    uint32           // the newest epoch under whose key the hub has it, or 0
 	passed     uint32           // the newest epoch under whose key another state has offered it to the hub, or 0
+	hidden     uint32           // the epoch under whose key the SSN slots are random, since a release is unanswered, or 0
 	decoys     uint32           // bits of the slots filled with something random, which say nothing
 	era        int              // how often the record's SSN had changed
+	digits     uint32           // that stand in for an SSN, masked: see standin.go
 	receipt    []byte           // 16 bytes, see spec/pointer.md; empty before it was published
 	ticket     waypost.TicketID // of the check, or zero
 	supersedes waypost.Handle   // or zero
@@ -69,14 +72,14 @@ type pointer struct {
 	fresh *waypost.Record
 }
 
-const columns = `p.handle, p.record, p.alias, p.state, p.person, p.tokens, p.epoch, p.todo, p.next_epoch, p.next_todo, p.reached, p.decoys, p.era,
+const columns = `p.handle, p.record, p.alias, p.state, p.person, p.tokens, p.epoch, p.todo, p.next_epoch, p.next_todo, p.reached, p.hidden, p.decoys, p.era, p.digits,
 	p.passed_by, p.passed, p.generation, p.version, p.receipt,
 	p.moved_to, p.new_handle, p.ticket, p.supersedes, p.operator, p.tries, p.due`
 
 func scanPointer(scan func(dest ...any) error) (p pointer, err error) {
 	var person, tokens, newHandle, ticket, supersedes []byte
 	var epochs, todo [maxSets]uint32
-	if err := scan(&p.Handle, &p.Record, &p.Alias, &p.State, &person, &tokens, &epochs[0], &todo[0], &epochs[1], &todo[1], &p.reached, &p.decoys, &p.era,
+	if err := scan(&p.Handle, &p.Record, &p.Alias, &p.State, &person, &tokens, &epochs[0], &todo[0], &epochs[1], &todo[1], &p.reached, &p.hidden, &p.decoys, &p.era, &p.digits,
 		&p.PassedBy, &p.passed, &p.Generation, &p.Version,
 		&p.receipt, &p.MovedTo, &newHandle, &ticket, &supersedes, &p.operator, &p.tries, &p.due); err != nil {
 		return p, err
@@ -101,12 +104,12 @@ func selectPointers(tx *store.Tx, where string, args ...any) (all []pointer, err
 	return all, err
 }
 
-const putPointer = `INSERT INTO pointer (handle, record, alias, state, person, tokens, epoch, todo, next_epoch, next_todo, reached, decoys, era,
+const putPointer = `INSERT INTO pointer (handle, record, alias, state, person, tokens, epoch, todo, next_epoch, next_todo, reached, hidden, decoys, era, digits,
 			passed_by, passed, generation, version, receipt, moved_to, new_handle, ticket, supersedes, operator, tries, due, changed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)
 		ON CONFLICT (handle) DO UPDATE SET record = excluded.record, alias = excluded.alias, state = excluded.state, person = excluded.person,
 		tokens = excluded.tokens, epoch = excluded.epoch, todo = excluded.todo, next_epoch = excluded.next_epoch, next_todo = excluded.next_todo,
-		reached = excluded.reached, decoys = excluded.decoys, era = excluded.era, passed_by = excluded.passed_by, passed = excluded.passed, generation = excluded.generation,
+		reached = excluded.reached, hidden = excluded.hidden, decoys = excluded.decoys, era = excluded.era, digits = excluded.digits, passed_by = excluded.passed_by, passed = excluded.passed, generation = excluded.generation,
 		version = excluded.version, receipt = excluded.receipt, moved_to = excluded.moved_to, new_handle = excluded.new_handle,
 		ticket = excluded.ticket, supersedes = excluded.supersedes, operator = excluded.operator, tries = excluded.tries, due = excluded.due,
 		changed = excluded.changed`
@@ -115,14 +118,14 @@ const putPointer = `INSERT INTO pointer (handle, record, alias, state, person, t
 func (p pointer) row(now time.Time) ([]any, error) {
 	person, err := encodePerson(p.person)
 	tokens, epochs, todo := joinSets(p.sets)
-	return []any{p.Handle[:], p.Record, p.Alias, int(p.State), person, tokens, epochs[0], todo[0], epochs[1], todo[1], p.reached, p.decoys, p.era,
+	return []any{p.Handle[:], p.Record, p.Alias, int(p.State), person, tokens, epochs[0], todo[0], epochs[1], todo[1], p.reached, p.hidden, p.decoys, p.era, int64(p.digits),
 		string(p.PassedBy), p.passed, p.Generation, p.Version, orEmpty(p.receipt), string(p.MovedTo), unlessZero(p.NewHandle[:]), unlessZero(p.ticket[:]), unlessZero(p.supersedes[:]),
 		p.operator, p.tries, p.due, now.Unix()}, err
 }
 
-// put writes the row, and the tokens for the state's own search.
-func (p pointer) put(tx *store.Tx, now time.Time) error {
-	row, err := p.row(now)
+// put writes the row, and what the state's own search finds it by.
+func (f *File) put(tx *store.Tx, p pointer) error {
+	row, err := p.row(f.Now())
 	if err != nil {
 		return err
 	}
@@ -133,17 +136,22 @@ func (p pointer) put(tx *store.Tx, now time.Time) error {
 	if _, err := tx.Exec(putPointer, row...); err != nil {
 		return err
 	}
-	return p.find(tx, was.searched())
+	var had [][ownTokenSize]byte
+	if was.Record != "" {
+		had = append(f.names(was.person), was.searched()...)
+	}
+	return p.find(tx, had, append(f.names(p.person), p.searched()...))
 }
 
-// searched are the tokens by which the state's own search finds the pointer, cut.
+// searched are the tokens of the SSN slots by which the state's own search finds the
+// pointer, cut.
 func (p pointer) searched() (tokens [][ownTokenSize]byte) {
 	if p.State == Moved || p.State == Withdrawn || p.State == Coming {
 		return nil
 	}
 	for _, m := range p.sets {
 		for i, t := range m.tokens {
-			if m.todo&(1<<i) == 0 {
+			if m.todo&(1<<i) == 0 && i >= matchkey.NameSlots {
 				tokens = append(tokens, [ownTokenSize]byte(t[:ownTokenSize]))
 			}
 		}
@@ -151,10 +159,9 @@ func (p pointer) searched() (tokens [][ownTokenSize]byte) {
 	return tokens
 }
 
-// find makes the pointer found by its tokens, and by those that it had no more.
+// find makes the pointer found by what it has now, and by what it had no more.
 // Each is named: the table has them in the order of tokens, and no index of handles.
-func (p pointer) find(tx *store.Tx, had [][ownTokenSize]byte) error {
-	now := p.searched()
+func (p pointer) find(tx *store.Tx, had, now [][ownTokenSize]byte) error {
 	var gone [][]any
 	for _, t := range had {
 		if !slices.Contains(now, t) {

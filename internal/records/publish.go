@@ -76,6 +76,7 @@ func (f *File) keys(ctx context.Context, batch []pointer) ([][]byte, error) {
 			}
 			who.SSN5 = r.SSN5
 		}
+		who = f.standing(who, p)
 		for i, slot := range matchkey.Index(who, f.decoySecret) {
 			if todo&(1<<i) == 0 {
 				randomise(slot.Key)
@@ -121,9 +122,9 @@ func (f *File) keepTokens(tx *store.Tx, batch []pointer) error {
 	var rows, found [][]any
 	for _, p := range batch {
 		if p.fresh == nil {
-			err := f.hide(tx, p)
+			err := f.hide(tx, &p)
 			if err == nil {
-				err = p.put(tx, now)
+				err = f.put(tx, p)
 			}
 			if err != nil {
 				return err
@@ -215,7 +216,7 @@ func (f *File) arrived(tx *store.Tx, p pointer, under waypost.SignedTicket) erro
 		return err
 	}
 	now.tries, now.Version, now.receipt, now.reached = 0, 1, publishedReceipt(under.ID), slices.Max(epochsOf(keys))
-	if err := now.put(tx, f.Now()); err != nil || p.supersedes == (waypost.Handle{}) {
+	if err := f.put(tx, now); err != nil || p.supersedes == (waypost.Handle{}) {
 		return err
 	}
 	old, err := byHandle(tx, p.supersedes)
@@ -227,7 +228,7 @@ func (f *File) arrived(tx *store.Tx, p pointer, under waypost.SignedTicket) erro
 	}
 	old.State = Withdrawn
 	old.at(time.Time{})
-	return old.put(tx, f.Now())
+	return f.put(tx, old)
 }
 
 // publishWait bounds the hub's writing of one batch.

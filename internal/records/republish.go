@@ -102,8 +102,10 @@ func (f *File) behind(ctx context.Context, epoch uint32) (batch []pointer, reach
 
 // behindOf returns those of one record, its main pointer first, with what is to be
 // made under the key. None, where one of them is about to give way, whose successor
-// is published under both keys; where the record may be another state's by now; and
-// where the state system has it no more.
+// is published under both keys; where a release of the record can be used; and
+// where the state system has it no more. Where a release was not answered the SSN slots
+// are random, whoever it is: the state that it was for may have published the pointer
+// under that key, and the hub would see which tokens are the same.
 func (f *File) behindOf(ctx context.Context, recordID string, epoch uint32) (behind []pointer, err error) {
 	if _, err := f.wantedRecord(ctx, recordID); err != nil {
 		if waypost.CodeOf(err) == waypost.NotFound {
@@ -112,7 +114,7 @@ func (f *File) behindOf(ctx context.Context, recordID string, epoch uint32) (beh
 		return nil, err
 	}
 	var all []pointer
-	away := false
+	away := Here
 	err = f.DB.Read(ctx, func(tx *store.Tx) error {
 		if all, err = pointersOf(tx, recordID); err != nil {
 			return err
@@ -120,7 +122,7 @@ func (f *File) behindOf(ctx context.Context, recordID string, epoch uint32) (beh
 		away, err = f.away(tx, recordID)
 		return err
 	})
-	if err != nil || away || slices.ContainsFunc(all, func(p pointer) bool { return p.State != Live && p.State != Moved }) {
+	if err != nil || away == Released || slices.ContainsFunc(all, func(p pointer) bool { return p.State != Live && p.State != Moved }) {
 		return nil, err
 	}
 	var there []pointer
@@ -136,6 +138,10 @@ func (f *File) behindOf(ctx context.Context, recordID string, epoch uint32) (beh
 		}
 		if p.under(epoch) == nil {
 			f.renew(&p, there, served)
+			if away == Unanswered {
+				p.under(epoch).fill(ssnSlots)
+				p.hidden = epoch
+			}
 		}
 		behind, there = append(behind, p), append(there, p)
 	}
@@ -192,19 +198,23 @@ func (f *File) keepRenewed(tx *store.Tx, batch []pointer) error {
 	for _, id := range recordsOf(batch) {
 		if away, err := f.away(tx, id); err != nil {
 			return err
-		} else if away {
+		} else if away == Released {
 			return errMeanwhile
+		} else if away == Unanswered {
+			if err := unseen(tx, id, batch); err != nil {
+				return err
+			}
 		}
 	}
 	var rows, found [][]any
 	for _, p := range batch {
 		tokens, epochs, todo := joinSets(p.sets)
-		rows = append(rows, []any{tokens, epochs[0], todo[0], epochs[1], todo[1], p.decoys, p.Handle[:], int(Live)})
+		rows = append(rows, []any{tokens, epochs[0], todo[0], epochs[1], todo[1], p.decoys, p.hidden, p.Handle[:], int(Live)})
 		for _, t := range p.searched() {
 			found = append(found, []any{t[:], p.Handle[:]})
 		}
 	}
-	changed, err := tx.ExecMany(`UPDATE pointer SET tokens = $1, epoch = $2, todo = $3, next_epoch = $4, next_todo = $5, decoys = $6 WHERE handle = $7 AND state = $8`, rows)
+	changed, err := tx.ExecMany(`UPDATE pointer SET tokens = $1, epoch = $2, todo = $3, next_epoch = $4, next_todo = $5, decoys = $6, hidden = $7 WHERE handle = $8 AND state = $9`, rows)
 	if err != nil {
 		return err
 	}
@@ -212,6 +222,23 @@ func (f *File) keepRenewed(tx *store.Tx, batch []pointer) error {
 		return errMeanwhile
 	}
 	return findBy(tx, found)
+}
+
+// unseen refuses pointers of a record whose release was not answered, unless what the
+// hub would be shown was made so that it may be, or was kept before the release.
+func unseen(tx *store.Tx, recordID string, batch []pointer) error {
+	for _, p := range batch {
+		newest := p.sets[len(p.sets)-1].epoch
+		if p.Record != recordID || p.hidden == newest {
+			continue
+		}
+		if was, err := byHandle(tx, p.Handle); err != nil {
+			return err
+		} else if m := was.under(newest); m == nil || m.todo != 0 {
+			return errMeanwhile
+		}
+	}
+	return nil
 }
 
 // errMeanwhile is that of a batch with a record that must be left out of it.

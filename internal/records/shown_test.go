@@ -14,9 +14,9 @@ import (
 var benedicta = waypost.Person{Family: "Okonkwo", Given: "Benedicta", Born: waypost.Date{Year: 1970, Month: 2, Day: 3}, Sex: "F", SSN5: "48213"}
 
 // released has the file believe that records are on their way to another state.
-func (r *rig) released() map[string]bool {
-	away := make(map[string]bool)
-	r.file.HoldBack(func(_ *store.Tx, id string) (bool, error) { return away[id], nil })
+func (r *rig) released() map[string]records.Away {
+	away := make(map[string]records.Away)
+	r.file.HoldBack(func(_ *store.Tx, id string) (records.Away, error) { return away[id], nil })
 	return away
 }
 
@@ -36,7 +36,7 @@ func TestReleasedMeanwhile(t *testing.T) {
 	r.load(0, licence("A", ada), licence("B", benedicta))
 	away := r.released()
 	r.begin()
-	r.evaluating = func() { away["A"] = true }
+	r.evaluating = func() { away["A"] = records.Released }
 	before := len(r.hub.shown)
 	if n, _, err := r.file.Republish(t.Context(), "loader"); n != 1 || err != nil {
 		t.Fatalf("%d are published once more, %v", n, err)
@@ -62,7 +62,7 @@ func TestReleasedMeanwhile(t *testing.T) {
 // the pointer has gone: of the SSN that shows it nothing under the key under which the
 // new state publishes the pointer as its own.
 func TestChangedWhileReleased(t *testing.T) {
-	for _, gone := range []bool{false, true} {
+	for _, gone := range []records.Away{records.Here, records.Unanswered, records.Released} {
 		r := newRotating(t)
 		r.load(0, licence("A", benedicta))
 		r.released()["A"] = gone
@@ -82,11 +82,11 @@ func TestChangedWhileReleased(t *testing.T) {
 				}
 			}
 			want := matchkey.SSNSlots
-			if gone && epoch+1 == 2 {
+			if gone != records.Here && epoch+1 == 2 {
 				want = 0
 			}
 			if n != want {
-				t.Errorf("released %t: under key %d the hub is shown %d tokens of the SSN, want %d", gone, epoch+1, n, want)
+				t.Errorf("released %d: under key %d the hub is shown %d tokens of the SSN, want %d", gone, epoch+1, n, want)
 			}
 		}
 	}
@@ -134,5 +134,70 @@ func TestWeighUnderUnknownKey(t *testing.T) {
 	}
 	if _, err := r.file.Find(t.Context(), h); err != nil {
 		t.Error(err)
+	}
+}
+
+// ofSSN counts the tokens that the hub was shown last of somebody's SSN, under a key.
+func (r *rig) ofSSN(who waypost.Person, epoch uint32) (n int) {
+	r.t.Helper()
+	query := r.query(who, waypost.TicketID{})
+	for _, at := range query.Index[matchkey.NameSlots:] {
+		if r.hub.shown[len(r.hub.shown)-1].tokens[r.tokenOf(epoch, query.Keys[at])] {
+			n++
+		}
+	}
+	return n
+}
+
+// A record whose release was not answered does not hold up a rotation: it is published
+// once more, and the hub is shown nothing of the SSN under the next key, which the state
+// that it was for may be publishing under, until it is known where the record is. A
+// release that can be used, or that has lapsed while the tokens were made, holds it back.
+func TestLapsedOnceMore(t *testing.T) {
+	for _, ssn5 := range []string{"48213", ""} {
+		r := newRotating(t)
+		who := benedicta
+		who.SSN5 = ssn5
+		r.load(0, licence("A", who))
+		away := r.released()
+		r.begin()
+		again := func(want int) {
+			t.Helper()
+			if n, over, err := r.file.Republish(t.Context(), "loader"); n != want || !over || err != nil {
+				t.Fatalf("%d are published once more, over %t, %v", n, over, err)
+			}
+		}
+		change := func(given string) {
+			t.Helper()
+			who.Given = given
+			if c, err := r.file.Change(t.Context(), "clerk", licence("A", who), false); !c.Published || err != nil {
+				t.Fatalf("%+v, %v", c, err)
+			}
+		}
+		away["A"] = records.Released
+		again(0)
+		away["A"] = records.Here
+		r.evaluating = func() { away["A"] = records.Unanswered }
+		again(0)
+		r.evaluating = nil
+		if len(r.hub.shown) != 1 {
+			t.Fatalf("the hub was shown %d pointers", len(r.hub.shown))
+		}
+		again(1)
+		if n := r.ofSSN(who, 2); n != 0 {
+			t.Errorf("SSN %q: published once more, the hub is shown %d tokens of it", ssn5, n)
+		}
+		if found, agreed := r.answers(2, who); found != 1 || agreed == 0 {
+			t.Errorf("SSN %q: by name it is found %d times, agreeing in %b", ssn5, found, agreed)
+		}
+		change("Bernadette")
+		if under, next := r.ofSSN(who, 1), r.ofSSN(who, 2); under != matchkey.SSNSlots || next != 0 {
+			t.Errorf("SSN %q: changed, the hub is shown %d and %d tokens of it", ssn5, under, next)
+		}
+		away["A"] = records.Here
+		change("Benita")
+		if under, next := r.ofSSN(who, 1), r.ofSSN(who, 2); under != matchkey.SSNSlots || next != matchkey.SSNSlots {
+			t.Errorf("SSN %q: changed once it is known to be here, the hub is shown %d and %d tokens of it", ssn5, under, next)
+		}
 	}
 }

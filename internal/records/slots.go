@@ -38,9 +38,15 @@ func (f *File) sameKeys(a, b waypost.Person) bool {
 	return matchkey.SSN5(a.SSN5) == matchkey.SSN5(b.SSN5) && f.same(a, b) == allSlots
 }
 
-// newPointer is a pointer for a name, all of whose tokens are to be made.
-func (f *File) newPointer(recordID string, name waypost.Person, operator string) pointer {
+// newPointer is a pointer for a name, all of whose tokens are to be made. history is
+// what else the record has or had: the first draws the digits.
+func (f *File) newPointer(recordID string, name waypost.Person, history []pointer, operator string) pointer {
 	p := pointer{Pointer: Pointer{Record: recordID, State: Wanted}, person: name, operator: operator}
+	if len(history) > 0 {
+		p.digits = history[0].digits
+	} else {
+		p.digits = f.mask(recordID, matchkey.StandIn(name, f.decoySecret, 0))
+	}
 	p.cover(epochsOf(f.Roster.Settled().KeysFor(waypost.KindPublish)))
 	p.person.SSN5 = ""
 	randomise(p.Handle[:])
@@ -54,7 +60,7 @@ func (f *File) newPointer(recordID string, name waypost.Person, operator string)
 // a key under which another state has offered a pointer of the record, no others are
 // made of the SSN: the hub would see them repeat that state's only where there is one.
 func (f *File) main(recordID string, name waypost.Person, era int, history []pointer, operator string) pointer {
-	p := f.newPointer(recordID, name, operator)
+	p := f.newPointer(recordID, name, history, operator)
 	p.era = era
 	for _, old := range history {
 		if old.era != era {
@@ -63,7 +69,7 @@ func (f *File) main(recordID string, name waypost.Person, era int, history []poi
 		same := f.same(old.person, name) & ssnSlots &^ old.decoys
 		for i := range p.sets {
 			m := &p.sets[i]
-			if was := old.under(m.epoch); was != nil && !old.alien(m.epoch) {
+			if was := old.under(m.epoch); was != nil && !old.alien(m.epoch) && old.hidden != m.epoch {
 				m.copy(*was, same&m.todo&^was.todo)
 			}
 		}
@@ -116,7 +122,7 @@ func (f *File) taken(p pointer, others []pointer) (taken uint32) {
 // alias makes a pointer for a former name. Its SSN slots say nothing, whoever it
 // is for: those of the main pointer say it all.
 func (f *File) alias(recordID string, former waypost.Person, others []pointer, operator string) pointer {
-	p := f.newPointer(recordID, former, operator)
+	p := f.newPointer(recordID, former, others, operator)
 	p.Alias = true
 	f.avoid(&p, others)
 	p.fill(ssnSlots)
@@ -127,7 +133,7 @@ func (f *File) alias(recordID string, former waypost.Person, others []pointer, o
 // another state, whose SSN slots are not known here and so cannot be kept: that one
 // stays as it is, for the former name.
 func (f *File) beside(old pointer, after waypost.Record, others []pointer, operator string) pointer {
-	p := f.newPointer(after.ID, after.Person, operator)
+	p := f.newPointer(after.ID, after.Person, []pointer{old}, operator)
 	p.era = old.era
 	f.avoid(&p, append(others, old))
 	p.fill(ssnSlots)

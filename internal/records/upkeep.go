@@ -118,7 +118,7 @@ func (f *File) end(tx *store.Tx, h waypost.Handle) error {
 	}
 	p.State = Withdrawn
 	p.at(time.Time{})
-	return p.put(tx, f.Now())
+	return f.put(tx, p)
 }
 
 // due returns pointers in that state about which something is to be done now, all
@@ -248,7 +248,7 @@ func (f *File) endSome(tx *store.Tx, generation uint32, state State) (int, error
 	for _, p := range batch {
 		p.State = Withdrawn
 		p.at(time.Time{})
-		if err := p.put(tx, f.Now()); err != nil {
+		if err := f.put(tx, p); err != nil {
 			return 0, err
 		}
 	}

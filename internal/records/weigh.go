@@ -18,6 +18,8 @@ type Found struct {
 	Record waypost.Record
 	Names  []waypost.Person // its own first, then those of its pointers, without an SSN
 	Agreed uint32           // a bit for each slot in which any of its pointers agrees
+	Digits string           // of Named only: what stands in for an SSN, if there is none
+	Past   bool             // of Named only: it is not in the index now
 	slots  []matchkey.Slot
 }
 
@@ -91,6 +93,7 @@ func (f *File) agreement(ctx context.Context, epoch uint32, all []pointer, agree
 		}
 		who := p.person
 		who.SSN5 = found.Record.SSN5
+		who = f.standing(who, p)
 		for i, slot := range matchkey.Index(who, f.decoySecret) {
 			if (p.decoys|m.todo)&(1<<i) == 0 && !slot.Decoy && agrees(m.tokens[i]) {
 				found.Agreed |= 1 << i
@@ -103,26 +106,30 @@ func (f *File) agreement(ctx context.Context, epoch uint32, all []pointer, agree
 	return found, nil
 }
 
-// Own returns the state's own records that agree with any of the 32 tokens of a
-// check of that epoch, by id: the hub leaves them out.
-func (f *File) Own(ctx context.Context, epoch uint32, tokens []waypost.Token) (own []Found, err error) {
+// Own returns the state's own records that agree with any of the 20 names of a check,
+// or of its 12 tokens of part two, by id: the hub leaves them out. tokens are all 32 of
+// it, of that epoch.
+func (f *File) Own(ctx context.Context, epoch uint32, who waypost.Person, tokens []waypost.Token) (own []Found, err error) {
 	if len(tokens) != waypost.CheckElements {
 		return nil, errors.New("records: a check has 32 tokens")
 	}
 	searched := make(map[waypost.Token]bool, len(tokens))
 	args := []any{int(Moved), int(Withdrawn), int(Coming)}
-	for _, t := range tokens {
+	for _, key := range matchkey.NameKeys(who) {
+		token := f.nameToken(key)
+		args = append(args, token[:])
+	}
+	for i, t := range tokens {
 		searched[t] = true
-		args = append(args, t[:ownTokenSize])
+		if i >= waypost.NameElements {
+			args = append(args, t[:ownTokenSize])
+		}
 	}
 	var hits [][]pointer
 	err = f.DB.Read(ctx, func(tx *store.Tx) error {
 		hits = nil
-		var ids []string
-		if err := tx.Query(ownQuery, args, func(scan func(dest ...any) error) error {
-			ids = append(ids, "")
-			return scan(&ids[len(ids)-1])
-		}); err != nil {
+		ids, err := idsOf(tx, ownQuery, args)
+		if err != nil {
 			return err
 		}
 		for _, id := range ids {
@@ -150,12 +157,23 @@ func (f *File) Own(ctx context.Context, epoch uint32, tokens []waypost.Token) (o
 	return own, nil
 }
 
-// ownQuery takes three states and the tokens of one check.
-var ownQuery = func() string {
-	places := make([]string, waypost.CheckElements)
-	for i := range places {
-		places[i] = "$" + strconv.Itoa(i+4)
+// ownQuery takes three states, and the names and tokens of one check.
+var ownQuery = `SELECT DISTINCT p.record FROM pointer_token t JOIN pointer p ON p.handle = t.handle
+		WHERE p.state NOT IN ($1, $2, $3) AND t.token IN (` + places(4, waypost.CheckElements) + ") ORDER BY p.record"
+
+// places are n parameters, from one on.
+func places(from, n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = "$" + strconv.Itoa(from+i)
 	}
-	return `SELECT DISTINCT p.record FROM pointer_token t JOIN pointer p ON p.handle = t.handle
-		WHERE p.state NOT IN ($1, $2, $3) AND t.token IN (` + strings.Join(places, ", ") + ") ORDER BY p.record"
-}()
+	return strings.Join(all, ", ")
+}
+
+func idsOf(tx *store.Tx, query string, args []any) (ids []string, err error) {
+	err = tx.Query(query, args, func(scan func(dest ...any) error) error {
+		ids = append(ids, "")
+		return scan(&ids[len(ids)-1])
+	})
+	return ids, err
+}

@@ -12,6 +12,7 @@ CREATE TABLE inquiry (
     tags           BYTEA   NOT NULL,
     seed           BYTEA   NOT NULL,
     applicant      BYTEA   NOT NULL,
+    digits         TEXT    NOT NULL,
     case_reference TEXT    NOT NULL,
     case_salt      BYTEA   NOT NULL,
     operator       TEXT    NOT NULL,

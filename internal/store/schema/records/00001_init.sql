@@ -5,8 +5,10 @@
 -- order under the key of epoch, and ten more under that of next_epoch unless it is 0.
 -- Of the bits of the slots, todo and next_todo have those whose token is not made yet,
 -- decoys those that were filled with something random. reached is the newest epoch
--- under whose key the hub has it, or 0. era counts the changes of
--- the record's SSN. receipt is what spec/pointer.md says.
+-- under whose key the hub has it, or 0. Under that of hidden, unless it is 0, the SSN
+-- slots are random, since a release was not answered when it was published. era counts the changes of
+-- the record's SSN. digits stand in for that while there is none, whoever it is, under
+-- a mask of the gateway's secret; all pointers of a record have the same. receipt is what spec/pointer.md says.
 -- passed_by is the state that it came from, if any: what stands in its SSN slots at
 -- the hub is then not known here, up to the epoch in passed. ticket is the check under whose ticket it is to be published,
 -- supersedes the pointer whose place it takes; both may be empty. due is when
@@ -23,8 +25,10 @@ CREATE TABLE pointer (
     next_epoch INTEGER NOT NULL,
     next_todo  INTEGER NOT NULL,
     reached    INTEGER NOT NULL,
+    hidden     INTEGER NOT NULL,
     decoys     INTEGER NOT NULL,
     era        INTEGER NOT NULL,
+    digits     BIGINT  NOT NULL,
     passed_by  TEXT    NOT NULL,
     passed     INTEGER NOT NULL,
     generation INTEGER NOT NULL,
@@ -43,7 +47,9 @@ CREATE INDEX pointer_record ON pointer (record);
 CREATE INDEX pointer_due ON pointer (state, due, handle) WHERE due IS NOT NULL;
 CREATE INDEX pointer_generation ON pointer (generation, state);
 
--- The state's own search of its own people: the first half of each token.
+-- The state's own search of its own people: the first half of each token of the SSN
+-- slots, as long as the pointer is there, and for each of the name slots 16 bytes that
+-- are made of its key under the gateway's secret, whatever has become of the pointer.
 CREATE TABLE pointer_token (
     token  BYTEA NOT NULL,
     handle BYTEA NOT NULL,
