@@ -33,16 +33,19 @@ build: ## Build the program into bin/waypost
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/waypost ./cmd/waypost
 
 # The race detector sees every room, and all roles in one process. The stories over
-# the real binary run without: as processes of their own they take three times as long
-# under it and share no memory.
+# the real binary and the drills run without: the former as processes of their own
+# take three times as long under it and share no memory, the latter play the same
+# roles once more. Twice as many rooms at a time as there are cores: tests also wait.
+ATONCE := $(shell expr 2 '*' $$(nproc 2>/dev/null || echo 1))
+
 .PHONY: test
 test: build checkgenerate $(PEERS) ## Build, vet and test everything, with the race detector
 	$(call need,gcc,gcc libc6-dev)
 	$(call need,python3,python3)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || .ci/install postgresql
 	$(GO) vet ./...
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /cmd/)
-	$(GO) test -timeout 20m ./cmd/...
+	CGO_ENABLED=1 $(GO) test -race -p $(ATONCE) -timeout 20m $$($(GO) list ./... | grep -vE '/cmd/|/internal/drill')
+	$(GO) test -timeout 20m ./cmd/... ./internal/drill/...
 	$(MAKE) simulate
 	$(GO) test -tags planted -timeout 30m ./internal/simulate -run 'TestPlanted$$'
 
