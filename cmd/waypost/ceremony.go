@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -73,13 +74,29 @@ func (c ceremonyLead) lead(s *session, kind toprf.Kind, plan func(latest *roster
 	if err != nil {
 		return err
 	}
-	if under == nil {
-		under = view.Latest()
-		if p, err = plan(under); err != nil {
+	wanted, err := plan(view.Latest())
+	switch {
+	case err != nil:
+		return err
+	case under == nil:
+		p, under = wanted, view.Latest()
+	default:
+		if err := sameCeremony(p, wanted); err != nil {
 			return err
 		}
+		fmt.Fprintln(s.err, "Going on with the ceremony that is open.")
 	}
 	return c.run(s, view, under, clients, p)
+}
+
+// sameCeremony insists that the open ceremony makes what is asked for: another key holder
+// may have opened one, with a lower threshold.
+func sameCeremony(open, wanted ceremony.Plan) error {
+	if open.Epoch == wanted.Epoch && open.Threshold == wanted.Threshold && slices.Equal(open.Holders, wanted.Holders) {
+		return nil
+	}
+	return waypost.Errorf(waypost.AlreadyExists, "a %s is open that is another than this one: of epoch %d, any %d of %s. If it is what you want, say so; if nobody does, waypost ceremony abort",
+		kindWords[open.Kind], open.Epoch, open.Threshold, strings.Join(open.Holders, ", "))
 }
 
 // run holds the ceremony, as far as it has not been held.
@@ -128,7 +145,6 @@ func (c ceremonyLead) unfinished(s *session, view *roster.View, clients ceremony
 	if under = view.Version(p.Roster); under == nil {
 		return p, nil, waypost.Errorf(waypost.Unavailable, "the open ceremony is under roster version %d, which %s does not have", p.Roster, c.Dir)
 	}
-	fmt.Fprintln(s.err, "Going on with the ceremony that is open.")
 	return p, under, nil
 }
 

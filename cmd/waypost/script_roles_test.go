@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -11,10 +13,12 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/cluster"
 	"github.com/waypost/waypost/internal/install"
+	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -22,6 +26,8 @@ import (
 // script can have one of them down:
 //
 //	roles open DIR STATES    make it, of states separated by commas, and start all
+//	roles unkeyed DIR STATES the same, under a first roster that names no key: the key
+//	                         holders have no shares
 //	roles kill NAME          end a role as a power failure would
 //	roles stop NAME          end it in order
 //	roles start NAME
@@ -30,10 +36,10 @@ import (
 //	roles close              stop all
 func roles(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: roles open|kill|stop|start|age|close ...")
+		ts.Fatalf("usage: roles open|unkeyed|kill|stop|start|age|close ...")
 	}
-	if args[0] == "open" && len(args) == 3 {
-		openRoles(ts, ts.MkAbs(args[1]), strings.Split(args[2], ","))
+	if (args[0] == "open" || args[0] == "unkeyed") && len(args) == 3 {
+		openRoles(ts, ts.MkAbs(args[1]), strings.Split(args[2], ","), args[0] == "unkeyed")
 		return
 	}
 	running, ok := ts.Value(rolesKey{}).(*scriptRoles)
@@ -66,7 +72,7 @@ type scriptRoles struct {
 	dir string
 }
 
-func openRoles(ts *testscript.TestScript, dir string, names []string) {
+func openRoles(ts *testscript.TestScript, dir string, names []string, unkeyed bool) {
 	var program string
 	for _, folder := range filepath.SplitList(ts.Getenv("PATH")) {
 		if found, err := exec.LookPath(filepath.Join(folder, "waypost")); err == nil {
@@ -78,11 +84,58 @@ func openRoles(ts *testscript.TestScript, dir string, names []string) {
 	for _, name := range names {
 		c.States = append(c.States, waypost.Jurisdiction(name))
 	}
+	if unkeyed {
+		ts.Check(install.Create(dir, install.Plan{States: c.States, Holders: c.Holders, Threshold: c.Threshold, Quota: cluster.Ample, Now: time.Now()}))
+		ts.Check(unkey(dir))
+	}
 	opened, err := cluster.OpenProcesses(context.Background(), c, func(args ...string) *exec.Cmd { return exec.Command(program, args...) })
 	ts.Check(err)
 	running := ts.Value(rolesKey{}).(*scriptRoles)
 	running.Processes, running.dir = opened, dir
 	ts.Defer(func() { _ = opened.Close() })
+}
+
+// unkey makes an exchange that never ran what it is before the key holders have made a
+// key: it signs the first roster anew.
+func unkey(dir string) error {
+	first, err := filepath.Glob(filepath.Join(dir, "*", "roster", "000001"))
+	if err != nil || len(first) == 0 {
+		return errors.Join(err, errors.New("there are no rosters"))
+	}
+	signed, err := os.ReadFile(first[0])
+	if err != nil {
+		return err
+	}
+	r, err := roster.Read(signed)
+	if err != nil {
+		return err
+	}
+	r.Epoch, r.Threshold, r.GroupKey, r.Ceremony = 0, 0, nil, roster.Digest{}
+	for i := range r.Members {
+		if m := &r.Members[i]; m.Role == roster.KeyHolder {
+			m.Index, m.PublicShare = 0, nil
+			if err := os.RemoveAll(filepath.Join(dir, m.Name, "share")); err != nil {
+				return err
+			}
+		}
+	}
+	secret, err := os.ReadFile(filepath.Join(dir, "governance", "governance.key"))
+	if err != nil {
+		return err
+	}
+	officer, err := note.NewSigner(strings.TrimSpace(string(secret)))
+	if err != nil {
+		return err
+	}
+	if signed, err = r.Sign(officer); err != nil {
+		return err
+	}
+	for _, path := range first {
+		if err := os.WriteFile(path, signed, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // age moves the times from which the gateway counts what is unfinished into the

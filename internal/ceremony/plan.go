@@ -63,10 +63,11 @@ func NewPlan(kind toprf.Kind, r *roster.Roster, epoch uint32, threshold int, hol
 	p.Ends = p.Begins.Add(within.Truncate(time.Second))
 	_, _ = rand.Read(p.Nonce[:]) // never fails (Go 1.24)
 	if kind == toprf.Refresh {
-		p.Holders, p.Dealers = names(r.Holders()), nil
-		if key, ok := r.KeyOf(epoch); ok {
-			p.Threshold = key.Threshold
+		key, ok := r.KeyOf(epoch)
+		if !ok {
+			return Plan{}, noKeyOf(r, epoch)
 		}
+		p.Threshold, p.Holders, p.Dealers = key.Threshold, names(r.Holders()), nil
 	}
 	_, err = p.Ceremony(r)
 	return p, err
@@ -214,11 +215,15 @@ func (p Plan) checkKeygen(r *roster.Roster) error {
 	return nil
 }
 
+func noKeyOf(r *roster.Roster, epoch uint32) error {
+	return waypost.Errorf(waypost.InvalidArgument, "roster version %d has no key of epoch %d to refresh", r.Version, epoch)
+}
+
 func (p Plan) refresh(c toprf.Ceremony, r *roster.Roster) (toprf.Ceremony, error) {
 	key, ok := r.KeyOf(p.Epoch)
 	switch {
 	case !ok:
-		return c, waypost.Errorf(waypost.InvalidArgument, "roster version %d has no key of epoch %d", r.Version, p.Epoch)
+		return c, noKeyOf(r, p.Epoch)
 	case key.Threshold < 2:
 		return c, waypost.Errorf(waypost.InvalidArgument, "with a threshold of 1 every share is the key: there is nothing to refresh")
 	case p.Threshold != key.Threshold || !slices.Equal(p.Holders, names(r.Holders())):
