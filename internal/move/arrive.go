@@ -143,7 +143,7 @@ func (m *Moves) takeRelease(tx *store.Tx, mine errand.Errand, r errand.Reply) er
 	case wordReleased:
 		got, err := parseReleased(r.Body)
 		if err == nil {
-			err = m.judge(a, got.release)
+			err = m.judge(a, got)
 		}
 		if err != nil {
 			return m.finish(tx, a, ended, string(a.owner)+" has sent a release that cannot be used: "+err.Error())
@@ -162,14 +162,23 @@ func (m *Moves) takeRelease(tx *store.Tx, mine errand.Errand, r errand.Reply) er
 	return m.finish(tx, a, ended, string(a.owner)+" refuses: "+clean(r.Refused))
 }
 
-// judge checks that a release is the former state's, for this change, and for us.
-func (m *Moves) judge(a arrival, r waypost.SignedRelease) error {
+// judge checks that a release is the former state's, for this change, and for us, and that
+// it offers nothing under keys that are still to come: what the former state has offered
+// is never found by the SSN here.
+func (m *Moves) judge(a arrival, got released) error {
+	r := got.release
 	if r.Change != a.change || r.From != a.owner || r.To != m.State || r.Environment != m.Roster.Environment() {
 		return waypost.Errorf(waypost.PermissionDenied, "it is for another change")
 	}
 	key, err := m.Roster.StateKey(r.RosterVersion, r.From)
 	if err != nil {
 		return err
+	}
+	newest := m.Roster.Latest().Newest()
+	for _, n := range got.names {
+		if n.Newest() > newest {
+			return waypost.Errorf(waypost.InvalidArgument, "it has tokens of key epoch %d, and the newest is %d", n.Newest(), newest)
+		}
 	}
 	return r.Verify(key)
 }
