@@ -23,8 +23,9 @@ import (
 // door is an address with what an attacker has to enter there.
 type door struct {
 	addr    string
-	clients []*http.Client // with each certificate that is admitted
-	closed  bool           // it asks for a certificate before anything else
+	clients []*http.Client   // with each certificate that is admitted
+	cert    *tls.Certificate // the first of them; nil where none is asked for
+	closed  bool             // it asks for a certificate before anything else
 }
 
 // call is one method of a service, and where it is served.
@@ -85,19 +86,22 @@ func (p *play) findDoors(metrics string) (map[string]*door, error) {
 	other := p.Role("keyholder-5").Folder.Cert
 	gateway := install.FolderOf(p.Dir, string(besieged))
 	var operators []*http.Client
+	var clerk *tls.Certificate
 	for _, name := range []string{"operators/clerk-1", "auditors/auditor-1", "unit/unit-1"} {
 		cert, err := tls.LoadX509KeyPair(filepath.Join(gateway, name+".crt"), filepath.Join(gateway, name+".key"))
 		if err != nil {
 			return nil, err
 		}
-		operators = append(operators, client(&cert))
+		if operators = append(operators, client(&cert)); clerk == nil {
+			clerk = &cert
+		}
 	}
 	holder := p.Role("keyholder-1").Folder.Config
 	doors := map[string]*door{
-		"hub":              {addr: p.Role("hub").Folder.Config.Listen, clients: []*http.Client{client(&state)}, closed: true},
-		"holder":           {addr: holder.Listen, clients: []*http.Client{client(&state)}, closed: true},
-		"ceremony":         {addr: holder.Listen, clients: []*http.Client{client(&other)}, closed: true},
-		"gateway":          {addr: p.Role(string(besieged)).Folder.Config.Listen, clients: operators},
+		"hub":              {addr: p.Role("hub").Folder.Config.Listen, clients: []*http.Client{client(&state)}, cert: &state, closed: true},
+		"holder":           {addr: holder.Listen, clients: []*http.Client{client(&state)}, cert: &state, closed: true},
+		"ceremony":         {addr: holder.Listen, clients: []*http.Client{client(&other)}, cert: &other, closed: true},
+		"gateway":          {addr: p.Role(string(besieged)).Folder.Config.Listen, clients: operators, cert: clerk},
 		"public of hub":    {addr: p.Role("hub").Folder.Config.Public, clients: []*http.Client{client(nil)}},
 		"public of holder": {addr: holder.Public, clients: []*http.Client{client(nil)}},
 		"witness":          {addr: p.Role("witness-1").Folder.Config.Listen, clients: []*http.Client{client(nil)}},

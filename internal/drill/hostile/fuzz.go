@@ -95,7 +95,10 @@ func fire(ctx context.Context, client *http.Client, url, form string, content []
 	req.Header.Set("Te", "trailers")
 	res, err := client.Do(req)
 	if err != nil {
-		return "without an answer in time", !errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && !timedOut(err)
+		if ctx.Err() != nil || timedOut(err) {
+			return "without an answer in time", false
+		}
+		return "connections lost", true
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, 4<<20))

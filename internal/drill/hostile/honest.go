@@ -10,7 +10,6 @@ import (
 	"runtime/metrics"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -150,23 +149,12 @@ func ms(d time.Duration) float64 { return float64(d.Milliseconds()) }
 type faults struct {
 	slog.Handler
 	n atomic.Int64
-
-	mu    sync.Mutex
-	where []string
 }
 
 // Handle looks for a panic.
 func (f *faults) Handle(ctx context.Context, r slog.Record) error {
 	if strings.Contains(r.Message, "panic") {
 		f.n.Add(1)
-		f.mu.Lock()
-		r.Attrs(func(a slog.Attr) bool {
-			if a.Key == "procedure" {
-				f.where = append(f.where, a.Value.String())
-			}
-			return true
-		})
-		f.mu.Unlock()
 	}
 	if !f.Handler.Enabled(ctx, r.Level) {
 		return nil
