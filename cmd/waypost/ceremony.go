@@ -106,7 +106,7 @@ func (c ceremonyLead) run(s *session, view *roster.View, under *roster.Roster, c
 	ctx, stop := context.WithDeadline(s.ctx, p.Ends)
 	defer stop()
 	transcript, err := ceremony.Run(ctx, p, under, clients, func(round ceremony.Round, participant, what string) {
-		fmt.Fprintf(s.err, "  %-7s %s %s\n", round, participant, what)
+		fmt.Fprintf(s.err, "  %-7s %s %s\n", round, participant, printed(what))
 	})
 	if fault, ok := errors.AsType[*ceremony.Fault](err); ok {
 		return c.void(fault, id)

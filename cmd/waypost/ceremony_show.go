@@ -90,8 +90,8 @@ func stateOf(name string, state *waypostv1.CeremonyState) (ceremonyAt, error) {
 	if err != nil {
 		return ceremonyAt{}, fmt.Errorf("%s: %w", name, err)
 	}
-	return ceremonyAt{Holder: name, State: state.State, Ceremony: hex.EncodeToString(state.Ceremony), Made: kindWords[p.Kind], Epoch: p.Epoch,
-		Until: clock(p.Ends), Culprit: state.Culprit, Reason: state.Reason, Holds: state.Holds}, nil
+	return ceremonyAt{Holder: name, State: printed(state.State), Ceremony: hex.EncodeToString(state.Ceremony), Made: kindWords[p.Kind], Epoch: p.Epoch,
+		Until: clock(p.Ends), Culprit: printed(state.Culprit), Reason: printed(state.Reason), Holds: state.Holds}, nil
 }
 
 // write collects the messages of the latest ceremony at the key holder whose folder

@@ -10,8 +10,10 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 
@@ -98,14 +100,28 @@ func run() int {
 // explain gives the public message of an error, and its cause where that says
 // more.
 func explain(err error) string {
-	text := err.Error()
+	text := printed(err.Error(), '\n', '\t')
 	var e *waypost.Error
 	if errors.As(err, &e) && e.Unwrap() != nil && e.Code != waypost.Internal {
 		if cause := e.Unwrap().Error(); !strings.HasSuffix(cause, e.Error()) { // a gateway's own words, as they came over the wire
-			text += " (" + cause + ")"
+			text += " (" + printed(cause) + ")"
 		}
 	}
 	return text
+}
+
+// printed is text in which there may be words of others, as it can be shown: nothing in it
+// moves the cursor, but for what is kept.
+func printed(text string, keep ...rune) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case slices.Contains(keep, r) || unicode.IsPrint(r):
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		}
+		return '?'
+	}, text)
 }
 
 type versionCommand struct{}
