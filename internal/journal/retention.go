@@ -38,7 +38,7 @@ func DefaultRetention() Retention {
 	for period, kinds := range map[time.Duration]string{
 		6 * year: "ask outcome evaluate search_first search_second deliver notified continue decline disclose withheld misuse opened concluded replied moved change_state_of_record",
 		2 * year: "owed abandoned refused refuse publish published withdraw activate compare leave",
-		0:        "canary ceremony roster started stopped erase hold release daily receipt_missed receipt_lost successor alarm",
+		0:        "canary ceremony roster started stopped erase hold release daily receipt_missed receipt_lost successor alarm unlabelled",
 	} {
 		for kind := range strings.FieldsSeq(kinds) {
 			r[kind] = period
