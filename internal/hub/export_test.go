@@ -34,7 +34,10 @@ func Label(h [32]byte, t waypost.Token, counter uint8) []byte {
 	return l[:]
 }
 
-const MaxCounter = maxCounter
+const (
+	MaxCounter = maxCounter
+	OwnPlaces  = ownPlaces
+)
 
 // LabelStatements are those that look for labels, with how many arguments each has.
 var LabelStatements = map[string]int{findFew: fewLabels, findLabels: labelsAtOnce, deleteLabels: labelsAtOnce}

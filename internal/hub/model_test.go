@@ -106,6 +106,10 @@ func (w *walk) publish() {
 	}
 	if known != nil {
 		record.Handle = []byte(known.handle)
+		if known.state == "live" && w.x.state(owner, known.generation) == "rolled back" {
+			number = known.token // a handle's tokens are for good: for others an owner draws a new one
+			record.Tokens = padded(10, token(number))
+		}
 	} else {
 		record.Handle = w.draw()
 	}

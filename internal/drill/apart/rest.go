@@ -29,16 +29,18 @@ func (p *play) copied(ctx context.Context) (*rest, error) {
 	c := &rest{rows: make(map[waypost.Handle]*row), batch: make(map[[16]byte]float64), parts: make(map[[16]byte][]float64)}
 	byID := make(map[int64]*row)
 	err := p.x.Role("hub").DB.Read(ctx, func(tx *store.Tx) error {
-		if err := tx.Query(`SELECT rowid, id, owner, handle, state, generation, version, epoch, receipt, changed FROM pointer ORDER BY rowid`, nil,
+		number := 0.0 // in the order in which the rows lie there: a table that is read whole comes as it lies
+		if err := tx.Query(`SELECT id, owner, handle, state, generation, version, epoch, receipt, changed FROM pointer`, nil,
 			func(scan func(...any) error) error {
-				var number, id, state, generation, version, epoch, changed int64
+				var id, state, generation, version, epoch, changed int64
 				var owner string
 				var handle, receipt []byte
-				if err := scan(&number, &id, &owner, &handle, &state, &generation, &version, &epoch, &receipt, &changed); err != nil {
+				if err := scan(&id, &owner, &handle, &state, &generation, &version, &epoch, &receipt, &changed); err != nil {
 					return err
 				}
 				r := &row{handle: waypost.Handle(handle), receipt: [16]byte(receipt), labels: make([]float64, 3)}
-				r.columns = []float64{float64(number), float64(id), float64(owner[0]), float64(owner[1]), first4(handle), float64(state),
+				number++
+				r.columns = []float64{number, float64(id), float64(owner[0]), float64(owner[1]), first4(handle), float64(state),
 					float64(generation), float64(version), float64(epoch), first4(receipt), float64(changed)}
 				byID[id], c.rows[r.handle] = r, r
 				c.batch[r.receipt]++
