@@ -50,7 +50,7 @@ func (p *play) shower(ctx context.Context, r *result, all []call, each int) {
 					served.Store(c.path, true)
 				}
 				if fault {
-					r.wrong("%s answers %s to %d bytes of %s", c.path, how, len(content), form)
+					r.wrongf("%s answers %s to %d bytes of %s", c.path, how, len(content), form)
 				}
 				if n%100 == 0 {
 					p.stage.Progress("fuzzing", n, each*len(all))
@@ -61,7 +61,7 @@ func (p *play) shower(ctx context.Context, r *result, all []call, each int) {
 	working.Wait()
 	for _, c := range all {
 		if _, ok := served.Load(c.path); !ok && ctx.Err() == nil {
-			r.wrong("%s is served nowhere, so it was not attacked", c.path)
+			r.wrongf("%s is served nowhere, so it was not attacked", c.path)
 		}
 	}
 }
@@ -92,7 +92,7 @@ func fire(ctx context.Context, client *http.Client, url, form string, content []
 		return err.Error(), true
 	}
 	req.Header.Set("Content-Type", form)
-	req.Header.Set("Te", "trailers")
+	req.Header.Set("TE", "trailers")
 	res, err := client.Do(req)
 	if err != nil {
 		if ctx.Err() != nil || timedOut(err) {
@@ -207,14 +207,14 @@ func (p *play) askOpen(ctx context.Context, r *result, d *door, method, url stri
 	answer, _ := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	r.count(fmt.Sprintf("with status %dxx", res.StatusCode/100))
 	if res.StatusCode == http.StatusInternalServerError {
-		r.wrong("%s %.80s: status %d", method, url, res.StatusCode)
+		r.wrongf("%s %.80s: status %d", method, url, res.StatusCode)
 	}
 	for _, s := range secrets {
 		if res.StatusCode == http.StatusOK && method == "GET" && bytes.Contains(answer, []byte(s)) {
-			r.wrong("%s %.80s shows %s", method, url, s)
+			r.wrongf("%s %.80s shows %s", method, url, s)
 		}
 	}
 	if res.StatusCode == http.StatusOK && strings.Contains(url, ".key") {
-		r.wrong("%s %.80s is answered", method, url)
+		r.wrongf("%s %.80s is answered", method, url)
 	}
 }

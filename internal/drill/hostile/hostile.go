@@ -140,7 +140,7 @@ func (r *result) count(how string) {
 	r.counts[how]++
 }
 
-func (r *result) wrong(format string, args ...any) {
+func (r *result) wrongf(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.bad = append(r.bad, fmt.Sprintf(format, args...))

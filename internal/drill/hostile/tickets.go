@@ -64,10 +64,10 @@ func (p *play) spoil(ctx context.Context, r *result) {
 			switch code := waypost.CodeOf(err); {
 			case err == nil:
 				r.count("ANSWERED")
-				r.wrong("a ticket over %s is answered", s.name)
+				r.wrongf("a ticket over %s is answered", s.name)
 			case code == waypost.Internal:
 				r.count("internal errors")
-				r.wrong("a ticket over %s ends in an internal error", s.name)
+				r.wrongf("a ticket over %s ends in an internal error", s.name)
 			default:
 				r.count("refused: " + string(code))
 			}
@@ -111,7 +111,7 @@ func (p *play) look(elements func(honest *rogue.Look) []byte, change func(t *way
 func (p *play) replay(ctx context.Context, r *result) {
 	l, err := p.look(func(l *rogue.Look) []byte { return l.Elements }, nil)
 	if err != nil {
-		r.wrong("no ticket: %v", err)
+		r.wrongf("no ticket: %v", err)
 		return
 	}
 	var mu sync.Mutex
@@ -123,7 +123,7 @@ func (p *play) replay(ctx context.Context, r *result) {
 				res, err := p.rogue.Evaluate(ctx, target, l.Ticket.Bytes(), l.Elements)
 				if err != nil {
 					if waypost.CodeOf(err) == waypost.Internal {
-						r.wrong("a replay ends in an internal error")
+						r.wrongf("a replay ends in an internal error")
 					}
 					r.count("refused: " + string(waypost.CodeOf(err)))
 					continue
@@ -133,7 +133,7 @@ func (p *play) replay(ctx context.Context, r *result) {
 				if got := append(bytes.Clone(res.Elements), res.Receipt...); first == nil {
 					first = got
 				} else if !bytes.Equal(first, got) {
-					r.wrong("a replay is answered with other bytes")
+					r.wrongf("a replay is answered with other bytes")
 				}
 				mu.Unlock()
 			}

@@ -53,7 +53,7 @@ func (p *play) giants(ctx context.Context, r *result) {
 			taken := swallowed(ctx, own, "https://"+d.addr+path)
 			own.CloseIdleConnections()
 			if most = max(most, taken); taken > rpc.MaxMessage+slack {
-				r.wrong("the door %s takes %d bytes", name, taken)
+				r.wrongf("the door %s takes %d bytes", name, taken)
 			}
 			r.count("cut off")
 		}
@@ -93,12 +93,12 @@ func certificate(with *tls.Certificate, until time.Time) (*tls.Certificate, erro
 func (p *play) intrude(ctx context.Context, r *result) {
 	foreign, err := certificate(nil, time.Now().Add(time.Hour))
 	if err != nil {
-		r.wrong("no certificate: %v", err)
+		r.wrongf("no certificate: %v", err)
 		return
 	}
 	expired, err := certificate(&p.rogue.Folder.Cert, time.Now().Add(-time.Hour))
 	if err != nil {
-		r.wrong("no certificate: %v", err)
+		r.wrongf("no certificate: %v", err)
 		return
 	}
 	for range p.stage.Size.Pick(2, 20, 500) {
@@ -110,7 +110,7 @@ func (p *play) intrude(ctx context.Context, r *result) {
 				how, in := p.enter(ctx, p.doors[name].addr, cert, map[string]string{"hub": "/waypost.v1.Hub/GetKey", "holder": "/waypost.v1.KeyHolder/Evaluate", "gateway": "/waypost.v1.Counter/Status"}[name])
 				r.count(how)
 				if in {
-					r.wrong("with %s the door %s answers", what, name)
+					r.wrongf("with %s the door %s answers", what, name)
 				}
 			}
 			r.count(p.garbage(ctx, p.doors[name].addr))
