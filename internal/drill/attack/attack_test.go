@@ -167,3 +167,27 @@ func TestPieces(t *testing.T) {
 		t.Errorf("%d of %d pieces, %v", len(hits), p.Len(), err)
 	}
 }
+
+// TestFilesGo: one file that goes away meanwhile does not hide those after it, and a
+// folder that is not there is not one in which nothing was found.
+func TestFilesGo(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a", "b", "c"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var read string
+	err := attack.Files(dir, func(content []byte) {
+		read += string(content)
+		if err := os.RemoveAll(filepath.Join(dir, "b")); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil || read != "ac" {
+		t.Errorf("read %q, %v", read, err)
+	}
+	if err := attack.Files(filepath.Join(dir, "none"), func([]byte) {}); err == nil {
+		t.Error("a folder that is not there was searched")
+	}
+}

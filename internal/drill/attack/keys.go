@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
 	"math/rand/v2"
 	"runtime"
@@ -89,9 +90,7 @@ func (p Points) weight(j int) *big.Int {
 // With is p and one more point.
 func (p Points) With(holder int, value *big.Int) Points {
 	more := Points{holder: value}
-	for j, v := range p {
-		more[j] = v
-	}
+	maps.Copy(more, p)
 	return more
 }
 

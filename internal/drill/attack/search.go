@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 )
 
@@ -71,20 +70,30 @@ func (p *Pieces) In(content []byte, hits Hits) {
 	}
 }
 
-// Under are the pieces that stand in the files below a folder, or in a file. Files
-// that go away meanwhile are left out.
-func (p *Pieces) Under(path string) (Hits, error) {
+// Under are the pieces that stand in the files below a folder, as Files reads them.
+func (p *Pieces) Under(dir string) (Hits, error) {
 	hits := make(Hits)
-	err := filepath.WalkDir(path, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
+	return hits, Files(dir, func(content []byte) { p.In(content, hits) })
+}
+
+// Files reads the files below a folder. Files that go away meanwhile are left out; a
+// folder that was never there is an error.
+func Files(dir string, read func(content []byte)) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fs.WalkDir(root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			var content []byte
+			if content, err = root.ReadFile(name); err == nil {
+				read(content)
+			}
 		}
-		content, err := os.ReadFile(path)
-		p.In(content, hits)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		return err
 	})
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return hits, err
 }

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -124,14 +122,9 @@ func (o *holding) role(ctx context.Context, name, dir string) (err error) {
 
 // files searches everything in a folder for names with dates, and for portraits.
 func (o *holding) files(dir string, pictures *attack.Pieces) error {
-	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		content, err := os.ReadFile(path)
+	return attack.Files(dir, func(content []byte) {
 		pictures.In(content, o.portraits)
 		o.text(content)
-		return err
 	})
 }
 
