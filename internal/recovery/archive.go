@@ -184,7 +184,7 @@ func read(r io.Reader, begun func(Head) error, take func(name string, size int64
 			}
 			break
 		}
-		if err := checkPath(a.Kind, h.Name); err != nil || h.Typeflag != tar.TypeReg || h.Size < 0 || h.Size > maxSize || seen[h.Name] || len(files) == maxFiles {
+		if err := checkPath(a.Kind, h.Name); err != nil || !whole(h) || h.Size < 0 || h.Size > maxSize || seen[h.Name] || len(files) == maxFiles {
 			return nil, damaged("a file in it is not one of a role's folder")
 		}
 		seen[h.Name] = true
@@ -192,7 +192,7 @@ func read(r io.Reader, begun func(Head) error, take func(name string, size int64
 		if err := take(h.Name, h.Size, io.TeeReader(t, sum)); err != nil {
 			return nil, err
 		}
-		if _, err := io.Copy(sum, t); err != nil {
+		if _, err := io.Copy(sum, io.LimitReader(t, h.Size)); err != nil {
 			return nil, damaged("it is cut off")
 		}
 		files = append(files, File{h.Name, h.Size, hex.EncodeToString(sum.Sum(nil))})
@@ -204,7 +204,7 @@ func read(r io.Reader, begun func(Head) error, take func(name string, size int64
 	if a.signature, err = hex.DecodeString(string(signature)); err != nil {
 		return nil, damaged("its signature is none")
 	}
-	if _, err := t.Next(); err != io.EOF { //nolint:errorlint // exactly that
+	if _, err := t.Next(); err != io.EOF {
 		return nil, damaged("something follows its end")
 	}
 	if err := strictly(a.raw, &a.Manifest); err != nil || a.Manifest.Head != hex.EncodeToString(digest[:]) || !slices.Equal(a.Files, files) {
@@ -223,7 +223,7 @@ func small(t *tar.Reader, name string, limit int64) ([]byte, error) {
 }
 
 func content(t *tar.Reader, h *tar.Header, limit int64) ([]byte, error) {
-	if h.Typeflag != tar.TypeReg || h.Size > limit {
+	if !whole(h) || h.Size > limit {
 		return nil, damaged("%s is longer than any can be", h.Name)
 	}
 	raw, err := io.ReadAll(io.LimitReader(t, limit))
@@ -233,13 +233,25 @@ func content(t *tar.Reader, h *tar.Header, limit int64) ([]byte, error) {
 	return raw, nil
 }
 
+// whole reports whether all bytes of a file lie in the archive, so that no more comes out
+// of it than went in. A sparse file, which looks like any other to who reads it, only says
+// how many zeros it has: a few bytes could fill a disk.
+func whole(h *tar.Header) bool {
+	for record := range h.PAXRecords {
+		if strings.HasPrefix(record, "GNU.sparse.") {
+			return false
+		}
+	}
+	return h.Typeflag == tar.TypeReg
+}
+
 func strictly(raw []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		return err
 	}
-	if _, err := d.Token(); err != io.EOF { //nolint:errorlint // exactly that
+	if _, err := d.Token(); err != io.EOF {
 		return errors.New("something follows")
 	}
 	return nil

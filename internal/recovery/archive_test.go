@@ -4,7 +4,9 @@ import (
 	"archive/tar"
 	"bytes"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -123,6 +125,37 @@ func TestPaths(t *testing.T) {
 		if _, _, err := readAll(b.Bytes()); err == nil {
 			t.Errorf("%s of type %c was taken", h.Name, h.Typeflag)
 		}
+	}
+}
+
+// TestSparse: a file of zeros that do not lie in the archive is refused. The tar package
+// reads such files and does not write them, so the name of their records is put in last.
+func TestSparse(t *testing.T) {
+	var b bytes.Buffer
+	w, err := newWriter(&b, testHead(Data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const zeros = 1 << 20
+	h := &tar.Header{Typeflag: tar.TypeReg, Name: "config.json", Mode: 0o600, ModTime: w.made, Format: tar.FormatPAX, PAXRecords: map[string]string{
+		"GNU-sparse.major": "0", "GNU-sparse.minor": "1", "GNU-sparse.size": fmt.Sprint(zeros), "GNU-sparse.numblocks": "1", "GNU-sparse.map": "0,0",
+	}}
+	if err := w.tar.WriteHeader(h); err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256(make([]byte, zeros))
+	w.manifest.Files = append(w.manifest.Files, File{"config.json", zeros, hex.EncodeToString(digest[:])})
+	if err := w.finish(testKey); err != nil {
+		t.Fatal(err)
+	}
+	sparse := bytes.ReplaceAll(b.Bytes(), []byte("GNU-sparse."), []byte("GNU.sparse."))
+	r := tar.NewReader(bytes.NewReader(sparse))
+	_, headErr := r.Next()
+	if first, err := r.Next(); headErr != nil || err != nil || first.Size != zeros || first.Typeflag != tar.TypeReg {
+		t.Fatalf("not the file that is meant: %+v, %v, %v", first, headErr, err)
+	}
+	if _, _, err := readAll(sparse); err == nil {
+		t.Errorf("%d zeros came out of %d bytes", zeros, len(sparse))
 	}
 }
 

@@ -3,7 +3,6 @@ package recovery
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -38,7 +37,7 @@ func client(ctx context.Context, database, program string, args ...string) error
 	if password, ok := u.User.Password(); ok {
 		env, u.User = append(env, "PGPASSWORD="+password), url.User(u.User.Username())
 	}
-	command := exec.CommandContext(ctx, path, append(args, "--no-password", "--dbname="+u.String())...)
+	command := exec.CommandContext(ctx, path, append(args, "--no-password", "--dbname="+u.String())...) //nolint:gosec // one of two programs, and the operator's own database
 	command.Env = env
 	var said bytes.Buffer
 	command.Stderr = &said
@@ -49,7 +48,7 @@ func client(ctx context.Context, database, program string, args ...string) error
 }
 
 // firstLine is that of what a program said: further ones quote rows.
-func firstLine(said []byte) error {
+func firstLine(said []byte) string {
 	line, _, _ := bytes.Cut(said, []byte("\n"))
-	return errors.New(string(line[:min(len(line), 300)]))
+	return string(line[:min(len(line), 300)])
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/waypost/waypost/internal/store"
 )
 
-// How a restored role goes on where something may have been done after the backup.
+// Choice is how a restored role goes on where something may have been done after the backup.
 type Choice int
 
 const (
@@ -210,19 +210,16 @@ func (r *restore) write(name string, content io.Reader) error {
 
 // copyKeys takes the secrets from a folder, a role's old one for example.
 func (r *restore) copyKeys() error {
-	return filepath.WalkDir(r.Keys, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+	root, err := os.OpenRoot(r.Keys)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || checkPath(Keys, name) != nil {
+			return err // what is no secret is left where it is
 		}
-		rel, err := filepath.Rel(r.Keys, path)
-		if err != nil {
-			return err
-		}
-		name := filepath.ToSlash(rel)
-		if !d.Type().IsRegular() || checkPath(Keys, name) != nil {
-			return nil
-		}
-		f, err := os.Open(path)
+		f, err := root.Open(name)
 		if err != nil {
 			return err
 		}

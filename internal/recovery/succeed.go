@@ -42,8 +42,8 @@ func (r *restore) position(ctx context.Context, a *archive) (fates []Fate, then 
 	}
 	defer func() {
 		err = errors.Join(err, db.Close())
-		if strings.HasPrefix(main, "sqlite:") {
-			err = errors.Join(err, os.Remove(strings.TrimPrefix(main, "sqlite:")+".lock"))
+		if file, ok := strings.CutPrefix(main, "sqlite:"); ok {
+			err = errors.Join(err, os.Remove(file+".lock"))
 		}
 	}()
 	read := int64(0)
