@@ -148,18 +148,9 @@ func (f *Follower) lookAgain(ctx context.Context, l *log) error {
 // first the evidence, then in one transaction the entry about it and what
 // waits.
 func (f *Follower) settle(ctx context.Context, origin string, list []due) error {
-	l := f.logs[origin]
-	if l == nil {
-		m, _ := f.Roster.Member(list[0].promise.receipt.Signer)
-		if m.Name == "" {
-			m.Name = list[0].promise.receipt.Signer // removed since: its log may be readable all the same
-		}
-		if l = f.named(m, origin); l == nil {
-			return nil // the role's own
-		}
-		if err := f.add(ctx, []*log{l}); err != nil {
-			return err
-		}
+	l, err := f.logOf(ctx, origin, list[0].promise.receipt.Signer)
+	if err != nil || l == nil {
+		return err
 	}
 	v, err := f.judgeDue(ctx, l, list)
 	f.tell("receipts of "+l.origin, err)
@@ -172,34 +163,54 @@ func (f *Follower) settle(ctx context.Context, origin string, list []due) error 
 			return err
 		}
 	}
-	err = f.DB.Write(ctx, func(tx *store.Tx) error {
-		for _, d := range v.wait {
-			if err := d.wait(tx); err != nil {
-				return err
-			}
-		}
-		for i, e := range v.missed {
-			if err := f.enter(tx, e, v.broken[i]); err != nil {
-				return err
-			}
-		}
-		for _, d := range v.lost {
-			if err := f.enterLost(tx, l, d); err != nil {
-				return err
-			}
-		}
-		for _, d := range slices.Concat(v.kept, v.broken, v.lost) {
-			if err := d.forget(tx); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err = f.DB.Write(ctx, func(tx *store.Tx) error { return f.conclude(tx, l, v) })
 	if err == nil {
 		err = f.DB.Read(ctx, l.readOwing)
 	}
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
+	}
+	return nil
+}
+
+// logOf is the log that receipts of a signer are about, which is followed from now on; nil
+// for the role's own.
+func (f *Follower) logOf(ctx context.Context, origin, signer string) (*log, error) {
+	if l := f.logs[origin]; l != nil {
+		return l, nil
+	}
+	m, _ := f.Roster.Member(signer)
+	if m.Name == "" {
+		m.Name = signer // removed since: its log may be readable all the same
+	}
+	l := f.named(m, origin)
+	if l == nil {
+		return nil, nil
+	}
+	return l, f.add(ctx, []*log{l})
+}
+
+// conclude makes a verdict durable: the entries, and which receipts wait.
+func (f *Follower) conclude(tx *store.Tx, l *log, v verdict) error {
+	for _, d := range v.wait {
+		if err := d.wait(tx); err != nil {
+			return err
+		}
+	}
+	for i, e := range v.missed {
+		if err := f.enter(tx, e, v.broken[i]); err != nil {
+			return err
+		}
+	}
+	for _, d := range v.lost {
+		if err := f.enterLost(tx, l, d); err != nil {
+			return err
+		}
+	}
+	for _, d := range slices.Concat(v.kept, v.broken, v.lost) {
+		if err := d.forget(tx); err != nil {
+			return err
+		}
 	}
 	return nil
 }
