@@ -55,9 +55,9 @@ type Deps struct {
 	// Holds reports whether it is this process that publishes the log, where several
 	// share the folder; nil: nobody else does.
 	Holds func(ctx context.Context) (bool, error)
-	Now       func() time.Time
-	Log       *slog.Logger
-	Fault     Fault // nil but in tests
+	Now   func() time.Time
+	Log   *slog.Logger
+	Fault Fault // nil but in tests
 }
 
 // Status is what a publisher has done, for an operator and for metrics.

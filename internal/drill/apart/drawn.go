@@ -3,6 +3,7 @@ package apart
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/drill"
@@ -74,7 +75,7 @@ func keeps(before, after waypost.Person, slot int, same bool) bool {
 func asSamples(people []drawn, renamed bool) (out []sample) {
 	for _, d := range people {
 		names, ssn := of(d.keys[:matchkey.NameSlots]), of(d.keys[matchkey.NameSlots:])
-		x := append(names, ssn...)
+		x := slices.Concat(names, ssn)
 		if renamed {
 			x = append(x, of(d.kept)...)
 		}

@@ -66,7 +66,7 @@ func (t *transcript) samples(all []*subject, features func(*subject) []float64) 
 // and what other pointers share, in this state and in others.
 func (t *transcript) published(p *pointer) []float64 {
 	counts := make([]int, 0, len(p.tokens))
-	real, abroad, here := 0.0, make(map[*pointer]int), make(map[*pointer]int)
+	others, abroad, here := 0.0, make(map[*pointer]int), make(map[*pointer]int)
 	for _, token := range p.tokens {
 		counts = append(counts, t.crowded[token])
 		for _, other := range t.holders[token] {
@@ -78,7 +78,7 @@ func (t *transcript) published(p *pointer) []float64 {
 				abroad[other]++
 			}
 		}
-		real += float64(len(t.holders[token]) - 1)
+		others += float64(len(t.holders[token]) - 1)
 	}
 	slices.Sort(counts)
 	most := func(of map[*pointer]int) (n float64) {
@@ -88,7 +88,7 @@ func (t *transcript) published(p *pointer) []float64 {
 		return n
 	}
 	return []float64{
-		t.sum(p.tokens), t.shared(p.tokens), float64(counts[len(counts)-1]), real,
+		t.sum(p.tokens), t.shared(p.tokens), float64(counts[len(counts)-1]), others,
 		float64(len(here)), float64(len(abroad)), most(here), most(abroad), float64(len(p.tokens)),
 	}
 }

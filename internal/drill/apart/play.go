@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 
@@ -213,7 +214,7 @@ func (p *play) each(ctx context.Context, part string, all []*subject, do func(co
 // look finds out which pointer is whose: the truth, which no adversary has.
 func (p *play) look(ctx context.Context) error {
 	byRecord := make(map[string]*subject)
-	for _, s := range append(p.loaded[:len(p.loaded):len(p.loaded)], p.issued...) {
+	for _, s := range slices.Concat(p.loaded, p.issued) {
 		byRecord[s.record.ID] = s
 	}
 	rows, owner := make(map[waypost.Handle]known), make(map[waypost.Handle]*subject)

@@ -108,16 +108,6 @@ func tokensIn(raw []byte) (tokens []waypost.Token) {
 	return tokens
 }
 
-// in counts the tokens that are in the set.
-func in(set map[waypost.Token]bool, tokens []waypost.Token) (n float64) {
-	for _, t := range tokens {
-		if set[t] {
-			n++
-		}
-	}
-	return n
-}
-
 func setOf(tokens []waypost.Token) map[waypost.Token]bool {
 	set := make(map[waypost.Token]bool, len(tokens))
 	for _, t := range tokens {

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -132,7 +133,7 @@ func (p *play) draw(people int) error {
 	if err != nil {
 		return err
 	}
-	p.list = append(with, without[:len(with)]...)
+	p.list = slices.Concat(with, without[:len(with)])
 	rng := rand.New(rand.NewPCG(p.Seed, 3))
 	rng.Shuffle(len(p.list), func(i, j int) { p.list[i], p.list[j] = p.list[j], p.list[i] })
 	return nil

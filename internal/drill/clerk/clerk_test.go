@@ -1,7 +1,6 @@
 package clerk
 
 import (
-	"io"
 	"log/slog"
 	"testing"
 
@@ -10,7 +9,7 @@ import (
 
 // TestClerk plays the drill at its smallest.
 func TestClerk(t *testing.T) {
-	lines, err := drill.Run(t.Context(), Drill, t.TempDir(), drill.Stage{Size: drill.Small, Seed: 1, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	lines, err := drill.Run(t.Context(), Drill, t.TempDir(), drill.Stage{Size: drill.Small, Seed: 1, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -131,7 +131,7 @@ func (l *listener) counts() error {
 	operators := make(map[[32]byte]bool)
 	for _, s := range l.searches {
 		seen[cell{s.ticket.SOI, s.ticket.Purpose}]++
-		operators[[32]byte(s.ticket.Operator)] = true
+		operators[s.ticket.Operator] = true
 	}
 	right := 0
 	for c, n := range truth {

@@ -50,11 +50,11 @@ func (p *play) backDate(by time.Duration) func(context.Context, *attack) error {
 		}
 		err := p.hands.Asking(p.Exchange, asking, []string{dater, "keyholder-6", "keyholder-7"}, func() error {
 			// What stands before it says how late it is.
-			if _, err := p.ask(ctx, asking); err != nil {
+			if _, err := p.ask(ctx); err != nil {
 				return err
 			}
 			return p.hands.With(dater, early, func() error {
-				_, err := p.ask(ctx, asking)
+				_, err := p.ask(ctx)
 				return err
 			})
 		})
@@ -76,7 +76,7 @@ func (p *play) drop(ctx context.Context, a *attack) error {
 		return true
 	}
 	return p.hands.With("hub", drop, func() error {
-		answer, err := p.ask(ctx, asking)
+		answer, err := p.ask(ctx)
 		a.obtained = "the answer, as if all were well: match"
 		a.c = p.watch.Add(&notice.Case{Ticket: answer.Ticket, Guilty: []string{"hub"}, Auditor: true})
 		return err
@@ -115,7 +115,7 @@ func (p *play) rollBack(ctx context.Context, a *attack) error {
 	}
 	err = p.hands.Asking(p.Exchange, asking, []string{returner, "keyholder-6", "keyholder-7"}, func() error {
 		for range 3 {
-			if _, err := p.ask(ctx, asking); err != nil {
+			if _, err := p.ask(ctx); err != nil {
 				return err
 			}
 		}

@@ -179,12 +179,12 @@ func (p *play) honest(ctx context.Context) error {
 }
 
 // ask is a check of a person whom California knows; it must say match.
-func (p *play) ask(ctx context.Context, state waypost.Jurisdiction) (waypost.Answer, error) {
+func (p *play) ask(ctx context.Context) (waypost.Answer, error) {
 	p.asked++
-	a, err := p.Check(ctx, state, p.known[p.asked%len(p.known)].Person, waypost.IssueRealID, fmt.Sprint("CASE-", p.asked))
+	a, err := p.Check(ctx, asking, p.known[p.asked%len(p.known)].Person, waypost.IssueRealID, fmt.Sprint("CASE-", p.asked))
 	for began := time.Now(); err == nil && !a.Complete && time.Since(began) < 30*time.Second && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
 		id := a.Ticket
-		a, err = p.Gateway(state).Answer(ctx, id) // on a busy machine the answer may come late
+		a, err = p.Gateway(asking).Answer(ctx, id) // on a busy machine the answer may come late
 		a.Ticket = id
 	}
 	if err == nil && (a.Owed || !a.Complete || a.Best() != waypost.Match) {

@@ -168,10 +168,10 @@ func (t *theft) serve(ctx context.Context, some chan<- struct{}) error {
 			_, err = file.Issue(ctx, &waypostv1.IssueRequest{Ticket: hex.EncodeToString(answer.Ticket[:]), Record: gateway.RecordToProto(r), Override: "the old card was surrendered"})
 			t.moved = append(t.moved, r)
 		}
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // it was cut off, because the copy is made
+		}
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
 			return err
 		}
 	}

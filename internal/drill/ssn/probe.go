@@ -103,8 +103,7 @@ type heard struct {
 	second []string // all that second legs told
 	sizes  []string
 
-	candidates int           // of the state that was asked
-	took       time.Duration // of the searches and the legs
+	took time.Duration // of the searches and the legs
 }
 
 // ask makes a ticket for the keys and asks the state by it: both parts of the search,

@@ -1,7 +1,6 @@
 package ssn
 
 import (
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"strconv"
@@ -12,7 +11,7 @@ import (
 
 // TestSSN plays the drill at its smallest.
 func TestSSN(t *testing.T) {
-	lines, err := drill.Run(t.Context(), Drill, t.TempDir(), drill.Stage{Size: drill.Small, Seed: 1, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	lines, err := drill.Run(t.Context(), Drill, t.TempDir(), drill.Stage{Size: drill.Small, Seed: 1, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
