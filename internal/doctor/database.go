@@ -50,7 +50,7 @@ func (e *exam) database() {
 // ask checks one database; ok says that look was run.
 func (e *exam) ask(what, url, role string, look func(tx *store.Tx) error) (r store.Report, ok bool) {
 	if url == "" {
-		e.wrong(what, "name one in config.json: \"sqlite:FILE\" or \"postgres://USER@HOST/NAME\"", "config.json names no database here")
+		e.wrongf(what, "name one in config.json: \"sqlite:FILE\" or \"postgres://USER@HOST/NAME\"", "config.json names no database here")
 		return r, false
 	}
 	r, err := store.Check(e.ctx, url, role, func(tx *store.Tx) error {
@@ -58,13 +58,13 @@ func (e *exam) ask(what, url, role string, look func(tx *store.Tx) error) (r sto
 		return look(tx)
 	})
 	for _, w := range r.Warnings {
-		e.warn(what, "docs/operations/databases.md", "%s", w)
+		e.warnf(what, "docs/operations/databases.md", "%s", w)
 	}
 	if err != nil {
-		e.wrong(what, "correct "+what+" in config.json, or the server: docs/operations/databases.md", "%v", err)
+		e.wrongf(what, "correct "+what+" in config.json, or the server: docs/operations/databases.md", "%v", err)
 		return r, false
 	}
-	e.ok(what, "%s", strings.Join(r.Facts, "; "))
+	e.okf(what, "%s", strings.Join(r.Facts, "; "))
 	return r, ok
 }
 
@@ -72,7 +72,7 @@ func (e *exam) ask(what, url, role string, look func(tx *store.Tx) error) (r sto
 func (e *exam) again(look func(tx *store.Tx) error) bool {
 	_, err := store.Check(e.ctx, e.survey.Database, string(e.Role), look)
 	if err != nil {
-		e.wrong("database", "run this again; if it stays, see docs/operations/databases.md", "%v", err)
+		e.wrongf("database", "run this again; if it stays, see docs/operations/databases.md", "%v", err)
 	}
 	return err == nil
 }
@@ -82,7 +82,7 @@ func (e *exam) again(look func(tx *store.Tx) error) bool {
 func (e *exam) processes(before []store.Life) {
 	before = slices.DeleteFunc(before, func(l store.Life) bool { return !l.Alive })
 	if len(before) == 0 {
-		e.ok("processes", "no process of this role is running")
+		e.okf("processes", "no process of this role is running")
 		return
 	}
 	// A process that has lost its number, or ended, in the meantime is not said to be alive.
@@ -128,14 +128,14 @@ func (e *exam) process(l store.Life, stands bool) {
 		number = *c.Instance
 	}
 	if stands {
-		e.wrong("processes", "look for it on its machine: if it is paused or stopped, kill it, since it keeps the folder of its log locked; the others take over after some seconds",
+		e.wrongf("processes", "look for it on its machine: if it is paused or stopped, kill it, since it keeps the folder of its log locked; the others take over after some seconds",
 			"process %d says that it is alive, and stands still; it holds %s", l.Number, does)
 		return
 	}
 	if number == 0 || int64(number) == l.Number {
 		e.Running = true
 	}
-	e.ok("processes", "process %d works; it holds %s", l.Number, does)
+	e.okf("processes", "process %d works; it holds %s", l.Number, does)
 }
 
 // ledger compares the entries in the database with what is published, and tells what is
@@ -186,20 +186,20 @@ func (e *exam) rooms() {
 	seen := make(map[string]bool)
 	for _, folder := range folders {
 		free, all, err := e.Room(folder)
-		if disk := fmt.Sprint(free, all); err != nil || all == 0 || seen[disk] {
+		disk := fmt.Sprint(free, all)
+		if err != nil || all == 0 || seen[disk] {
 			continue // what is not there is told elsewhere, and one disk is told once
-		} else {
-			seen[disk] = true
 		}
+		seen[disk] = true
 		words := fmt.Sprintf("%d MB of %d MB are free where %s lies", free>>20, all>>20, folder)
 		const next = "make room, or use a larger disk: what cannot be written is refused, and nothing is lost that was acknowledged"
 		switch {
 		case free < noRoom:
-			e.wrong("room", next, "%s", words)
+			e.wrongf("room", next, "%s", words)
 		case free < littleRoom:
-			e.warn("room", next, "%s", words)
+			e.warnf("room", next, "%s", words)
 		default:
-			e.ok("room", "%s", words)
+			e.okf("room", "%s", words)
 		}
 	}
 }
@@ -218,16 +218,16 @@ func (e *exam) shards() {
 		err = table.Belongs(e.ctx)
 	}
 	if err = errors.Join(err, table.Close()); err != nil {
-		e.wrong("labels", "docs/operations/scale.md, Backup", "%v", err)
+		e.wrongf("labels", "docs/operations/scale.md, Backup", "%v", err)
 	}
 	for _, s := range status.Servers {
 		switch {
 		case s.Trouble != "":
-			e.wrong("labels", "start the server "+s.Name+", or see its log: until then searches are made in part, and checks are owed", "%s (%s) cannot be asked: %s", s.Name, s.Address, s.Trouble)
+			e.wrongf("labels", "start the server "+s.Name+", or see its log: until then searches are made in part, and checks are owed", "%s (%s) cannot be asked: %s", s.Name, s.Address, s.Trouble)
 		case s.Unfinished > 0:
-			e.warn("labels", "run that command again", "%s has what a waypost hub shards command left that was cut short", s.Name)
+			e.warnf("labels", "run that command again", "%s has what a waypost hub shards command left that was cut short", s.Name)
 		default:
-			e.ok("labels", "%s (%s) has %d partitions", s.Name, s.Address, len(s.Partitions))
+			e.okf("labels", "%s (%s) has %d partitions", s.Name, s.Address, len(s.Partitions))
 		}
 	}
 }

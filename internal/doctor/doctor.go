@@ -101,7 +101,7 @@ func Examine(ctx context.Context, dir string, o Options) Report {
 // view is the roster, nil if it cannot be read. It may have run out.
 func (e *exam) view() *roster.View { return e.survey.Folder.Roster }
 
-func (e *exam) add(what string, level Level, next, format string, args ...any) {
+func (e *exam) addf(what string, level Level, next, format string, args ...any) {
 	e.Findings = append(e.Findings, Finding{What: plain(what), Level: level, Words: plain(fmt.Sprintf(format, args...)), Next: plain(next)})
 }
 
@@ -126,14 +126,14 @@ func plain(text string) string {
 	}, text)
 }
 
-func (e *exam) ok(what, format string, args ...any) { e.add(what, OK, "", format, args...) }
+func (e *exam) okf(what, format string, args ...any) { e.addf(what, OK, "", format, args...) }
 
-func (e *exam) warn(what, next, format string, args ...any) {
-	e.add(what, Warning, next, format, args...)
+func (e *exam) warnf(what, next, format string, args ...any) {
+	e.addf(what, Warning, next, format, args...)
 }
 
-func (e *exam) wrong(what, next, format string, args ...any) {
-	e.add(what, Wrong, next, format, args...)
+func (e *exam) wrongf(what, next, format string, args ...any) {
+	e.addf(what, Wrong, next, format, args...)
 }
 
 // day is a time as it is told to people.

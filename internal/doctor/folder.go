@@ -26,7 +26,7 @@ const (
 // folder looks at the files of the folder, and at the roster.
 func (e *exam) folder() {
 	for _, t := range e.survey.Troubles {
-		e.wrong(t.What, e.remedy(t), "%v", t.Err)
+		e.wrongf(t.What, e.remedy(t), "%v", t.Err)
 	}
 	c := e.survey.Folder.Config
 	if c.Role == "" {
@@ -36,7 +36,7 @@ func (e *exam) folder() {
 		e.me, _ = view.Latest().Member(c.Name)
 		e.rosterLife(view)
 		if len(e.survey.Troubles) == 0 {
-			e.ok("config.json", "the %s %s; its keys and certificate are those that roster %d names", c.Role, c.Name, view.Latest().Version)
+			e.okf("config.json", "the %s %s; its keys and certificate are those that roster %d names", c.Role, c.Name, view.Latest().Version)
 		}
 	}
 	e.modes()
@@ -92,16 +92,16 @@ func (e *exam) rosterLife(view *roster.View) {
 	case left <= 0 || now.Before(r.NotBefore):
 		// It stands among the troubles.
 	case left < rosterSoon:
-		e.warn("roster", "governance must sign its successor now (waypost roster sign, waypost roster publish): without one nobody is admitted any more",
+		e.warnf("roster", "governance must sign its successor now (waypost roster sign, waypost roster publish): without one nobody is admitted any more",
 			"roster %d is good for %s only, until %s", r.Version, about(left), day(r.NotAfter))
 	default:
-		e.ok("roster", "roster %d is good for %s, until %s", r.Version, about(left), day(r.NotAfter))
+		e.okf("roster", "roster %d is good for %s, until %s", r.Version, about(left), day(r.NotAfter))
 	}
 	if e.me.Removed {
-		e.wrong("roster", "ask governance: a removed member is admitted nowhere", "roster %d has removed %s", r.Version, e.Name)
+		e.wrongf("roster", "ask governance: a removed member is admitted nowhere", "roster %d has removed %s", r.Version, e.Name)
 	}
 	if e.me.From.After(now) {
-		e.warn("roster", "wait", "roster %d admits %s from %s on", r.Version, e.Name, day(e.me.From))
+		e.warnf("roster", "wait", "roster %d admits %s from %s on", r.Version, e.Name, day(e.me.From))
 	}
 }
 
@@ -119,7 +119,7 @@ func (e *exam) modes() {
 		return info.Mode().Perm()
 	}
 	if m := mode(dir); m&0o022 != 0 {
-		e.wrong(dir, "chmod 700 it", "others can put files into the folder (mode %o), and so other keys or another roster", m)
+		e.wrongf(dir, "chmod 700 it", "others can put files into the folder (mode %o), and so other keys or another roster", m)
 	}
 	if mode(dir)&0o011 != 0 { // else nobody gets at what is in it
 		e.trusted(mode)
@@ -128,22 +128,22 @@ func (e *exam) modes() {
 		// What everybody can read is among the troubles where the role reads it.
 		switch m := mode(path); {
 		case m&0o007 != 0 && filepath.Base(path) == "opener.key":
-			e.wrong("opener.key", "chmod 600 it, and think about another one: it opens this role's ledger", "%s can be read by everybody on this machine", path)
+			e.wrongf("opener.key", "chmod 600 it, and think about another one: it opens this role's ledger", "%s can be read by everybody on this machine", path)
 		case m&0o007 == 0 && m&0o070 != 0:
-			e.warn(filepath.Base(path), "chmod 600 it", "%s can be used by its group (mode %o)", path, m)
+			e.warnf(filepath.Base(path), "chmod 600 it", "%s can be used by its group (mode %o)", path, m)
 		}
 	}
 	for _, url := range []string{e.survey.Database, e.survey.People} {
 		if path, ok := strings.CutPrefix(url, "sqlite:"); ok && mode(path)&0o077 != 0 {
-			e.wrong(filepath.Base(path), "chmod 600 it", "%s can be used by others (mode %o)", path, mode(path))
+			e.wrongf(filepath.Base(path), "chmod 600 it", "%s can be used by others (mode %o)", path, mode(path))
 		}
 	}
 	path := filepath.Join(dir, "config.json")
 	if m := mode(path); m&0o077 != 0 && (hasPassword(e.survey.Database) || hasPassword(e.survey.People)) {
-		e.wrong("config.json", "chmod 600 it, and change the password", "it has the password of a database and can be read by others (mode %o)", m)
+		e.wrongf("config.json", "chmod 600 it, and change the password", "it has the password of a database and can be read by others (mode %o)", m)
 	}
 	if view := e.view(); view != nil && view.Latest().Environment == waypost.Prod && mode(filepath.Join(dir, "opener.key")) != 0 {
-		e.warn("opener.key", "keep it offline, with the auditor who opens the ledger", "what opens the ledger lies beside it")
+		e.warnf("opener.key", "keep it offline, with the auditor who opens the ledger", "what opens the ledger lies beside it")
 	}
 }
 
@@ -160,7 +160,7 @@ func (e *exam) trusted(mode func(path string) fs.FileMode) {
 	}
 	for _, path := range paths {
 		if m := mode(filepath.Join(e.survey.Folder.Dir, path)); m&0o022 != 0 {
-			e.wrong(path, "chmod go-w it, and look at what is in it", "others can change %s (mode %o), and so whom this role believes", path, m)
+			e.wrongf(path, "chmod go-w it, and look at what is in it", "others can change %s (mode %o), and so whom this role believes", path, m)
 		}
 	}
 }
@@ -188,18 +188,18 @@ func (e *exam) certificate(path string) {
 	}
 	switch left := cert.NotAfter.Sub(e.Now()); {
 	case e.Now().Before(cert.NotBefore):
-		e.wrong(what, "set this machine's clock; or make the certificate again", "it is valid only from %s, and it is %s here", day(cert.NotBefore), day(e.Now()))
+		e.wrongf(what, "set this machine's clock; or make the certificate again", "it is valid only from %s, and it is %s here", day(cert.NotBefore), day(e.Now()))
 	case left <= 0:
-		e.wrong(what, next, "it expired on %s", day(cert.NotAfter))
+		e.wrongf(what, next, "it expired on %s", day(cert.NotAfter))
 	case left < soon:
-		e.warn(what, next, "it expires in %s, on %s", about(left), day(cert.NotAfter))
+		e.warnf(what, next, "it expires in %s, on %s", about(left), day(cert.NotAfter))
 	default:
-		e.ok(what, "valid until %s", day(cert.NotAfter))
+		e.okf(what, "valid until %s", day(cert.NotAfter))
 	}
 }
 
 func readCertificate(path string) *x509.Certificate {
-	raw, err := os.ReadFile(path) //nolint:gosec // a certificate of the folder that was named
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		return nil
 	}

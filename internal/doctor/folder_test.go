@@ -99,7 +99,7 @@ var broken = []struct {
 	{"database of another", "hub", set("database", "sqlite:../gateway-CA/gateway.db"), doctor.Wrong, "database", "of a gateway, not of a hub", "databases.md"},
 	{"no database file", "hub", write("hub.db", strings.Repeat("not a database\n", 400)), doctor.Wrong, "database", "cannot be opened as a database", "databases.md"},
 	{"database for all", "hub", func(t *testing.T, _, folder string) {
-		must(t, os.WriteFile(filepath.Join(folder, "hub.db"), nil, 0o644)) //nolint:gosec // the fault
+		must(t, os.WriteFile(filepath.Join(folder, "hub.db"), nil, 0o644))
 		must(t, os.Chmod(filepath.Join(folder, "hub.db"), 0o644))
 	}, doctor.Wrong, "hub.db", "can be used by others", "chmod 600"},
 	{"password in a config for all", "hub", func(t *testing.T, dir, folder string) {
@@ -200,7 +200,7 @@ func closed(t *testing.T, dir string) {
 			return err
 		}
 		if entry.IsDir() {
-			return os.Chmod(path, 0o700) //nolint:gosec // a folder
+			return os.Chmod(path, 0o700)
 		}
 		return os.Chmod(path, 0o600)
 	}))

@@ -21,26 +21,26 @@ func (e *exam) newer(all []*door) {
 	for _, d := range all {
 		if !d.good || !d.public || d.member.Name == "" {
 			if d.good {
-				e.ok(d.what, "%s answers, with the right certificate", d.url)
+				e.okf(d.what, "%s answers, with the right certificate", d.url)
 			}
 			continue
 		}
 		r, err := roster.ParseExpired(d.got.body, mine.Governance)
 		switch {
 		case d.got.status != http.StatusOK:
-			e.wrong(d.what, "ask "+d.operator(), "%s answers with status %d where it should show its roster", d.url, d.got.status)
+			e.wrongf(d.what, "ask "+d.operator(), "%s answers with status %d where it should show its roster", d.url, d.got.status)
 		case err != nil:
-			e.wrong(d.what, "compare with another member's; if governance has changed its keys, fetch the versions in between first", "the roster at %s does not verify here: %v", d.url, err)
+			e.wrongf(d.what, "compare with another member's; if governance has changed its keys, fetch the versions in between first", "the roster at %s does not verify here: %v", d.url, err)
 		case r.Version > mine.Version && e.Running:
-			e.wrong("roster", "a role that runs fetches it within seconds: if it has not, see its log", "%s has version %d of the roster, and here it is %d", d.member.Name, r.Version, mine.Version)
+			e.wrongf("roster", "a role that runs fetches it within seconds: if it has not, see its log", "%s has version %d of the roster, and here it is %d", d.member.Name, r.Version, mine.Version)
 		case r.Version > mine.Version:
-			e.warn("roster", "start the role: it fetches it", "%s has version %d of the roster, and here it is %d", d.member.Name, r.Version, mine.Version)
+			e.warnf("roster", "start the role: it fetches it", "%s has version %d of the roster, and here it is %d", d.member.Name, r.Version, mine.Version)
 		case r.Version < mine.Version:
-			e.warn(d.what, "it fetches it within seconds; if not, ask "+d.operator(), "it has version %d of the roster, and here it is %d", r.Version, mine.Version)
+			e.warnf(d.what, "it fetches it within seconds; if not, ask "+d.operator(), "it has version %d of the roster, and here it is %d", r.Version, mine.Version)
 		case !same(r, mine):
-			e.wrong(d.what, "keep both and tell governance at once: two different rosters were signed", "it has another roster with version %d than the one here", r.Version)
+			e.wrongf(d.what, "keep both and tell governance at once: two different rosters were signed", "it has another roster with version %d than the one here", r.Version)
 		default:
-			e.ok(d.what, "%s answers, with the right certificate and roster %d", d.url, r.Version)
+			e.okf(d.what, "%s answers, with the right certificate and roster %d", d.url, r.Version)
 		}
 	}
 }
@@ -69,24 +69,24 @@ func (e *exam) quorum(all []*door) {
 	}
 	if e.Role == roster.Gateway && r.Epoch != 0 {
 		if n := len(evaluate); n < r.Threshold {
-			e.wrong("quorum", "start key holders, or look at the way to them: until then every check is owed", "%d key holders answer, and %d are needed for a check", n, r.Threshold)
+			e.wrongf("quorum", "start key holders, or look at the way to them: until then every check is owed", "%d key holders answer, and %d are needed for a check", n, r.Threshold)
 		} else {
-			e.ok("quorum", "%d key holders answer; %d are needed for a check", n, r.Threshold)
+			e.okf("quorum", "%d key holders answer; %d are needed for a check", n, r.Threshold)
 		}
 	}
 	if r.Epoch == 0 {
-		e.warn("quorum", "the key holders make one (waypost ceremony keygen), and governance signs the roster that names it", "roster %d has no key yet: nobody can ask", r.Version)
+		e.warnf("quorum", "the key holders make one (waypost ceremony keygen), and governance signs the roster that names it", "roster %d has no key yet: nobody can ask", r.Version)
 	}
 	if e.Role == install.Witness {
 		return
 	}
 	p := r.WitnessPolicy
 	if len(cosign) < p.Holders || len(outside) < p.Outside {
-		e.wrong("witnesses", "until they answer no entry is published, and after ten minutes others stop using this role: start them, or look at the way to them",
+		e.wrongf("witnesses", "until they answer no entry is published, and after ten minutes others stop using this role: start them, or look at the way to them",
 			"%d of %d key holders that are needed as witnesses answer, and %d of %d outside", len(cosign), p.Holders, len(outside), p.Outside)
 		return
 	}
-	e.ok("witnesses", "%d key holders and %d outside answer; %d and %d are needed", len(cosign), len(outside), p.Holders, p.Outside)
+	e.okf("witnesses", "%d key holders and %d outside answer; %d and %d are needed", len(cosign), len(outside), p.Holders, p.Outside)
 }
 
 // copies compares what the public reads of a gateway's ledger, at the hub, with what the
@@ -100,7 +100,7 @@ func (e *exam) copies(all []*door) {
 	if i < 0 || own.err != nil || own.missing {
 		return
 	}
-	place := strings.TrimPrefix(e.origin[strings.Index(e.origin, "/"):], "/")
+	_, place, _ := strings.Cut(e.origin, "/")
 	got := knock(e.ctx, all[i].url, "/log/"+place+"/checkpoint", tls.Certificate{}, e.Now)
 	policy, err := follow.Policy(e.view().Latest(), e.me, e.origin)
 	if err != nil || got.err != nil {
@@ -110,13 +110,13 @@ func (e *exam) copies(all []*door) {
 	c, _ := policy.Verify(got.body)
 	switch {
 	case got.status == http.StatusNotFound:
-		e.wrong("ledger", next, "the hub shows nothing of %s, of which %d entries are published", e.origin, own.entries)
+		e.wrongf("ledger", next, "the hub shows nothing of %s, of which %d entries are published", e.origin, own.entries)
 	case c.N == 0:
-		e.wrong("ledger", next, "what the hub shows of %s does not verify", e.origin)
+		e.wrongf("ledger", next, "what the hub shows of %s does not verify", e.origin)
 	case c.N < own.entries && e.Now().Sub(own.cosigned) > promised:
-		e.wrong("ledger", next, "the hub shows %d entries of %s, of which %d are published", c.N, e.origin, own.entries)
+		e.wrongf("ledger", next, "the hub shows %d entries of %s, of which %d are published", c.N, e.origin, own.entries)
 	default:
-		e.ok("ledger", "the hub shows %d entries of %s", c.N, e.origin)
+		e.okf("ledger", "the hub shows %d entries of %s", c.N, e.origin)
 	}
 }
 
@@ -134,7 +134,7 @@ func (e *exam) doors() {
 	}
 	if c.Metrics != "" {
 		if host, _, err := net.SplitHostPort(c.Metrics); err != nil || host != "localhost" && !net.ParseIP(host).IsLoopback() {
-			e.wrong("metrics", "name a loopback host:port in config.json, as 127.0.0.1:9464", "%q is not on this machine only", c.Metrics)
+			e.wrongf("metrics", "name a loopback host:port in config.json, as 127.0.0.1:9464", "%q is not on this machine only", c.Metrics)
 		}
 	}
 }
@@ -142,13 +142,13 @@ func (e *exam) doors() {
 func (e *exam) door(what, address string, certain bool, mine func(a answer) bool) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		e.wrong(what, "name a host:port in config.json, as 10.0.2.4:8443", "%q is no address to listen on", address)
+		e.wrongf(what, "name a host:port in config.json, as 10.0.2.4:8443", "%q is no address to listen on", address)
 		return
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	} else if ip != nil && !ip.IsLoopback() && !here(ip) {
-		e.wrong(what, "correct it in config.json, or give this machine the address", "%s is no address of this machine", address)
+		e.wrongf(what, "correct it in config.json, or give this machine the address", "%s is no address of this machine", address)
 		return
 	}
 	if !certain {
@@ -156,13 +156,13 @@ func (e *exam) door(what, address string, certain bool, mine func(a answer) bool
 	}
 	switch a := knock(e.ctx, "https://"+net.JoinHostPort(host, port), "/", e.survey.Folder.Cert, e.Now); {
 	case a.cert != nil && mine(a):
-		e.ok(what, "%s answers", address)
+		e.okf(what, "%s answers", address)
 	case a.cert != nil || !refused(a.err) && !silent(a.err):
-		e.wrong(what, "stop that program, or give this role another port", "another program answers at %s", address)
+		e.wrongf(what, "stop that program, or give this role another port", "another program answers at %s", address)
 	case e.Running:
-		e.wrong(what, "see the role's log: it runs, and its door should be open", "nothing answers at %s, though the role's database is in use", address)
+		e.wrongf(what, "see the role's log: it runs, and its door should be open", "nothing answers at %s, though the role's database is in use", address)
 	default:
-		e.ok(what, "%s is free: the role is stopped", address)
+		e.okf(what, "%s is free: the role is stopped", address)
 	}
 }
 

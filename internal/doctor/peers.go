@@ -109,14 +109,14 @@ func (d *door) operator() string {
 func (e *exam) judge(d *door) bool {
 	switch {
 	case d.got.cert == nil:
-		e.wrong(d.what, "if others reach it, look at the way from here: name, firewall, proxy; else ask "+d.operator()+" to start it", "%s: %s", d.url, silence(d.got.err))
+		e.wrongf(d.what, "if others reach it, look at the way from here: name, firewall, proxy; else ask "+d.operator()+" to start it", "%s: %s", d.url, silence(d.got.err))
 		return false
 	case !e.pinned(d):
 		return false
 	case !e.dated(d):
 		return false
 	case d.got.err != nil:
-		e.wrong(d.what, "see that this role's certificate is the one in the roster and has not expired, and ask "+d.operator()+" which roster it has", "%s lets this role not in: %s", d.url, told(d.got.err))
+		e.wrongf(d.what, "see that this role's certificate is the one in the roster and has not expired, and ask "+d.operator()+" which roster it has", "%s lets this role not in: %s", d.url, told(d.got.err))
 		return false
 	}
 	return true
@@ -127,7 +127,7 @@ func (e *exam) pinned(d *door) bool {
 	if d.pin == (roster.Digest{}) {
 		host, _, _ := net.SplitHostPort(strings.TrimPrefix(d.url, "https://"))
 		if _, err := d.got.cert.Verify(x509.VerifyOptions{DNSName: host, CurrentTime: e.Now()}); err != nil {
-			e.wrong(d.what, "ask "+d.operator(), "the certificate that %s shows cannot be trusted: %v", d.url, err)
+			e.wrongf(d.what, "ask "+d.operator(), "the certificate that %s shows cannot be trusted: %v", d.url, err)
 			return false
 		}
 		return true
@@ -139,10 +139,10 @@ func (e *exam) pinned(d *door) bool {
 	if m, ok := e.view().ByCert(key); ok && m.Name == d.member.Name {
 		return true // by the version before, within its grace
 	} else if ok {
-		e.wrong(d.what, "see where the name and the address of "+d.url+" lead", "%s is answered by %s, where %s is expected", d.url, m.Name, d.member.Name)
+		e.wrongf(d.what, "see where the name and the address of "+d.url+" lead", "%s is answered by %s, where %s is expected", d.url, m.Name, d.member.Name)
 		return false
 	}
-	e.wrong(d.what, "do not work around it. If its operator has changed the key, a newer roster says so; else somebody is between: ask "+d.operator()+" by telephone",
+	e.wrongf(d.what, "do not work around it. If its operator has changed the key, a newer roster says so; else somebody is between: ask "+d.operator()+" by telephone",
 		"%s shows a certificate that is not the one in roster %d", d.url, e.view().Latest().Version)
 	return false
 }
@@ -152,13 +152,13 @@ func (e *exam) dated(d *door) bool {
 	c := d.got.cert
 	switch left := c.NotAfter.Sub(e.Now()); {
 	case left <= 0:
-		e.wrong(d.what, "ask "+d.operator()+" to make another certificate for the same key, and to restart", "the certificate at %s expired on %s", d.url, day(c.NotAfter))
+		e.wrongf(d.what, "ask "+d.operator()+" to make another certificate for the same key, and to restart", "the certificate at %s expired on %s", d.url, day(c.NotAfter))
 		return false
 	case e.Now().Before(c.NotBefore):
-		e.wrong(d.what, "look at the clocks here and there", "the certificate at %s is valid only from %s", d.url, day(c.NotBefore))
+		e.wrongf(d.what, "look at the clocks here and there", "the certificate at %s is valid only from %s", d.url, day(c.NotBefore))
 		return false
 	case left < soon:
-		e.warn(d.what, "tell "+d.operator(), "the certificate at %s expires in %s", d.url, about(left))
+		e.warnf(d.what, "tell "+d.operator(), "the certificate at %s expires in %s", d.url, about(left))
 	}
 	return true
 }
@@ -197,9 +197,9 @@ func (e *exam) clock(all []*door) {
 	tell := func(what, words string, by time.Duration) {
 		switch words := fmt.Sprintf(words, about(by.Abs()), map[bool]string{true: "behind", false: "ahead of"}[by > 0]); {
 		case by.Abs() > clockLimit:
-			e.wrong(what, next, "%s", words)
+			e.wrongf(what, next, "%s", words)
 		case by.Abs() > clockWarning:
-			e.warn(what, next, "%s", words)
+			e.warnf(what, next, "%s", words)
 		}
 	}
 	if len(sorted) > 1 && middle.Abs() > clockWarning {
@@ -210,7 +210,7 @@ func (e *exam) clock(all []*door) {
 		tell(what, "its clock is %s away: this one is %s it", skews[what])
 	}
 	if middle.Abs() <= clockWarning {
-		e.ok("clock", "it agrees with those of the others")
+		e.okf("clock", "it agrees with those of the others")
 	}
 }
 

@@ -64,7 +64,10 @@ func says(r doctor.Report, level doctor.Level, what, words, next string) bool {
 
 // text is a report for a failed test.
 func text(r doctor.Report) string {
-	raw, _ := json.MarshalIndent(r, "", " ") // strings only
+	raw, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return err.Error()
+	}
 	return string(raw)
 }
 

@@ -20,29 +20,29 @@ func (e *exam) share() {
 	}
 	r := view.Latest()
 	if e.me.Index == 0 {
-		e.ok("share", "roster %d names no share of this key holder", r.Version)
+		e.okf("share", "roster %d names no share of this key holder", r.Version)
 		return
 	}
 	vault, err := ceremony.LookVault(s.Shares, s.Identities)
 	if err != nil {
-		e.wrong("share", "chmod 700 the folders and 600 the files in them; think about a refresh (waypost ceremony refresh)", "the shares cannot be read: %v", err)
+		e.wrongf("share", "chmod 700 the folders and 600 the files in them; think about a refresh (waypost ceremony refresh)", "the shares cannot be read: %v", err)
 		return
 	}
 	closed := vault.Closed()
 	lacks := vault.Lacks(r, e.Name)
 	for _, epoch := range lacks {
-		e.wrong("share", "bring "+s.Shares+" and "+s.Identities+" back from their backups; if the share is lost, set without_share in config.json and have the key holders reshare (waypost ceremony reshare)",
+		e.wrongf("share", "bring "+s.Shares+" and "+s.Identities+" back from their backups; if the share is lost, set without_share in config.json and have the key holders reshare (waypost ceremony reshare)",
 			"roster %d names a share of key epoch %d for %s that is not held here", r.Version, epoch, e.Name)
 	}
 	for _, why := range closed {
 		if len(lacks) > 0 {
-			e.wrong("share", "bring the identity back from the disk or the backup where it lies", "%s", why)
+			e.wrongf("share", "bring the identity back from the disk or the backup where it lies", "%s", why)
 		} else {
-			e.warn("share", "no roster needs it: delete the file when you know what it was", "%s", why)
+			e.warnf("share", "no roster needs it: delete the file when you know what it was", "%s", why)
 		}
 	}
 	if len(lacks) == 0 {
-		e.ok("share", "the share of every key that roster %d names is held here", r.Version)
+		e.okf("share", "the share of every key that roster %d names is held here", r.Version)
 	}
 	e.shareModes()
 	e.apart(r)
@@ -62,7 +62,7 @@ func (e *exam) shareModes() {
 		for _, entry := range entries {
 			if info, err := entry.Info(); err == nil && info.Mode().Perm()&0o077 != 0 {
 				path := filepath.Join(folder, entry.Name())
-				e.wrong("share", "chmod 600 it, and have the key holders refresh (waypost ceremony refresh): a copy may have been made", "%s can be used by others (mode %o)", path, info.Mode().Perm())
+				e.wrongf("share", "chmod 600 it, and have the key holders refresh (waypost ceremony refresh): a copy may have been made", "%s can be used by others (mode %o)", path, info.Mode().Perm())
 			}
 		}
 	}
@@ -79,7 +79,7 @@ func (e *exam) apart(r *roster.Roster) {
 	if r.Environment == waypost.Test {
 		level = Warning
 	}
-	e.add("share", level, "name a folder on another disk or a token as share_identities in config.json, and move the files there; it must not be in the same backup",
+	e.addf("share", level, "name a folder on another disk or a token as share_identities in config.json, and move the files there; it must not be in the same backup",
 		"the shares and the identities that open them lie under one folder: a copy of it has both, and a share that was destroyed is still in the copy")
 }
 
