@@ -30,7 +30,8 @@ func (p *play) attacks() []attack {
 	return append(all,
 		attack{party: "the hub", attempted: "drops a delivery from its journal before it is published", play: p.drop, within: 10 * time.Minute},
 		attack{party: "a key holder", attempted: "withholds its ledger: no checkpoint is shown", play: p.hide, within: 11 * time.Minute},
-		attack{party: "a key holder", attempted: "brings back its database and its ledger as they were three checks ago", play: p.rollBack, within: 10 * time.Minute},
+		// Where nothing of the new ledger is published, it is relied on for ten minutes.
+		attack{party: "a key holder", attempted: "brings back its database and its ledger as they were three checks ago", play: p.rollBack, within: 11 * time.Minute},
 		attack{party: "a key holder", attempted: "rewrites the last four entries, which are published, and publishes its ledger anew", play: p.fork, within: 10 * time.Minute},
 		attack{party: "a key holder and all witnesses but one", attempted: "the same, and the witnesses have forgotten what they cosigned", play: p.forkCosigned, within: 10 * time.Minute},
 		attack{party: "the hub", attempted: "withholds the ledger of a state, which is read at the hub's door", play: p.hideOther},
