@@ -154,10 +154,15 @@ func TestAlikeKeptBack(t *testing.T) {
 	for seed := range 2 * lives {
 		var saw []string
 		for _, ssn5 := range []string{"48213", ""} {
-			w := newWandering(t, seed, ssn5)
-			w.wander()
-			saw = append(saw, w.saw+w.watcher.transcript())
-			moved += w.moves
+			t.Run(fmt.Sprintf("life %d %q", seed, ssn5), func(t *testing.T) { // its databases are closed at its end
+				w := newWandering(t, seed, ssn5)
+				w.wander()
+				saw = append(saw, w.saw+w.watcher.transcript())
+				moved += w.moves
+			})
+		}
+		if len(saw) != 2 {
+			return
 		}
 		if saw[0] != saw[1] {
 			t.Errorf("life %d: with an SSN the hub sees\n%s\nand without\n%s", seed, saw[0], saw[1])
