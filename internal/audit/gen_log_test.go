@@ -86,7 +86,7 @@ type genLog struct {
 	levels   [][]tlog.Hash
 	leaves   []byte // of the bundle that is being filled
 	sealed   []byte
-	tree     frontier
+	tree     translog.Frontier
 	cosigned int64
 	blank    func(index int64) bool
 }
@@ -141,7 +141,7 @@ func (l *genLog) write(until int64) {
 		l.leaves = binary.BigEndian.AppendUint16(l.leaves, translog.LeafSize)
 		l.leaves = append(l.leaves, q.leaf...)
 		l.sealed = translog.AppendSealed(l.sealed, q.sealed)
-		l.tree.add(q.leaf)
+		l.tree.Add(q.leaf)
 		l.hash(0, tlog.RecordHash(q.leaf))
 		if l.written++; l.written%torchwood.TileWidth == 0 {
 			l.bundle(torchwood.TileWidth)
@@ -167,12 +167,12 @@ func (l *genLog) hash(level int, h tlog.Hash) {
 		return
 	}
 	l.tile(level, l.written+1)
-	var f frontier
+	var f translog.Frontier
 	for _, h := range l.levels[level] {
-		f.push(h)
+		f.Push(h)
 	}
 	l.levels[level] = nil
-	l.hash(level+1, f.root())
+	l.hash(level+1, f.Root())
 }
 
 func (l *genLog) tile(level int, leaves int64) {
@@ -200,14 +200,14 @@ func (l *genLog) publish(until, cosigned int64, witnesses ...*genWitness) {
 	l.put(l.t, "checkpoint", l.checkpoint(l.tree, cosigned, witnesses...))
 }
 
-func (l *genLog) checkpoint(tree frontier, cosigned int64, witnesses ...*genWitness) []byte {
+func (l *genLog) checkpoint(tree translog.Frontier, cosigned int64, witnesses ...*genWitness) []byte {
 	signers := []note.Signer{l.signer}
 	for _, w := range witnesses {
 		if w.member != l.member {
 			signers = append(signers, w.at(cosigned))
 		}
 	}
-	signed, err := note.Sign(&note.Note{Text: torchwood.Checkpoint{Origin: l.origin, Tree: tlog.Tree{N: tree.size, Hash: tree.root()}}.String()}, signers...)
+	signed, err := note.Sign(&note.Note{Text: torchwood.Checkpoint{Origin: l.origin, Tree: tlog.Tree{N: tree.Size, Hash: tree.Root()}}.String()}, signers...)
 	must(l.t, err)
 	return signed
 }

@@ -63,7 +63,7 @@ type logRun struct {
 	lost     bool // it is not among the sources any more
 	broken   bool // and does not fit what was read
 
-	tree     frontier
+	tree     translog.Frontier
 	closed   *closure                // it has a successor; or nil
 	foreign  map[translog.KeyID]bool // data keys that are not for this auditor
 	counters map[string]int64
@@ -110,7 +110,7 @@ func (l *logRun) closedBy() int64 {
 
 // scan reads what is new up to the head of the log.
 func (l *logRun) scan(ctx context.Context) error {
-	l.tree = frontier{size: l.kept.Size, peaks: slices.Clone(l.kept.Peaks)}
+	l.tree = translog.Frontier{Size: l.kept.Size, Peaks: slices.Clone(l.kept.Peaks)}
 	for from := l.kept.Size; from < l.head.N; {
 		n := from / torchwood.TileWidth
 		width := int(min(torchwood.TileWidth, l.head.N-n*torchwood.TileWidth))
@@ -124,7 +124,7 @@ func (l *logRun) scan(ctx context.Context) error {
 		}
 		skip := from - n*torchwood.TileWidth
 		for i := skip; i < int64(width); i++ {
-			l.tree.add(leaves[i])
+			l.tree.Add(leaves[i])
 			if err := l.entry(ctx, n*torchwood.TileWidth+i, leaves[i], blobs[i]); err != nil {
 				return err
 			}
@@ -132,11 +132,11 @@ func (l *logRun) scan(ctx context.Context) error {
 		l.r.step(int64(width) - skip)
 		from = n*torchwood.TileWidth + int64(width)
 	}
-	if l.tree.root() != l.head.Hash {
+	if l.tree.Root() != l.head.Hash {
 		l.contradiction(ctx)
 		return nil
 	}
-	l.kept.Size, l.kept.Peaks, l.kept.Note = l.tree.size, l.tree.peaks, l.head.Note
+	l.kept.Size, l.kept.Peaks, l.kept.Note = l.tree.Size, l.tree.Peaks, l.head.Note
 	if !l.head.Cosigned.IsZero() {
 		l.kept.Cosigned = l.head.Cosigned.Unix()
 	}
@@ -169,8 +169,8 @@ func (l *logRun) remembered() (translog.Checkpoint, bool) {
 	if l.past.Size == 0 {
 		return translog.Checkpoint{}, false
 	}
-	tree := frontier{size: l.past.Size, peaks: l.past.Peaks}
-	return translog.Checkpoint{Origin: l.past.Origin, Tree: tlog.Tree{N: tree.size, Hash: tree.root()}, Note: l.past.Note}, true
+	tree := translog.Frontier{Size: l.past.Size, Peaks: l.past.Peaks}
+	return translog.Checkpoint{Origin: l.past.Origin, Tree: tlog.Tree{N: tree.Size, Hash: tree.Root()}, Note: l.past.Note}, true
 }
 
 // bundle reads the leaves and the sealed entries of bundle n, of which width

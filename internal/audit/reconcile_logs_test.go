@@ -80,7 +80,7 @@ var ledgerCheats = []ledgerCheat{
 	}},
 	{name: "rollback", kind: Rollback, culprit: "keyholder-1", after: func(s *sim) {
 		l := s.logs["keyholder-1"]
-		l.put(s.t, "checkpoint", l.checkpoint(frontier{}, s.now, s.witnesses...))
+		l.put(s.t, "checkpoint", l.checkpoint(translog.Frontier{}, s.now, s.witnesses...))
 	}},
 	{name: "fork", kind: Fork, culprit: "keyholder-1", after: func(s *sim) { s.replace("keyholder-1", s.branch("keyholder-1", 3)) }},
 	{name: "fork of the same size", kind: Fork, culprit: "AZ", after: func(s *sim) {
@@ -94,8 +94,8 @@ var ledgerCheats = []ledgerCheat{
 	{name: "rollback seen by another", kind: Rollback, culprit: "keyholder-3", fresh: true, after: func(s *sim) {
 		l := s.logs["keyholder-3"]
 		longer := l.tree
-		longer.peaks = append([]tlog.Hash(nil), l.tree.peaks...)
-		longer.add([]byte("one more"))
+		longer.Peaks = append([]tlog.Hash(nil), l.tree.Peaks...)
+		longer.Add([]byte("one more"))
 		s.logs["hub"].objects.put(s.t, "seen/keyholder-3/1", l.checkpoint(longer, s.now, s.witnesses...))
 	}},
 	{name: "a checkpoint that was never signed", kind: Damaged, culprit: "NV", fresh: true, after: func(s *sim) {

@@ -6,30 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-)
 
-// writeFile writes a file durably and whole, for the owner alone.
-func writeFile(path string, content []byte) error {
-	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
-	}
-	temporary, err := os.CreateTemp(folder, ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary.Name())
-	_, err = temporary.Write(content)
-	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary.Name(), path); err != nil {
-		return err
-	}
-	return syncFolder(folder)
-}
+	"github.com/waypost/waypost/internal/durable"
+)
 
 // gone begins the names of files that are being destroyed.
 const gone = ".gone-"
@@ -44,7 +24,7 @@ func destroy(path string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err = errors.Join(err, syncFolder(filepath.Clean(folder))); err != nil {
+	if err = errors.Join(err, durable.SyncFolder(filepath.Clean(folder))); err != nil {
 		return err
 	}
 	return overwrite(dying)
@@ -79,18 +59,5 @@ func overwrite(path string) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return errors.Join(os.Remove(path), syncFolder(filepath.Dir(path)))
-}
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = folder.Sync()
-	if runtime.GOOS == "windows" {
-		err = nil // folders cannot be synced there
-	}
-	return errors.Join(err, folder.Close())
+	return errors.Join(os.Remove(path), durable.SyncFolder(filepath.Dir(path)))
 }

@@ -20,6 +20,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/durable"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/toprf"
 )
@@ -212,7 +213,7 @@ func (v *Vault) begin(slot string) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(v.identityPath(slot), []byte("# public key: "+identity.Recipient().String()+"\n"+identity.String()+"\n"))
+	return durable.WriteFile(v.identityPath(slot), []byte("# public key: "+identity.Recipient().String()+"\n"+identity.String()+"\n"))
 }
 
 // kept reports whether a slot has a finished share.
@@ -234,7 +235,7 @@ func (v *Vault) keep(slot string, share toprf.Share) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(v.sharePath(slot), append([]byte(shareHeader+encode(share)+"\n"), sealed...)); err != nil {
+	if err := durable.WriteFile(v.sharePath(slot), append([]byte(shareHeader+encode(share)+"\n"), sealed...)); err != nil {
 		return err
 	}
 	v.mu.Lock()
@@ -252,7 +253,7 @@ func (v *Vault) hold(slot string, s secrets) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(v.openPath(slot), sealed)
+	return durable.WriteFile(v.openPath(slot), sealed)
 }
 
 // held reads what hold wrote.

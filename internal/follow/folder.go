@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+
+	"github.com/waypost/waypost/internal/durable"
 )
 
 // Folder returns a function that puts objects into the folder of a published
@@ -26,7 +28,7 @@ func Folder(dir string) func(path string, content []byte) error {
 		if err := os.Rename(temporary, name); err != nil {
 			return err
 		}
-		return syncFolder(parent)
+		return durable.SyncFolder(parent)
 	}
 }
 
@@ -37,15 +39,4 @@ func writeSynced(name string, content []byte) error {
 	}
 	_, err = f.Write(content)
 	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// syncFolder makes a rename durable where the system lets a folder be synced.
-func syncFolder(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	// Some file systems refuse to sync a folder; they need not.
-	_ = f.Sync()
-	return f.Close()
 }

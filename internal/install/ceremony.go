@@ -10,6 +10,7 @@ import (
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/ceremony"
+	"github.com/waypost/waypost/internal/durable"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc"
 )
@@ -106,7 +107,7 @@ func Accept(dir string, p ceremony.Plan, now func() time.Time) error {
 	if err := p.Approved(f.Roster); err != nil {
 		return err
 	}
-	return writeFile(f.acceptedPath(p.ID()), p.Bytes())
+	return durable.WriteFile(f.acceptedPath(p.ID()), p.Bytes())
 }
 
 // accepted reports whether the operator has accepted a plan.

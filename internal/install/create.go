@@ -16,6 +16,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/durable"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/toprf"
 	"github.com/waypost/waypost/translog"
@@ -79,7 +80,7 @@ func Create(dir string, plan Plan) error {
 	if err := os.Rename(b.dir, filepath.Join(dir, built)); err != nil {
 		return err
 	}
-	return errors.Join(syncFolder(dir), place(dir))
+	return errors.Join(durable.SyncFolder(dir), place(dir))
 }
 
 func syncTree(root string) error {
@@ -87,7 +88,7 @@ func syncTree(root string) error {
 		if err != nil || !entry.IsDir() {
 			return err
 		}
-		return syncFolder(path)
+		return durable.SyncFolder(path)
 	})
 }
 
@@ -128,7 +129,7 @@ func place(dir string) error {
 			}
 		}
 	}
-	return errors.Join(os.Rename(filepath.Join(from, mark), filepath.Join(dir, mark)), os.Remove(from), syncFolder(dir))
+	return errors.Join(os.Rename(filepath.Join(from, mark), filepath.Join(dir, mark)), os.Remove(from), durable.SyncFolder(dir))
 }
 
 // FolderOf is the folder of a role under an exchange's folder.
@@ -343,7 +344,7 @@ func certificate(folder, file, name string) ([32]byte, error) {
 	if err != nil {
 		return spki, err
 	}
-	return spki, errors.Join(writeFile(filepath.Join(folder, file+".crt"), certPEM), writeFile(filepath.Join(folder, file+".key"), keyPEM))
+	return spki, errors.Join(durable.WriteFile(filepath.Join(folder, file+".crt"), certPEM), durable.WriteFile(filepath.Join(folder, file+".key"), keyPEM))
 }
 
 // sign makes the governance key, signs the first roster and gives it to every
@@ -354,7 +355,7 @@ func (b *builder) sign(r *roster.Roster) error {
 		return err
 	}
 	r.Governance = roster.Governance{Threshold: 1, Keys: []string{public}}
-	if err := writeFile(filepath.Join(b.dir, "governance", "governance.key"), []byte(secret+"\n")); err != nil {
+	if err := durable.WriteFile(filepath.Join(b.dir, "governance", "governance.key"), []byte(secret+"\n")); err != nil {
 		return err
 	}
 	signer, err := note.NewSigner(secret)
@@ -366,7 +367,7 @@ func (b *builder) sign(r *roster.Roster) error {
 		return err
 	}
 	for _, folder := range b.folders {
-		err = errors.Join(err, writeJSON(filepath.Join(folder, "governance.json"), r.Governance), writeFile(rosterFile(folder, 1), signed))
+		err = errors.Join(err, writeJSON(filepath.Join(folder, "governance.json"), r.Governance), durable.WriteFile(rosterFile(folder, 1), signed))
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/durable"
 	"github.com/waypost/waypost/internal/roster"
 )
 
@@ -67,7 +68,7 @@ func copyFolder(from, to string) error {
 		if err != nil {
 			return err
 		}
-		return writeFile(filepath.Join(to, name), content)
+		return durable.WriteFile(filepath.Join(to, name), content)
 	})
 }
 

@@ -45,6 +45,7 @@ import (
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/duplicate"
+	"github.com/waypost/waypost/internal/durable"
 	"github.com/waypost/waypost/internal/move"
 	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/roster"
@@ -366,51 +367,16 @@ func readJSON(path string, into any) error {
 	return nil
 }
 
-// writeFile writes durably and whole: a crash leaves the old file or the new.
-func writeFile(path string, content []byte) error {
-	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
-	}
-	temporary, err := os.CreateTemp(folder, ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary.Name())
-	_, err = temporary.Write(content)
-	err = errors.Join(err, temporary.Sync(), temporary.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(temporary.Name(), path); err != nil {
-		return err
-	}
-	return syncFolder(folder)
-}
-
-// syncFolder makes the names in a folder durable.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = folder.Sync()
-	if runtime.GOOS == "windows" {
-		err = nil // folders cannot be synced there
-	}
-	return errors.Join(err, folder.Close())
-}
-
 func writeJSON(path string, value any) error {
 	raw, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return err
 	}
-	return writeFile(path, append(raw, '\n'))
+	return durable.WriteFile(path, append(raw, '\n'))
 }
 
 func writeHex(path string, secret []byte) error {
-	return writeFile(path, []byte(hex.EncodeToString(secret)+"\n"))
+	return durable.WriteFile(path, []byte(hex.EncodeToString(secret)+"\n"))
 }
 
 // pin is how a roster names a certificate.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/durable"
 	"github.com/waypost/waypost/internal/roster"
 )
 
@@ -90,7 +91,7 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	other := t.TempDir()
 	mine := filepath.Join(other, "gateway-CA", "identity.key")
-	if err := writeFile(mine, []byte("mine")); err != nil {
+	if err := durable.WriteFile(mine, []byte("mine")); err != nil {
 		t.Fatal(err)
 	}
 	if err := Create(other, plan()); waypost.CodeOf(err) != waypost.AlreadyExists {
@@ -115,7 +116,7 @@ func TestCreateRefuses(t *testing.T) {
 func TestCreateAfterACrash(t *testing.T) {
 	t.Run("while building", func(t *testing.T) {
 		dir := t.TempDir()
-		if err := writeFile(filepath.Join(dir, building, "hub", "identity.key"), []byte("half")); err != nil {
+		if err := durable.WriteFile(filepath.Join(dir, building, "hub", "identity.key"), []byte("half")); err != nil {
 			t.Fatal(err)
 		}
 		if err := Create(dir, plan()); err != nil {
@@ -350,7 +351,7 @@ func TestWriteFileIsWhole(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "deep", "file")
 	for _, content := range []string{"one", "two"} {
-		if err := writeFile(path, []byte(content)); err != nil {
+		if err := durable.WriteFile(path, []byte(content)); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := os.ReadFile(path); err != nil || string(got) != content {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/waypost/waypost/internal/durable"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/store"
@@ -20,7 +21,9 @@ import (
 func (r *Role) openIntake(ctx context.Context) error {
 	f := r.Folder
 	r.intake = roster.NewIntake(f.Roster,
-		func(version uint64, signed []byte) error { return writeFile(rosterFile(f.Dir, version), signed) },
+		func(version uint64, signed []byte) error {
+			return durable.WriteFile(rosterFile(f.Dir, version), signed)
+		},
 		func(*roster.Roster, []roster.Change) error {
 			return errors.Join(r.nameReaders(), r.noteRosters(context.WithoutCancel(ctx)))
 		})

@@ -7,6 +7,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/waypost/waypost/internal/durable"
 	"github.com/waypost/waypost/internal/journal"
 )
 
@@ -23,7 +24,7 @@ func identity(path string) (recipient string, err error) {
 		return "", err
 	}
 	recipient = id.Recipient().String()
-	return recipient, writeFile(path, []byte("# public key: "+recipient+"\n"+id.String()+"\n"))
+	return recipient, durable.WriteFile(path, []byte("# public key: "+recipient+"\n"+id.String()+"\n"))
 }
 
 // readers are those to whom the role's ledger is opened: its own openers and

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/durable"
 	"github.com/waypost/waypost/internal/roster"
 )
 
@@ -94,7 +95,7 @@ func give(folders []string, signed [][]byte) error {
 			if _, err := os.Stat(path); err == nil {
 				continue
 			}
-			if err := writeFile(path, one); err != nil {
+			if err := durable.WriteFile(path, one); err != nil {
 				return err
 			}
 		}

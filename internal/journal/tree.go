@@ -2,7 +2,6 @@ package journal
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"time"
 
@@ -64,63 +63,35 @@ func Positions(ctx context.Context, db *store.DB, progress func(leaves int64)) (
 
 // RootAt returns the root over the first entries of a log in a database, as many as size.
 func RootAt(ctx context.Context, db *store.DB, log, size int64, progress func(leaves int64)) (tlog.Hash, error) {
-	var f frontier
-	for f.size < size {
-		before := f.size
+	var f translog.Frontier
+	for f.Size < size {
+		before := f.Size
 		err := db.Read(ctx, func(tx *store.Tx) error {
-			return tx.Query(`SELECT seq, leaf FROM journal WHERE log = $1 AND seq >= $2 ORDER BY seq LIMIT $3`, []any{log, f.size, min(leafPage, size-f.size)},
+			return tx.Query(`SELECT seq, leaf FROM journal WHERE log = $1 AND seq >= $2 ORDER BY seq LIMIT $3`, []any{log, f.Size, min(leafPage, size-f.Size)},
 				func(scan func(...any) error) error {
 					var seq int64
 					var leaf []byte
 					if err := scan(&seq, &leaf); err != nil {
 						return err
 					}
-					if seq != f.size || len(leaf) != translog.LeafSize {
-						return fmt.Errorf("entry %d of log %d is missing or damaged", f.size, log)
+					if seq != f.Size || len(leaf) != translog.LeafSize {
+						return fmt.Errorf("entry %d of log %d is missing or damaged", f.Size, log)
 					}
-					f.add(leaf)
+					f.Add(leaf)
 					return nil
 				})
 		})
-		if err == nil && f.size == before {
-			err = fmt.Errorf("log %d has %d entries, not %d", log, f.size, size)
+		if err == nil && f.Size == before {
+			err = fmt.Errorf("log %d has %d entries, not %d", log, f.Size, size)
 		}
 		if err != nil {
 			return tlog.Hash{}, fmt.Errorf("journal: %w", err)
 		}
 		if progress != nil {
-			progress(f.size - before)
+			progress(f.Size - before)
 		}
 	}
-	return f.root(), nil
+	return f.Root(), nil
 }
 
 const leafPage = 10_000
-
-// frontier is a Merkle tree (RFC 6962) of which only the roots of the full subtrees are
-// kept, largest first.
-type frontier struct {
-	size  int64
-	peaks []tlog.Hash
-}
-
-func (f *frontier) add(leaf []byte) {
-	h := tlog.RecordHash(leaf)
-	for n := f.size; n&1 == 1; n >>= 1 {
-		last := len(f.peaks) - 1
-		h, f.peaks = tlog.NodeHash(f.peaks[last], h), f.peaks[:last]
-	}
-	f.peaks = append(f.peaks, h)
-	f.size++
-}
-
-func (f *frontier) root() tlog.Hash {
-	if f.size == 0 {
-		return sha256.Sum256(nil)
-	}
-	h := f.peaks[len(f.peaks)-1]
-	for i := len(f.peaks) - 2; i >= 0; i-- {
-		h = tlog.NodeHash(f.peaks[i], h)
-	}
-	return h
-}

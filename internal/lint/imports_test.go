@@ -14,6 +14,7 @@ var rooms = []string{
 	"toprf",
 	"translog",
 	"api",
+	"internal/durable",
 	"internal/roster",
 	"internal/rpc",
 	"internal/seal",

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/waypost/waypost/internal/durable"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -166,7 +167,7 @@ func (b *batch) rename() error {
 		return err
 	}
 	for dir := range b.dirs {
-		b.group.Go(func() error { return syncDir(b.name(dir)) })
+		b.group.Go(func() error { return durable.SyncFolder(b.name(dir)) })
 	}
 	if err := b.group.Wait(); err != nil {
 		return err
@@ -194,19 +195,6 @@ func lockFolder(root string) (*os.File, error) {
 		return nil, err
 	}
 	return store.LockFile(filepath.Join(root, ".lock"))
-}
-
-// syncDir brings the names in a folder to disk, where the system can.
-func syncDir(name string) error {
-	dir, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	err = dir.Sync()
-	if errors.Is(err, fs.ErrInvalid) || errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
-		err = nil // a system that keeps names by itself, such as Windows
-	}
-	return errors.Join(err, dir.Close())
 }
 
 // hidden reports whether a file is none of the log's objects.

@@ -18,6 +18,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/durable"
 	"github.com/waypost/waypost/internal/install"
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/publisher"
@@ -293,7 +294,7 @@ func (b *backup) write() (rep Report, err error) {
 	if err := b.readBack(file, own, sum, size); err != nil {
 		return rep, fmt.Errorf("the archive was written and cannot be read back: %w", err)
 	}
-	if err := errors.Join(file.Sync(), os.Link(file.Name(), b.To), syncDir(filepath.Dir(b.To))); err != nil {
+	if err := errors.Join(file.Sync(), os.Link(file.Name(), b.To), durable.SyncFolder(filepath.Dir(b.To))); err != nil {
 		return rep, err
 	}
 	return Report{File: b.To, Bytes: size, SHA256: hex.EncodeToString(sum.Sum(nil)), Head: head, Files: len(b.parts), Logs: b.logs, LeftOut: b.left}, nil
@@ -361,13 +362,4 @@ func (c counted) Read(b []byte) (int, error) {
 	n, err := c.Reader.Read(b)
 	c.count(int64(n))
 	return n, err
-}
-
-func syncDir(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	_ = d.Sync() // some file systems refuse to sync a folder; they need not
-	return d.Close()
 }

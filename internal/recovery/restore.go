@@ -16,6 +16,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/durable"
 	"github.com/waypost/waypost/internal/install"
 	"github.com/waypost/waypost/internal/store"
 )
@@ -131,11 +132,11 @@ func Restore(ctx context.Context, o RestoreOptions) (rep Restored, err error) {
 func (r *restore) settle() error {
 	err := filepath.WalkDir(r.temp, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
-			err = syncDir(path)
+			err = durable.SyncFolder(path)
 		}
 		return err
 	})
-	return errors.Join(err, os.Rename(r.temp, r.Dir), syncDir(filepath.Dir(r.Dir)))
+	return errors.Join(err, os.Rename(r.temp, r.Dir), durable.SyncFolder(filepath.Dir(r.Dir)))
 }
 
 // unpack brings all files into the temporary folder, and checks that they are of one
