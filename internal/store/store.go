@@ -77,6 +77,9 @@ type DB struct {
 	stopping chan struct{} // closed when Close begins
 	leaving  sync.Once
 
+	committed chan struct{}  // has one in it where there was a commit lately
+	beside    sync.WaitGroup // what works on the file beside the writer
+
 	writer *conn // of the writer goroutine only, as is broken
 	broken error // set once it is in doubt what is on the disk; no write is tried after it
 
@@ -114,7 +117,8 @@ func Open(ctx context.Context, url, role string, opts ...Option) (*DB, error) {
 		bulk:    make(chan *request, queueLimit),
 		stopped: make(chan struct{}),
 
-		stopping: make(chan struct{}),
+		stopping:  make(chan struct{}),
+		committed: make(chan struct{}, 1),
 	}
 	for _, o := range opts {
 		o(db)
@@ -158,6 +162,9 @@ func (db *DB) start(ctx context.Context) error {
 		db.readers <- db.conn(false)
 	}
 	go db.run()
+	if f, ok := db.engine.(*sqliteFile); ok && !db.simulated {
+		db.beside.Go(func() { f.checkpoints(db.committed, db.stopping) })
+	}
 	if db.place.shared {
 		go db.live() //nolint:gosec // it lives until Close, not as long as the call that opens
 	}
@@ -189,6 +196,7 @@ func (db *DB) Close() error {
 	db.mu.Unlock()
 
 	<-db.stopped
+	db.beside.Wait()
 	var errs []error
 	for range cap(db.readers) {
 		errs = append(errs, (<-db.readers).close())

@@ -182,6 +182,10 @@ func (db *DB) transact(lane chan *request, members *[]*request) error {
 	if err := db.commit(); err != nil {
 		return err
 	}
+	select {
+	case db.committed <- struct{}{}:
+	default: // it is there
+	}
 	db.groups.Add(1)
 	db.writes.Add(uint64(kept))
 	db.largest.Store(max(db.largest.Load(), uint64(len(*members))))

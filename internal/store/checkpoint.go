@@ -1,0 +1,81 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"time"
+)
+
+const (
+	// checkpointAt is how many pages the write-ahead log may have before they are copied
+	// into the file (16 MiB): a page that is written again and again is copied once.
+	checkpointAt = 4000
+	// checkpointTries bounds how often what was appended meanwhile is copied as well. Only
+	// when all is copied does the log begin anew.
+	checkpointTries = 8
+	// checkpointRest is between two looks at the log, and after a failure.
+	checkpointRest = 50 * time.Millisecond
+)
+
+// checkpoints copies the write-ahead log into the file, on a connection of its own and
+// beside the writer, after commits that make the log long: a commit that did it would
+// keep everybody waiting who writes. A checkpoint that is "passive" waits for nobody
+// and nobody for it. Where it fails or cannot keep up, the writer's own limit holds
+// (writerSettings), which also is where an error of the disk is met.
+func (f *sqliteFile) checkpoints(committed, stopping <-chan struct{}) {
+	var s *sqliteSession
+	drop := func() {
+		if s != nil {
+			_ = s.close(nil)
+			s = nil
+		}
+	}
+	defer drop()
+	for {
+		select {
+		case <-stopping:
+			return
+		case <-committed:
+		}
+		if s == nil {
+			if raw, err := f.open(context.Background(), checkpointSettings); err == nil {
+				s = &sqliteSession{raw: raw}
+			}
+		}
+		if s != nil && s.shorten() != nil {
+			drop()
+		}
+		select {
+		case <-stopping:
+			return
+		case <-time.After(checkpointRest):
+		}
+	}
+}
+
+// shorten copies a log that is long, and again what was appended meanwhile.
+func (s *sqliteSession) shorten() error {
+	pages, copied, err := s.checkpoint("NOOP") // counts, and copies nothing
+	for range checkpointTries {
+		if err != nil || pages < checkpointAt || copied == pages {
+			return err
+		}
+		pages, copied, err = s.checkpoint("PASSIVE")
+	}
+	return err
+}
+
+// checkpoint returns how many pages the log has and how many of them are in the file.
+func (s *sqliteSession) checkpoint(mode string) (pages, copied int64, err error) {
+	p, err := s.prepare("PRAGMA wal_checkpoint(" + mode + ")")
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	return pages, copied, s.rows(p.(sqliteStmt), nil, 0, func(_ int, row []driver.Value) (bool, error) {
+		pages, _ = row[1].(int64) // row[0]: another checkpoint is at work
+		copied, _ = row[2].(int64)
+		return false, nil
+	})
+}
