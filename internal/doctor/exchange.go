@@ -75,6 +75,9 @@ func beside(reports []Report, now func() time.Time) {
 		if view := s.Folder.Roster; view != nil && view.Latest().Version < newest && !r.Running {
 			wrong("roster", "start it: it fetches what it lacks", "another role on this machine has a newer roster")
 		}
+		if c.Name == "" {
+			continue // its config.json cannot be read: nobody knows whose folder it is
+		}
 		j, two := first[c.Name]
 		if !two {
 			first[c.Name] = i

@@ -63,7 +63,7 @@ var lost = map[string]string{
 	"tls.crt":      "bring tls.crt and tls.key back from a backup, or make new ones and have governance name the new key",
 	"counter.crt":  "bring counter.crt and counter.key back from a backup, or make new ones and give the certificate to the counters",
 	"label.key":    "bring it back from its own backup: without it no label can be found, and every state has to publish again",
-	"secret.key":   "bring it back from its own backup: without it the message keys do not open, and decoys cannot be made again",
+	"secret.key":   "bring it back from its own backup: without it the message keys do not open, the rows of pointers cannot be used, and what stands in for an SSN is drawn anew",
 }
 
 // remedy is what to do about a part of the folder.

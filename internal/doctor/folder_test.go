@@ -249,6 +249,9 @@ func TestBeside(t *testing.T) {
 	signed, err := install.Govern(dir, time.Now(), func(*roster.Roster) error { return nil })
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(dir, "hub", "roster", "000002"), signed, 0o600))
+	for _, name := range []string{"keyholder-2", "keyholder-3"} {
+		must(t, os.WriteFile(filepath.Join(dir, name, "config.json"), []byte("{"), 0o600))
+	}
 
 	calls := 0
 	reports, err := doctor.Exchange(t.Context(), dir, doctor.Options{Offline: true}, func(n, all int) {
@@ -271,6 +274,9 @@ func TestBeside(t *testing.T) {
 		if !says(by[c.folder], doctor.Wrong, c.what, c.words, "") {
 			t.Errorf("%s: nothing says %q: %s", c.folder, c.words, text(by[c.folder]))
 		}
+	}
+	if r := by["keyholder-3"]; says(r, doctor.Wrong, "", "of the same member", "") || !says(r, doctor.Wrong, "config.json", "", "") {
+		t.Errorf("two folders whose config.json cannot be read: %s", text(r))
 	}
 	if !by["hub"].OK() || calls != 8 {
 		t.Errorf("%d looks; the hub: %s", calls, text(by["hub"]))

@@ -20,7 +20,11 @@ func (e *exam) newer(all []*door) {
 	mine := e.view().Latest()
 	for _, d := range all {
 		if !d.good || !d.public || d.member.Name == "" {
-			if d.good {
+			switch {
+			case !d.good:
+			case len(d.got.shown) == 0:
+				e.okf(d.what, "%s answers, without TLS", d.url)
+			default:
 				e.okf(d.what, "%s answers, with the right certificate", d.url)
 			}
 			continue
@@ -128,9 +132,9 @@ func (e *exam) doors() {
 	if e.Role == roster.Gateway {
 		own = readCertificate(filepath.Join(e.survey.Folder.Dir, "counter.crt"))
 	}
-	e.door("listen", c.Listen, own != nil && c.Listen != "", func(a answer) bool { return keyOf(a.cert) == keyOf(own) })
+	e.door("listen", c.Listen, own != nil && c.Listen != "", func(a answer) bool { return keyOf(a.shown[0]) == keyOf(own) })
 	if c.Public != "" {
-		e.door("public", c.Public, cert != nil, func(a answer) bool { return keyOf(a.cert) == keyOf(cert) })
+		e.door("public", c.Public, cert != nil, func(a answer) bool { return keyOf(a.shown[0]) == keyOf(cert) })
 	}
 	if c.Metrics != "" {
 		if host, _, err := net.SplitHostPort(c.Metrics); err != nil || host != "localhost" && !net.ParseIP(host).IsLoopback() {
@@ -155,9 +159,9 @@ func (e *exam) door(what, address string, certain bool, mine func(a answer) bool
 		return // the certificate is told elsewhere
 	}
 	switch a := knock(e.ctx, "https://"+net.JoinHostPort(host, port), "/", e.survey.Folder.Cert, e.Now); {
-	case a.cert != nil && mine(a):
+	case len(a.shown) > 0 && mine(a):
 		e.okf(what, "%s answers", address)
-	case a.cert != nil || !refused(a.err) && !silent(a.err):
+	case len(a.shown) > 0 || !refused(a.err) && !silent(a.err):
 		e.wrongf(what, "stop that program, or give this role another port", "another program answers at %s", address)
 	case e.Running:
 		e.wrongf(what, "see the role's log: it runs, and its door should be open", "nothing answers at %s, though the role's database is in use", address)

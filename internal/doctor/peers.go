@@ -6,7 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -72,13 +72,13 @@ func (e *exam) named() (all []*door) {
 		}
 		what := "peer " + m.Name
 		if m.Name != e.Name && calls(e.Role, m.Role) {
-			for _, url := range m.URLs() {
-				all = append(all, &door{member: m, what: what, url: url, path: "/", pin: m.CertKey})
+			for _, at := range m.URLs() {
+				all = append(all, &door{member: m, what: what, url: at, path: "/", pin: m.CertKey})
 			}
 		}
-		for _, url := range m.PublicURLs() {
-			if url != "" && (m.Name != e.Name || e.Running) {
-				all = append(all, &door{member: m, what: what, url: url, path: "/roster/latest", public: true, pin: m.CertKey})
+		for _, at := range m.PublicURLs() {
+			if at != "" && (m.Name != e.Name || e.Running) {
+				all = append(all, &door{member: m, what: what, url: at, path: "/roster/latest", public: true, pin: m.CertKey})
 			}
 		}
 	}
@@ -107,8 +107,10 @@ func (d *door) operator() string {
 
 // judge says whether who answers is who should.
 func (e *exam) judge(d *door) bool {
-	switch {
-	case d.got.cert == nil:
+	switch plain := strings.HasPrefix(d.url, "http://"); {
+	case plain && d.got.err == nil:
+		return true // a roster has that only for a witness on this machine
+	case plain || len(d.got.shown) == 0:
 		e.wrongf(d.what, "if others reach it, look at the way from here: name, firewall, proxy; else ask "+d.operator()+" to start it", "%s: %s", d.url, silence(d.got.err))
 		return false
 	case !e.pinned(d):
@@ -125,14 +127,13 @@ func (e *exam) judge(d *door) bool {
 // pinned says whether the key is the one that the roster names.
 func (e *exam) pinned(d *door) bool {
 	if d.pin == (roster.Digest{}) {
-		host, _, _ := net.SplitHostPort(strings.TrimPrefix(d.url, "https://"))
-		if _, err := d.got.cert.Verify(x509.VerifyOptions{DNSName: host, CurrentTime: e.Now()}); err != nil {
+		if err := vouched(d.url, d.got.shown, nil, e.Now()); err != nil {
 			e.wrongf(d.what, "ask "+d.operator(), "the certificate that %s shows cannot be trusted: %v", d.url, err)
 			return false
 		}
 		return true
 	}
-	key := roster.Digest(keyOf(d.got.cert))
+	key := roster.Digest(keyOf(d.got.shown[0]))
 	if key == d.pin {
 		return true
 	}
@@ -147,9 +148,24 @@ func (e *exam) pinned(d *door) bool {
 	return false
 }
 
+// vouched is an error unless authorities, nil for the system's, vouch for the host of a URL
+// with what it has shown: its certificate, and those between it and theirs.
+func vouched(door string, shown []*x509.Certificate, authorities *x509.CertPool, now time.Time) error {
+	at, err := url.Parse(door)
+	if err != nil {
+		return err
+	}
+	between := x509.NewCertPool()
+	for _, c := range shown[1:] {
+		between.AddCert(c)
+	}
+	_, err = shown[0].Verify(x509.VerifyOptions{DNSName: at.Hostname(), Intermediates: between, Roots: authorities, CurrentTime: now})
+	return err
+}
+
 // dated says whether the certificate is valid today.
 func (e *exam) dated(d *door) bool {
-	c := d.got.cert
+	c := d.got.shown[0]
 	switch left := c.NotAfter.Sub(e.Now()); {
 	case left <= 0:
 		e.wrongf(d.what, "ask "+d.operator()+" to make another certificate for the same key, and to restart", "the certificate at %s expired on %s", d.url, day(c.NotAfter))

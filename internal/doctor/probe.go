@@ -23,22 +23,23 @@ const (
 // answer is what came back from one door. Nothing of it is believed beyond what the
 // certificate's key, which the handshake proves, stands for.
 type answer struct {
-	cert   *x509.Certificate // that was shown; nil if there was no handshake
-	err    error             // why no answer came
+	shown  []*x509.Certificate // the certificate and what came with it; none if there was no handshake
+	err    error               // why no answer came
 	status int
 	body   []byte
 	skew   time.Duration // of its clock before the one here; known says whether it told
 	known  bool
 }
 
-// knock asks a door, an "https://host:port", for a path, and shows own where there is one.
+// knock asks a door for a path, and shows own where there is one. The door is an
+// "https://host:port", or that of a witness on this machine, which may be "http://".
 func knock(ctx context.Context, url, path string, own tls.Certificate, now func() time.Time) (a answer) {
 	ctx, stop := context.WithTimeout(ctx, probeTime)
 	defer stop()
 	config := &tls.Config{
 		MinVersion: tls.VersionTLS13, InsecureSkipVerify: true, //nolint:gosec // it is looked at, and nothing is believed or told
 		VerifyConnection: func(state tls.ConnectionState) error {
-			a.cert = state.PeerCertificates[0]
+			a.shown = state.PeerCertificates
 			return nil
 		},
 	}
@@ -74,6 +75,8 @@ func silence(err error) string {
 	var dns *net.DNSError
 	var record tls.RecordHeaderError
 	switch {
+	case err == nil:
+		return "it answers without TLS"
 	case errors.As(err, &dns):
 		return "its name " + dns.Name + " cannot be resolved"
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
