@@ -8,12 +8,13 @@ type Life struct {
 	Leases []string // the names of what it does for all
 }
 
-// Lives reads what the database says of the processes that have used it, by number. A
-// beat that has not moved some seconds later is of one that is gone or stands still.
+// Lives reads what the database says of the processes that have used it, by number, but
+// for numbers that are out of use ([Retire]). A beat that has not moved some seconds
+// later is of one that is gone or stands still.
 func Lives(tx *Tx) ([]Life, error) {
 	var all []Life
 	at := make(map[int64]int)
-	if err := tx.Query("SELECT number, beat, alive FROM store_process ORDER BY number", nil, func(scan func(...any) error) error {
+	if err := tx.Query("SELECT number, beat, alive FROM store_process WHERE alive <> $1 ORDER BY number", []any{retired}, func(scan func(...any) error) error {
 		var l Life
 		err := scan(&l.Number, &l.Beat, &l.Alive)
 		at[l.Number] = len(all)

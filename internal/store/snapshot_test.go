@@ -97,4 +97,9 @@ func TestRetired(t *testing.T) {
 	if free := openAs(t, url, 0); free.Process() != 3 {
 		t.Errorf("the lowest that is free is %d, and 2 is out of use", free.Process())
 	}
+	var lives []Life
+	must(t, first.Read(t.Context(), func(tx *Tx) (err error) { lives, err = Lives(tx); return err }))
+	if len(lives) != 2 || lives[0].Number != 1 || lives[1].Number != 3 || !lives[0].Alive || !lives[1].Alive {
+		t.Errorf("with number 2 out of use the processes are %+v", lives)
+	}
 }
