@@ -197,7 +197,7 @@ func (r *restore) succeed(ctx context.Context, db *store.DB, positions []journal
 		}
 		list = append(list, journal.Succession{Predecessor: l.Origin, Seen: l.seen.Tree, Checkpoint: l.seen.Checkpoint, Restored: l.Tree, At: r.Now()})
 	}
-	if err := r.prepare(ctx, db); err != nil {
+	if err := r.prepare(ctx, db, number); err != nil {
 		return "", err
 	}
 	// Last: it is by this that the role knows of its fences.
@@ -211,7 +211,7 @@ func (r *restore) succeed(ctx context.Context, db *store.DB, positions []journal
 }
 
 // prepare changes what must not go on as it was: numbers that others have seen used.
-func (r *restore) prepare(ctx context.Context, db *store.DB) error {
+func (r *restore) prepare(ctx context.Context, db *store.DB, number int64) error {
 	if r.folder.Config.Role != roster.Hub {
 		return nil
 	}
@@ -221,7 +221,7 @@ func (r *restore) prepare(ctx context.Context, db *store.DB) error {
 			boxes = append(boxes, m.Name)
 		}
 	}
-	return hub.SkipNumbers(ctx, db, boxes)
+	return hub.SkipNumbers(ctx, db, boxes, number, r.Now())
 }
 
 // lay puts what came back of a closed log where others read it.
