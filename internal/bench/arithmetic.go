@@ -196,7 +196,7 @@ func arithmeticAlone(budget time.Duration) (perSecond float64, each time.Duratio
 		}
 	}
 	done, errs := make([]int, n), make([]error, n)
-	before, _ := processorTime(os.Getpid())
+	before, _ := ProcessorTime(os.Getpid())
 	start := time.Now()
 	var working sync.WaitGroup
 	for core, a := range all {
@@ -209,7 +209,7 @@ func arithmeticAlone(budget time.Duration) (perSecond float64, each time.Duratio
 	}
 	working.Wait()
 	spent := time.Since(start)
-	after, _ := processorTime(os.Getpid())
+	after, _ := ProcessorTime(os.Getpid())
 	total := 0
 	for core := range n {
 		total += done[core]

@@ -238,7 +238,7 @@ const (
 // processorTime is what each kind of process has used of the cores, or nil
 // where the system does not tell.
 func (all processes) processorTime() map[string]time.Duration {
-	busy, ok := busyTime()
+	busy, ok := BusyTime()
 	if !ok {
 		return nil
 	}
@@ -251,7 +251,7 @@ func (all processes) processorTime() map[string]time.Duration {
 	}
 	for role, list := range pids {
 		for _, pid := range list {
-			d, ok := processorTime(pid)
+			d, ok := ProcessorTime(pid)
 			if !ok {
 				return nil
 			}

@@ -98,9 +98,9 @@ func fsync(dir string) (float64, error) {
 	return milliseconds(quantile(took, 0.5)), nil
 }
 
-// processorTime returns what a process has used of the cores since its start,
+// ProcessorTime returns what a process has used of the cores since its start,
 // and whether this system tells.
-func processorTime(pid int) (time.Duration, bool) {
+func ProcessorTime(pid int) (time.Duration, bool) {
 	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
 		return 0, false
@@ -118,9 +118,9 @@ func processorTime(pid int) (time.Duration, bool) {
 	return time.Duration(user+system) * 10 * time.Millisecond, err1 == nil && err2 == nil
 }
 
-// busyTime is what all processes together have used of the cores since the
+// BusyTime is what all processes together have used of the cores since the
 // system started, and whether it tells.
-func busyTime() (time.Duration, bool) {
+func BusyTime() (time.Duration, bool) {
 	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, false

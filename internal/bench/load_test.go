@@ -115,7 +115,7 @@ func TestHardware(t *testing.T) {
 
 // TestProcessorTime: work shows, and a process that is not there does not.
 func TestProcessorTime(t *testing.T) {
-	first, ok := processorTime(os.Getpid())
+	first, ok := ProcessorTime(os.Getpid())
 	if _, err := os.Stat("/proc/self/stat"); (err == nil) != ok {
 		t.Fatalf("processor time known: %v; /proc: %v", ok, err)
 	}
@@ -123,14 +123,14 @@ func TestProcessorTime(t *testing.T) {
 		t.Skip("this system has no /proc: the report goes without processor time")
 	}
 	for deadline := time.Now().Add(30 * time.Second); ; {
-		if now, _ := processorTime(os.Getpid()); now > first {
+		if now, _ := ProcessorTime(os.Getpid()); now > first {
 			break
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("30 s of work, and no processor time")
 		}
 	}
-	if _, ok := processorTime(-1); ok {
+	if _, ok := ProcessorTime(-1); ok {
 		t.Error("process -1 has processor time")
 	}
 }

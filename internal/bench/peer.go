@@ -105,8 +105,8 @@ func (r *PeerReport) ask(ctx context.Context, c Config, server *pgx.Conn, pid in
 			return err
 		}
 	}
-	mine, _ := processorTime(os.Getpid())
-	its, _ := processorTime(pid) // a server elsewhere has no process of that number here, or a stranger's
+	mine, _ := ProcessorTime(os.Getpid())
+	its, _ := ProcessorTime(pid) // a server elsewhere has no process of that number here, or a stranger's
 	start := time.Now()
 	for i := 0; time.Since(start) < budget; i++ {
 		began := time.Now()
@@ -123,8 +123,8 @@ func (r *PeerReport) ask(ctx context.Context, c Config, server *pgx.Conn, pid in
 		}
 	}
 	spent := time.Since(start)
-	mineAfter, _ := processorTime(os.Getpid())
-	itsAfter, _ := processorTime(pid)
+	mineAfter, _ := ProcessorTime(os.Getpid())
+	itsAfter, _ := ProcessorTime(pid)
 	n := float64(len(took))
 	r.PerSecond = n / spent.Seconds()
 	if isLocal(server) {

@@ -4,6 +4,7 @@
 //
 //	index.go   what is measured
 //	fill.go    the pointers
+//	spread.go  their labels over several servers
 //	tickets.go tickets and receipts without key holders at work
 package index
 
@@ -20,13 +21,16 @@ import (
 	"time"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/bench"
 	"github.com/waypost/waypost/internal/cluster"
+	"github.com/waypost/waypost/internal/store"
 )
 
 // Config says what to measure.
 type Config struct {
 	Dir       string  // where the exchange is kept: a fill is gone on with there
 	Database  string  // of the hub: sqlite:PATH or postgres://...; "" is a file in Dir
+	Servers   string  // a file that lists servers for the labels, as "waypost hub shards init" takes it; "" for none
 	Pointers  int     // synthetic, each with ten labels
 	Searches  float64 // offered per second
 	Published float64 // records per second beside them, 0 for none
@@ -37,18 +41,31 @@ type Config struct {
 
 // Report is what was measured.
 type Report struct {
-	Pointers        int     `json:"index_pointers"`
-	Filled          Filled  `json:"index_fill"`
-	SearchesOffered float64 `json:"index_searches_offered_per_second"`
-	Searches        int     `json:"index_searches"`
-	P50             float64 `json:"index_search_p50_ms"`
-	P99             float64 `json:"index_search_p99_ms"`
-	Max             float64 `json:"index_search_max_ms"`
+	Pointers int     `json:"index_pointers"`
+	Filled   Filled  `json:"index_fill"`
+	Spread   *Spread `json:"index_spread,omitempty"`
+	Phases   []Phase `json:"index_phases"`
+}
+
+// Phase is one part of the measurement: searches, published records, or both.
+type Phase struct {
+	Name     string  `json:"name"` // warm_up, searches, published, beside
+	Seconds  float64 `json:"seconds"`
+	Searches int     `json:"searches,omitempty"`
+	P50      float64 `json:"search_p50_ms,omitempty"`
+	P99      float64 `json:"search_p99_ms,omitempty"`
+	Max      float64 `json:"search_max_ms,omitempty"`
 	// Late is how many searches began more than 10 ms after they were due: with many
 	// of them it is the machine that is measured.
-	Late        int     `json:"index_searches_late"`
-	PublishRate float64 `json:"index_published_per_second"`
-	PublishP50  float64 `json:"index_publish_batch_p50_ms"`
+	Late       int     `json:"searches_late,omitempty"`
+	Published  int     `json:"published,omitempty"`
+	PublishP50 float64 `json:"publish_p50_ms,omitempty"` // of a ticket of 100 records
+	PublishP99 float64 `json:"publish_p99_ms,omitempty"`
+	// Processor time of this process (hub, caller, their TLS) and of all the machine, in
+	// ms for each search, or for each record in a phase without: 0 where the system does
+	// not tell.
+	CPU     float64 `json:"cpu_ms"`
+	Machine float64 `json:"machine_cpu_ms"`
 }
 
 const (
@@ -80,17 +97,13 @@ func Run(ctx context.Context, c Config) (r Report, err error) {
 	}
 	defer func() { err = errors.Join(err, x.Close()) }()
 	r.Pointers = c.Pointers
-	done := filepath.Join(c.Dir, fmt.Sprintf("filled-%d.json", c.Pointers))
-	if text, readErr := os.ReadFile(done); readErr == nil {
-		err = json.Unmarshal(text, &r.Filled)
-	} else if r.Filled, err = fill(ctx, x.Role("hub").DB, c.Pointers, c.Progress); err == nil {
-		var text []byte
-		if text, err = json.Marshal(r.Filled); err == nil {
-			err = os.WriteFile(done, text, 0o600)
-		}
-	}
-	if err != nil {
+	if r.Filled, err = fillOnce(ctx, c, x.Role("hub").DB); err != nil {
 		return r, err
+	}
+	if c.Servers != "" {
+		if r.Spread, err = spread(ctx, c); err != nil {
+			return r, err
+		}
 	}
 	d := newDesk(x)
 	// The gateways have announced the keys by which they are notified, and are in
@@ -103,6 +116,23 @@ func Run(ctx context.Context, c Config) (r Report, err error) {
 	return r, measure(ctx, c, d, &r)
 }
 
+// fillOnce fills the index, or returns what that took an earlier run.
+func fillOnce(ctx context.Context, c Config, db *store.DB) (f Filled, err error) {
+	done := filepath.Join(c.Dir, fmt.Sprintf("filled-%d.json", c.Pointers))
+	if text, err := os.ReadFile(done); err == nil {
+		return f, json.Unmarshal(text, &f)
+	}
+	if f, err = fill(ctx, db, c.Pointers, c.Progress); err != nil {
+		return f, err
+	}
+	text, err := json.Marshal(f)
+	if err != nil {
+		return f, err
+	}
+	return f, os.WriteFile(done, text, 0o600)
+}
+
+// measure publishes the people who are searched for and plays the phases.
 func measure(ctx context.Context, c Config, d *desk, r *Report) error {
 	people := make([]person, targets)
 	for i := range people {
@@ -113,27 +143,79 @@ func measure(ctx context.Context, c Config, d *desk, r *Report) error {
 			return err
 		}
 	}
+	phases := []struct {
+		name                string
+		searches, published bool
+	}{{"warm_up", true, true}, {"searches", true, false}, {"published", false, true}, {"beside", true, true}}
+	for _, p := range phases {
+		one := c
+		if !p.searches {
+			one.Searches = 0
+		}
+		if !p.published {
+			one.Published = 0
+		}
+		if one.Searches == 0 && one.Published == 0 {
+			continue
+		}
+		phase, err := play(ctx, one, d, people, p.name)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		r.Phases = append(r.Phases, phase)
+	}
+	return nil
+}
+
+// play offers searches and records for the duration.
+func play(ctx context.Context, c Config, d *desk, people []person, name string) (Phase, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	p := Phase{Name: name}
 	var publishing sync.WaitGroup
-	var batches []time.Duration
-	var publishErr error
+	var took, batches []time.Duration
+	var err, publishErr error
 	start := time.Now()
+	own, _ := bench.ProcessorTime(os.Getpid())
+	all, _ := bench.BusyTime()
 	if c.Published > 0 {
 		publishing.Go(func() { batches, publishErr = d.publishOn(ctx, c.Published) })
 	}
-	took, late, err := d.searchOn(ctx, c, people)
+	if c.Searches > 0 {
+		took, p.Late, err = d.searchOn(ctx, c, people)
+	} else {
+		wait(ctx, c)
+	}
 	stop()
 	publishing.Wait()
 	if err = errors.Join(err, publishErr); err != nil {
-		return err
+		return p, err
 	}
+	ownAfter, _ := bench.ProcessorTime(os.Getpid())
+	allAfter, _ := bench.BusyTime()
 	slices.Sort(took)
 	slices.Sort(batches)
-	r.SearchesOffered, r.Searches, r.Late = c.Searches, len(took), late
-	r.P50, r.P99, r.Max = ms(took, 0.5), ms(took, 0.99), ms(took, 1)
-	r.PublishRate, r.PublishP50 = float64(len(batches)*batch)/time.Since(start).Seconds(), ms(batches, 0.5)
-	return nil
+	p.Seconds, p.Searches, p.Published = time.Since(start).Seconds(), len(took), len(batches)*batch
+	p.P50, p.P99, p.Max = ms(took, 0.5), ms(took, 0.99), ms(took, 1)
+	p.PublishP50, p.PublishP99 = ms(batches, 0.5), ms(batches, 0.99)
+	n := float64(p.Searches)
+	if n == 0 {
+		n = float64(max(p.Published, 1))
+	}
+	p.CPU, p.Machine = (ownAfter-own).Seconds()*1e3/n, (allAfter-all).Seconds()*1e3/n
+	return p, nil
+}
+
+// wait lets the duration pass.
+func wait(ctx context.Context, c Config) {
+	over := time.NewTimer(c.Duration)
+	defer over.Stop()
+	c.Progress("publishing", 0, 1)
+	select {
+	case <-ctx.Done():
+	case <-over.C:
+	}
+	c.Progress("publishing", 1, 1)
 }
 
 // ms is a quantile of sorted times in milliseconds.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/waypost/waypost/internal/bench"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/store/pgtest"
 )
@@ -18,8 +19,20 @@ func short(dir string) Config {
 
 func check(t *testing.T, r Report) {
 	t.Helper()
-	if r.Searches != 40 || r.P50 <= 0 || r.P50 > r.P99 || r.P99 > r.Max || r.PublishRate <= 0 {
-		t.Errorf("%+v", r)
+	if len(r.Phases) != 4 {
+		t.Fatalf("%+v", r)
+	}
+	for i, p := range r.Phases {
+		searches, published := i != 2, i != 1
+		if (p.Searches == 40) != searches || (p.Published > 0) != published || p.Seconds <= 0 {
+			t.Errorf("%+v", p)
+		}
+		if searches && (p.P50 <= 0 || p.P50 > p.P99 || p.P99 > p.Max) || published && (p.PublishP50 <= 0 || p.PublishP50 > p.PublishP99) {
+			t.Errorf("%+v", p)
+		}
+		if _, known := bench.BusyTime(); known && p.CPU <= 0 {
+			t.Errorf("%+v", p)
+		}
 	}
 	if f := r.Filled; f.LabelsPerSecond <= 0 || f.BytesPerLabel < 24 || f.BytesPerLabel > 400 || f.BytesPerPointer < 40 {
 		t.Errorf("%+v", f)
