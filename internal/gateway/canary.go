@@ -31,11 +31,15 @@ const (
 	canaryAgain = 20 * time.Minute // between a look that failed and the next, on average
 	canaryBusy  = 10 * time.Minute // how long after a real check others may follow
 	canaryPoll  = 10 * time.Second // between two looks at how a check ended
+	canaryLike  = 64               // how many real checks are looked at, of which one is copied
 	// canaryMisses in a row are needed to say that one is not found.
 	canaryMisses = 2
 	// canaryCase is the case reference, which only the state's auditor sees.
 	canaryCase = "canary"
 )
+
+// errEnough ends a query of which no more rows are wanted.
+var errEnough = errors.New("gateway: enough")
 
 // like returns who asks and why for one more check, ok only while there are real ones
 // at any process of this gateway.
@@ -43,7 +47,8 @@ func (s *Server) like(ctx context.Context) (why Counter, ok bool, err error) {
 	var some []Counter
 	err = s.DB.Read(ctx, func(tx *store.Tx) error {
 		some = nil
-		return tx.Query(`SELECT operator, signed FROM inquiry WHERE created >= $1 AND case_reference <> $2 ORDER BY created DESC LIMIT 64`,
+		// Without a limit: a campaign's searches may be more than any.
+		err := tx.Query(`SELECT operator, signed FROM inquiry WHERE created >= $1 AND case_reference <> $2 ORDER BY created DESC`,
 			[]any{s.Now().Add(-canaryBusy).Unix(), canaryCase}, func(scan func(dest ...any) error) error {
 				var operator string
 				var signed []byte
@@ -54,8 +59,15 @@ func (s *Server) like(ctx context.Context) (why Counter, ok bool, err error) {
 				if err == nil && !tagsOnly(t) {
 					some = append(some, Counter{Operator: operator, Class: t.Class, Purpose: t.Purpose, Case: canaryCase})
 				}
+				if err == nil && len(some) == canaryLike {
+					err = errEnough
+				}
 				return err
 			})
+		if errors.Is(err, errEnough) {
+			return nil
+		}
+		return err
 	})
 	if err != nil || len(some) == 0 {
 		return Counter{}, false, err

@@ -13,7 +13,7 @@ import (
 
 // TestCanaryIsLikeARealCheck: who looks for a canary takes operator, class and purpose
 // from a real check of the last minutes, whichever process of the gateway made it, and
-// never from a look for another canary.
+// never from a look for another canary or from a campaign, however busy that is.
 func TestCanaryIsLikeARealCheck(t *testing.T) {
 	db, err := store.Open(t.Context(), "sqlite:"+t.TempDir()+"/gateway.db", "gateway")
 	if err != nil {
@@ -59,6 +59,9 @@ func TestCanaryIsLikeARealCheck(t *testing.T) {
 	add("campaign", "A-2", waypost.Unattended, waypost.DuplicateResolution, now)
 	none("without a real check of the last minutes")
 	add("clerk", "A-3", waypost.Attended, waypost.IssueLicence, now.Add(-time.Minute))
+	for range 2 * canaryLike {
+		add("campaign", "A-2", waypost.Unattended, waypost.DuplicateResolution, now)
+	}
 	for range 20 {
 		why, ok, err := s.like(t.Context())
 		if err != nil || !ok || why.Operator != "clerk" || why.Class != waypost.Attended || why.Purpose != waypost.IssueLicence || why.Case != canaryCase {

@@ -122,11 +122,23 @@ func (f *File) Expect(tx *store.Tx, recordID string, r waypost.Release, names []
 }
 
 // Unexpect forgets pointers that the hub has not passed and never will, as far as
-// they are those of this change.
+// they are those of this change, and what the state's own search finds them by.
 func (f *File) Unexpect(tx *store.Tx, r waypost.Release) error {
 	for _, passing := range r.Passings {
-		if _, err := tx.Exec(`DELETE FROM pointer WHERE handle = $1 AND state = $2 AND receipt = $3`,
-			passing.New[:], int(Coming), passedReceipt(r.Change)); err != nil {
+		p, err := byHandle(tx, passing.New)
+		if waypost.CodeOf(err) == waypost.NotFound {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if p.State != Coming || !bytes.Equal(p.receipt, passedReceipt(r.Change)) {
+			continue
+		}
+		if err := p.find(tx, f.foundBy(p), nil); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`DELETE FROM pointer WHERE handle = $1`, p.Handle[:]); err != nil {
 			return err
 		}
 	}

@@ -83,8 +83,21 @@ func TestHandleDrawnTwice(t *testing.T) {
 	if p := standing(2); p.Record != "R-2" || p.State != records.Live {
 		t.Errorf("the pointer that has come is %+v", p)
 	}
+	gone := waypost.Handle{9}
+	found := func() (rows int) {
+		r.read(func(tx *store.Tx) error {
+			return tx.Row(`SELECT count(*) FROM pointer_token WHERE handle = $1`, gone[:]).Scan(&rows)
+		})
+		return rows
+	}
+	if found() == 0 {
+		t.Error("a pointer that is expected is found by nothing")
+	}
 	if err := r.db.Write(t.Context(), func(tx *store.Tx) error { return r.file.Unexpect(tx, release(8, 9)) }); err != nil {
 		t.Fatal(err)
+	}
+	if n := found(); n != 0 {
+		t.Errorf("once it is given up, it is found by %d rows", n)
 	}
 	if err := expect("R-4", 10, 9); err != nil {
 		t.Errorf("once it is given up: %v", err)

@@ -138,9 +138,14 @@ func (f *File) put(tx *store.Tx, p pointer) error {
 	}
 	var had [][ownTokenSize]byte
 	if was.Record != "" {
-		had = append(f.names(was.person), was.searched()...)
+		had = f.foundBy(was)
 	}
-	return p.find(tx, had, append(f.names(p.person), p.searched()...))
+	return p.find(tx, had, f.foundBy(p))
+}
+
+// foundBy is all that the state's own search finds a pointer by.
+func (f *File) foundBy(p pointer) [][ownTokenSize]byte {
+	return append(f.names(p.person), p.searched()...)
 }
 
 // searched are the tokens of the SSN slots by which the state's own search finds the

@@ -137,7 +137,7 @@ func (f *File) behindOf(ctx context.Context, recordID string, epoch uint32) (beh
 			continue
 		}
 		if p.under(epoch) == nil {
-			f.renew(&p, there, served)
+			f.renew(&p, there, epoch, served)
 			if away == Unanswered {
 				p.under(epoch).fill(ssnSlots)
 				p.hidden = epoch
@@ -151,9 +151,9 @@ func (f *File) behindOf(ctx context.Context, recordID string, epoch uint32) (beh
 // renew prepares a pointer's tokens under the newest key. One that another state has
 // made becomes this state's own: it is made of the record as it stands, as if it were
 // issued now. Under a new key that tells nobody whether it was the same before.
-func (f *File) renew(p *pointer, there []pointer, epochs []uint32) {
+func (f *File) renew(p *pointer, there []pointer, newest uint32, epochs []uint32) {
 	if p.PassedBy != "" && p.reached <= p.passed {
-		p.decoys = f.taken(*p, there)
+		p.decoys = f.taken(*p, newest, there)
 		if p.Alias {
 			p.decoys |= ssnSlots
 		}
@@ -242,7 +242,7 @@ func unseen(tx *store.Tx, recordID string, batch []pointer) error {
 }
 
 // errMeanwhile is that of a batch with a record that must be left out of it.
-var errMeanwhile = errors.New("records: one of these records has just been released to another state")
+var errMeanwhile = waypost.Errorf(waypost.Unavailable, "one of these records has just been released to another state: the others are published without it")
 
 // advance notes that pointers are in the index under the key of an epoch too.
 func advance(tx *store.Tx, batch []pointer, epoch uint32) error {

@@ -41,6 +41,9 @@ func TestReleasedMeanwhile(t *testing.T) {
 	if n, _, err := r.file.Republish(t.Context(), "loader"); n != 1 || err != nil {
 		t.Fatalf("%d are published once more, %v", n, err)
 	}
+	if all, why := r.said("abandoned"), r.said("abandoned "+string(waypost.Unavailable)); all == 0 || why != all {
+		t.Errorf("of %d abandoned publications %d say in the ledger what it was", all, why)
+	}
 	for id, newest := range map[string]uint32{"A": 1, "B": 2} {
 		h := r.pointers(id)[0].Handle
 		shown := false

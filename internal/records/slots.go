@@ -104,14 +104,23 @@ func (p *pointer) fill(bits uint32) {
 }
 
 // avoid leaves out the tokens that other pointers of the record have already: no
-// token is there twice for one person.
-func (f *File) avoid(p *pointer, others []pointer) { p.fill(f.taken(*p, others)) }
+// token is there twice for one person. A slot that is random under one key only, because
+// another state has made theirs, is no decoy: under the other it says what it can.
+func (f *File) avoid(p *pointer, others []pointer) {
+	under := uint32(allSlots)
+	for i := range p.sets {
+		taken := f.taken(*p, p.sets[i].epoch, others)
+		p.sets[i].fill(taken)
+		under &= taken
+	}
+	p.decoys |= under
+}
 
-// taken are the slots of which others have the token already.
-func (f *File) taken(p pointer, others []pointer) (taken uint32) {
+// taken are the slots of which others have the token of the epoch already.
+func (f *File) taken(p pointer, epoch uint32, others []pointer) (taken uint32) {
 	for _, o := range others {
 		has := uint32(allSlots) &^ o.decoys
-		if o.alien(p.sets[0].epoch) {
+		if o.alien(epoch) {
 			has = allSlots // whatever is in them
 		}
 		taken |= f.same(p.person, o.person) & has

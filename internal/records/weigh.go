@@ -108,7 +108,10 @@ func (f *File) agreement(ctx context.Context, epoch uint32, all []pointer, agree
 
 // Own returns the state's own records that agree with any of the 20 names of a check,
 // or of its 12 tokens of part two, by id: the hub leaves them out. tokens are all 32 of
-// it, of that epoch.
+// it, of that epoch. SSN slots count as agreeing only where both have an SSN: what
+// stands in for one may have been taken from this very record, because the names are
+// alike, and would be the same evidence twice. To other states the slots count whoever
+// it is: there such an agreement is chance, and they could tell.
 func (f *File) Own(ctx context.Context, epoch uint32, who waypost.Person, tokens []waypost.Token) (own []Found, err error) {
 	if len(tokens) != waypost.CheckElements {
 		return nil, errors.New("records: a check has 32 tokens")
@@ -151,6 +154,9 @@ func (f *File) Own(ctx context.Context, epoch uint32, who waypost.Person, tokens
 		}
 		if err != nil {
 			return nil, err
+		}
+		if matchkey.SSN5(who.SSN5) == "" || matchkey.SSN5(found.Record.SSN5) == "" {
+			found.Agreed &= nameSlots
 		}
 		own = append(own, found)
 	}
