@@ -35,6 +35,9 @@ func TestScripts(t *testing.T) {
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TMPDIR", env.WorkDir)
+			if cache, err := os.UserCacheDir(); err == nil {
+				env.Setenv("XDG_CACHE_HOME", cache) // all scripts count ports together
+			}
 			env.Values[rolesKey{}] = new(scriptRoles)
 			return nil
 		},

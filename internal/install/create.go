@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"io/fs"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/durable"
+	"github.com/waypost/waypost/internal/loopback"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/toprf"
 	"github.com/waypost/waypost/translog"
@@ -70,7 +69,7 @@ func Create(dir string, plan Plan) error {
 	if err := errors.Join(plan.checkProcesses(), vacant(dir, plan)); err != nil {
 		return err
 	}
-	b := builder{dir: filepath.Join(dir, building), plan: plan, taken: make(map[string]bool)}
+	b := builder{dir: filepath.Join(dir, building), plan: plan}
 	if err := b.build(); err != nil {
 		return errors.Join(err, os.RemoveAll(b.dir))
 	}
@@ -145,7 +144,6 @@ type builder struct {
 	plan    Plan
 	members []roster.Member
 	folders []string
-	taken   map[string]bool // addresses given out
 }
 
 func (b *builder) build() error {
@@ -192,11 +190,11 @@ func (b *builder) build() error {
 }
 
 func (b *builder) hub() error {
-	address, err := b.address()
+	address, err := loopback.Address()
 	if err != nil {
 		return err
 	}
-	public, err := b.address()
+	public, err := loopback.Address()
 	if err != nil {
 		return err
 	}
@@ -211,7 +209,7 @@ const witnessName = "witness-1"
 
 func (b *builder) witness() (roster.Witness, error) {
 	folder := FolderOf(b.dir, witnessName)
-	address, err := b.address()
+	address, err := loopback.Address()
 	if err != nil {
 		return roster.Witness{}, err
 	}
@@ -241,7 +239,7 @@ func newKey(path string) (ed25519.PublicKey, error) {
 }
 
 func (b *builder) holder(index int, o *toprf.Outcome) error {
-	address, err := b.address()
+	address, err := loopback.Address()
 	if err != nil {
 		return err
 	}
@@ -254,7 +252,7 @@ func (b *builder) holder(index int, o *toprf.Outcome) error {
 	if err := vault.Put(1, o.Share); err != nil {
 		return err
 	}
-	door, err := b.address()
+	door, err := loopback.Address()
 	if err != nil {
 		return err
 	}
@@ -328,7 +326,7 @@ func (b *builder) role(m roster.Member, c Config, secrets ...string) error {
 	c.Role, c.Name, c.Origin = m.Role, m.Name, "waypost.test/"+m.Name+"/1"
 	c.Public = strings.TrimPrefix(m.Public, "https://")
 	if c.Listen = strings.TrimPrefix(m.URL, "https://"); c.Listen == "" {
-		if c.Listen, err = b.address(); err != nil {
+		if c.Listen, err = loopback.Address(); err != nil {
 			return err
 		}
 	}
@@ -370,26 +368,4 @@ func (b *builder) sign(r *roster.Roster) error {
 		err = errors.Join(err, writeJSON(filepath.Join(folder, "governance.json"), r.Governance), durable.WriteFile(rosterFile(folder, 1), signed))
 	}
 	return err
-}
-
-// address returns a loopback address that is free and that no other role of
-// the exchange has. It lies below the range from which systems take the ports
-// of outgoing connections, so that it is still free at the next start.
-func (b *builder) address() (string, error) {
-	const from, to = 20000, 32000
-	for range 1000 {
-		port, err := rand.Int(rand.Reader, big.NewInt(to-from))
-		if err != nil {
-			return "", err
-		}
-		address := net.JoinHostPort("127.0.0.1", strconv.FormatInt(from+port.Int64(), 10))
-		if b.taken[address] {
-			continue
-		}
-		if l, err := net.Listen("tcp", address); err == nil {
-			b.taken[address] = true
-			return address, l.Close()
-		}
-	}
-	return "", errors.New("no free port between 20000 and 32000 on 127.0.0.1")
 }

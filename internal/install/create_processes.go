@@ -9,6 +9,7 @@ import (
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/durable"
+	"github.com/waypost/waypost/internal/loopback"
 	"github.com/waypost/waypost/internal/roster"
 )
 
@@ -41,11 +42,11 @@ func (b *builder) doors(m *roster.Member) error {
 		if m.URL == "" {
 			return nil
 		}
-		address, err := b.address()
+		address, err := loopback.Address()
 		if err != nil {
 			return err
 		}
-		public, err := b.address()
+		public, err := loopback.Address()
 		if err != nil {
 			return err
 		}
@@ -85,7 +86,7 @@ func (b *builder) further(m roster.Member, c Config) (err error) {
 		one.Instance, one.Logs = &n, filepath.Join("..", filepath.Base(first), logFolder)
 		if m.Role == roster.Hub {
 			one.Listen, one.Public = strings.TrimPrefix(m.Also[n-2].URL, "https://"), strings.TrimPrefix(m.Also[n-2].Public, "https://")
-		} else if one.Listen, err = b.address(); err != nil {
+		} else if one.Listen, err = loopback.Address(); err != nil {
 			return err
 		}
 		b.folders = append(b.folders, folder)

@@ -15,6 +15,7 @@ var rooms = []string{
 	"translog",
 	"api",
 	"internal/durable",
+	"internal/loopback",
 	"internal/roster",
 	"internal/rpc",
 	"internal/seal",

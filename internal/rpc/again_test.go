@@ -12,6 +12,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
+	"github.com/waypost/waypost/internal/loopback"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/internal/rpc/rpctest"
@@ -41,7 +42,7 @@ func twins(t *testing.T, first, second *twin) (waypostv1connect.HubClient, func(
 	t.Helper()
 	x := rpctest.New(t, rpctest.Ample, "CA")
 	hub := x.Party("hub")
-	listener, err := rpctest.Listen()
+	listener, err := loopback.Listen()
 	if err != nil {
 		t.Fatal(err)
 	}

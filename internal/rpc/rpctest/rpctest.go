@@ -10,9 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"fmt"
-	"math/big"
 	"net"
-	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,6 +19,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/loopback"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc"
 	"github.com/waypost/waypost/toprf"
@@ -181,28 +180,12 @@ func (x *Exchange) Dial(from, to string) *connect.Client {
 	return rpc.Dial(x.party[from].Cert, x.View, member)
 }
 
-// Listen listens on a loopback port below the range from which systems take the
-// ports of outgoing connections: whoever stops listening there finds it free when
-// it starts again, beside however many other tests.
-func Listen() (net.Listener, error) {
-	const from, to = 10000, 20000
-	var err error
-	for range 100 {
-		port, _ := rand.Int(rand.Reader, big.NewInt(to-from)) // never fails (Go 1.24)
-		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.FormatInt(from+port.Int64(), 10))); err == nil {
-			return l, nil
-		}
-	}
-	return nil, err
-}
-
 func (x *Exchange) add(m roster.Member) roster.Member {
 	x.t.Helper()
 	p := &Party{Name: m.Name}
 	var err error
 	if m.Role != roster.Gateway {
-		p.Listener, err = Listen()
+		p.Listener, err = loopback.Listen()
 		x.must(err)
 		m.URL = "https://" + p.Listener.Addr().String()
 	}

@@ -14,7 +14,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"math/big"
 	"net"
 	"net/url"
 	"os"
@@ -29,6 +28,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/waypost/waypost/internal/loopback"
 )
 
 // A Cluster is one PostgreSQL server.
@@ -136,21 +137,15 @@ func start(t testing.TB, bin string) *Cluster {
 	return c
 }
 
-// freePort lies below the range from which systems take the ports of outgoing
-// connections, so that the server finds it free at every start.
 func freePort(t testing.TB) int {
 	t.Helper()
-	const from, to = 5000, 10000
-	for range 100 {
-		n, _ := rand.Int(rand.Reader, big.NewInt(to-from)) // never fails (Go 1.24)
-		port := from + int(n.Int64())
-		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			l.Close()
-			return port
-		}
+	address, err := loopback.Address()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("no free port between %d and %d on 127.0.0.1", from, to)
-	return 0
+	_, port, _ := net.SplitHostPort(address)
+	n, _ := strconv.Atoi(port)
+	return n
 }
 
 // watch starts the guard: a shell that waits for its input to end, as it does when

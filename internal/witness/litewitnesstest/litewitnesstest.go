@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/waypost/waypost/internal/loopback"
 	"github.com/waypost/waypost/internal/store/storetest"
 )
 
@@ -142,12 +142,7 @@ func serveAgent(t *testing.T, socket string, key ed25519.PrivateKey) {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := loopback.Address()
 	must(t, err)
-	address := l.Addr().String()
-	must(t, l.Close())
-	if !strings.HasPrefix(address, "127.0.0.1:") {
-		t.Fatal(address)
-	}
 	return address
 }
