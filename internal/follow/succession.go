@@ -15,6 +15,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/waypost/waypost/internal/journal"
+	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/translog"
 )
@@ -107,10 +108,6 @@ func (f *Follower) declared(ctx context.Context, l *log, instance string) (s jou
 	if err != nil {
 		return s, "", err
 	}
-	closed, err := Policy(current, m, l.origin)
-	if err != nil {
-		return s, "", err
-	}
 	reader, err := f.Open(l.member, instance)
 	if err != nil {
 		return s, "", err
@@ -119,8 +116,40 @@ func (f *Follower) declared(ctx context.Context, l *log, instance string) (s jou
 	if err != nil {
 		return s, "", err
 	}
-	s, index, err := journal.ReadSuccession(ctx, reader, cp, string(m.Role), closed)
+	var rosters []*roster.Roster
+	for version := range current.Version {
+		if known := f.Roster.Version(version + 1); known != nil {
+			rosters = append(rosters, known)
+		}
+	}
+	s, index, err := Declared(ctx, reader, cp, rosters, l.member, l.origin)
 	return s, l.member + "/" + instance + ":" + strconv.FormatInt(index, 10), err
+}
+
+// Declared reads what one log of a member, verified up to cp, says of another that it has
+// succeeded, and at which of its entries; an error that is fs.ErrNotExist says that it says
+// nothing. The checkpoint of the closed log is cosigned on the day of the declaration and
+// never again, whatever becomes of its witnesses: it has to satisfy the newest of the
+// rosters, which are given oldest first, or one that was good on that day.
+func Declared(ctx context.Context, r translog.Reader, cp translog.Checkpoint, rosters []*roster.Roster, member, origin string) (s journal.Succession, index int64, err error) {
+	first, tried := fs.ErrNotExist, false
+	for _, known := range slices.Backward(rosters) {
+		m, ok := known.Member(member)
+		if !ok || tried && (s.At.Before(known.NotBefore) || s.At.After(known.NotAfter)) {
+			continue
+		}
+		policy, err := Policy(known, m, origin)
+		if err == nil {
+			s, index, err = journal.ReadSuccession(ctx, r, cp, string(m.Role), policy)
+		}
+		if err == nil || errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
+			return s, index, err
+		}
+		if !tried {
+			first, tried = err, true
+		}
+	}
+	return s, 0, first
 }
 
 // close remembers that the log has a successor, which is followed from now on; or that what
@@ -185,17 +214,24 @@ func (f *Follower) contradicts(ctx context.Context, l *log, s journal.Succession
 }
 
 // judgeClosed is judgeDue for a log that has a successor: a leaf is in what was restored,
-// or it was declared lost, if it was promised before. What was promised later is owed.
+// or it was declared lost, if it was promised before. What was promised later is owed. A
+// leaf other than the promised one is held against the signer where a checkpoint seen here
+// has it.
 func (f *Follower) judgeClosed(ctx context.Context, l *log, list []due) (v verdict, err error) {
 	slices.SortFunc(list, func(a, b due) int { return cmp.Compare(a.promise.receipt.Sequence, b.promise.receipt.Sequence) })
 	end, _ := slices.BinarySearchFunc(list, uint64(l.closed.restored.N), func(d due, n uint64) int { return cmp.Compare(d.promise.receipt.Sequence, n) })
 	limited, stop := context.WithTimeout(ctx, lookTime)
 	defer stop()
 	leaves, err := f.leaves(limited, l, translog.Checkpoint{Origin: l.origin, Tree: l.closed.restored}, list[:end])
+	var suspect []due
 	for _, d := range list[:end] {
-		if tag := d.tag(); bytes.HasPrefix(leaves[int64(d.promise.receipt.Sequence)], tag[:]) {
+		tag, leaf := d.tag(), leaves[int64(d.promise.receipt.Sequence)]
+		switch {
+		case bytes.HasPrefix(leaf, tag[:]):
 			v.kept = append(v.kept, d)
-		} else {
+		case leaf != nil && d.promise.receipt.Sequence < uint64(l.seen.N): // another one, under a checkpoint
+			suspect = append(suspect, d)
+		default:
 			v.wait = append(v.wait, d)
 		}
 	}
@@ -207,7 +243,10 @@ func (f *Follower) judgeClosed(ctx context.Context, l *log, list []due) (v verdi
 			v.lost = append(v.lost, d)
 		}
 	}
-	return v, err
+	if len(suspect) == 0 {
+		return v, err
+	}
+	return v, errors.Join(err, f.accuse(limited, &v, l, suspect))
 }
 
 // enterLost makes the entry receipt_lost, once.

@@ -93,6 +93,39 @@ func TestSuccessor(t *testing.T) {
 	}
 }
 
+// TestSuccessorOtherLeaf: a restore is no excuse for a promised place where something else
+// stands, in what came back and was seen before.
+func TestSuccessorOtherLeaf(t *testing.T) {
+	r := newRig(t)
+	hub := r.logs["hub"].grow(9)
+	r.publishAll()
+	r.round()
+	broken, unseen := r.ask(), r.ask()
+	r.keep(broken, hub.promise(broken, 3))
+	hub.grow(2) // others see them, and nobody here
+	r.keep(unseen, hub.promise(unseen, 10))
+	next := r.restore(r.declare(11, 11))
+	for range 3 {
+		r.clock = r.clock.Add(2 * time.Minute)
+		r.publishAll2(next)
+		r.restart()
+		r.round()
+	}
+	found := r.evidence()
+	if len(found) != 1 || found[0].Member != "hub" || found[0].Claim != ReceiptWithoutLeaf || len(found[0].Leaf) == 0 {
+		t.Fatalf("%d pieces of evidence: %+v", len(found), found)
+	}
+	if _, err := found[0].Verify(r.deps().Governance); err != nil {
+		t.Error(err)
+	}
+	if missed := r.entries("receipt_missed"); len(missed) != 1 || missed[0]["place"] != "hub/1:3" || len(r.entries("receipt_lost")) != 0 {
+		t.Errorf("entries: %v", missed)
+	}
+	if n := r.kept(); n != 1 {
+		t.Errorf("%d receipts are owed, not that whose place no checkpoint here has", n)
+	}
+}
+
 // publishAll2 is publishAll with the hub's second log in place of its first.
 func (r *rig) publishAll2(next *testLog) {
 	for name, l := range r.logs {
