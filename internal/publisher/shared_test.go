@@ -87,8 +87,15 @@ func TestLimitsOfAll(t *testing.T) {
 		both[i] = NewStore(dir, true, r.clock.now)
 		both[i].limit = 4 * smallest
 	}
+	counted, first := filepath.Join(dir, "hub", grownFile), filepath.Join(dir, "first")
 	for i := range 4 {
 		must(t, put(both[i%2], 1, fmt.Sprint(i)))
+		if i == 0 {
+			must(t, os.Link(counted, first))
+		}
+	}
+	if words, err := os.ReadFile(first); err != nil || !strings.HasSuffix(string(words), fmt.Sprintf(" %d\n", smallest)) {
+		t.Errorf("the file that counts is written over, and a process that is killed then leaves it empty: %q, %v", words, err)
 	}
 	after := NewStore(dir, true, r.clock.now)
 	after.limit = 4 * smallest

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/durable"
 	"github.com/waypost/waypost/translog"
 )
 
@@ -191,13 +192,13 @@ func (m *stored) used(today string) (bytes int64) {
 	content, err := os.ReadFile(filepath.Join(m.dir, grownFile))
 	var day string
 	if _, scanErr := fmt.Sscanf(string(content), "%s %d\n", &day, &bytes); err != nil || scanErr != nil || day != today {
-		return 0 // a crash of the machine may cost the number, which is rarely needed
+		return 0 // nothing was stored today
 	}
 	return bytes
 }
 
 func (m *stored) charge(today string, bytes int64) error {
-	return os.WriteFile(filepath.Join(m.dir, grownFile), fmt.Appendf(nil, "%s %d\n", today, bytes), 0o600)
+	return durable.WriteFile(filepath.Join(m.dir, grownFile), fmt.Appendf(nil, "%s %d\n", today, bytes))
 }
 
 // put stores objects and says by how much the folder has grown. All are judged
