@@ -4,6 +4,8 @@
 //
 //	scene.go      an exchange with a past
 //	extract.go    what comes out of the folders of those who are served
+//	together.go   what several have, put together
+//	plain.go      the same order on the two baselines
 //	compelled.go  the table
 package compelled
 
@@ -53,7 +55,9 @@ func run(ctx context.Context, s *drill.Stage) error {
 	for _, m := range f.Roster.Current().Members {
 		c.members = append(c.members, m.Name)
 	}
-	c.plain()
+	if err := c.plain(ctx); err != nil {
+		return err
+	}
 	n := 0
 	for i, p := range parties {
 		if !strings.HasPrefix(p.words, "another") {
@@ -89,26 +93,18 @@ const (
 	bareChecks    = "past checks without"
 	ssnOwn        = "SSN on file or not: its own"
 	ssnOthers     = "SSN on file or not: others"
+	ssnAlike      = "the same SSN on file elsewhere or not: records of other states of its own people"
 	portraits     = "portraits"
 )
 
-// plain is what the same order on the plain index brings out.
-func (c *scene) plain() {
-	n, none := 0, 0
-	for _, p := range c.people {
-		if len(p.records) > 0 {
-			n++
-			if p.SSN5 == "" {
-				none++
-			}
-		}
+var columns = []string{listedOwn, listedOthers, confirmOwn, confirmOthers, namedChecks, bareChecks, ssnOwn, ssnOthers, ssnAlike, portraits}
+
+// numbers are those of a row, in the order of the columns.
+func numbers(t map[string]float64) (row []drill.Other) {
+	for _, name := range columns {
+		row = append(row, drill.Other{Name: name, Value: t[name]})
 	}
-	c.Add(drill.Line{Party: "the operator of today's index (baseline)", Attempted: "hand over all that it has",
-		Obtained: fmt.Sprintf("%d card holders by name, all at once, %d of them marked as without an SSN", n, none),
-		Noticed:  "by nobody", Target: "everybody is listed", OK: n > 0 && none > 0, Planted: true,
-		Figure: &drill.Figure{Name: "people of other states, by name", Value: float64(n), Low: float64(n), High: float64(n), Bound: 1,
-			Others: []drill.Other{{Name: listedOwn}, {Name: listedOthers, Value: float64(n)}, {Name: confirmOwn}, {Name: confirmOthers, Value: float64(n)}, {Name: namedChecks}, {Name: bareChecks},
-				{Name: ssnOwn}, {Name: ssnOthers, Value: float64(n)}, {Name: portraits}}}})
+	return row
 }
 
 // order serves parties together and adds the line.
@@ -118,31 +114,40 @@ func (c *scene) order(ctx context.Context, words string, folders ...string) erro
 		return fmt.Errorf("%s: %w", words, err)
 	}
 	t := o.tally()
-	conceded := len(o.shares) >= c.threshold
 	states := len(o.states) > 0
 	line := drill.Line{Party: words, Attempted: "hand over all that they have, be searched, and be asked about everybody by name",
 		Obtained: fmt.Sprintf("listed: %.0f of their own and %.0f others; confirmed if named: %.0f of their own, %.0f cards of other states; checks: %.0f with names, %.0f without; SSN on file or not: %.0f and %.0f others; %.0f portraits",
 			t[listedOwn], t[listedOthers], t[confirmOwn], t[confirmOthers], t[namedChecks], t[bareChecks], t[ssnOwn], t[ssnOthers], t[portraits]),
 		Noticed:  "an order is told in the register of legal demands, unless it forbids that",
-		Baseline: "plain: the operator lists everybody, with the mark for no SSN",
-		Target:   "nobody is listed but the state's own people and who stood at its counters; without a state nobody is listed or confirmed",
-		OK:       t[portraits] == 0 || states,
-		Figure:   &drill.Figure{Name: "people of others, by name", Value: t[listedOthers], Low: t[listedOthers], High: t[listedOthers], AtMost: true}}
-	if !states {
-		all := t[listedOwn] + t[listedOthers] + t[confirmOwn] + t[confirmOthers] + t[namedChecks] + t[ssnOwn] + t[ssnOthers]
-		line.Figure.Value, line.Figure.Low, line.Figure.High = all, all, all
+		Baseline: "plain: the operator lists everybody, with the mark for no SSN; unkeyed: it confirms everybody, and who has no SSN at once",
+		Target:   "nobody is listed but the state's own people and who stood at its counters, and whether there is an SSN is said of nobody else; without a state nobody is listed or confirmed",
+		OK:       t[portraits] == 0 || states}
+	figure := t[listedOthers] + t[ssnOthers]
+	if states {
+		line.OK = line.OK && t[listedOwn] > 0 && t[namedChecks] > 0 && t[ssnOwn] > 0 // the search can find
 	} else {
-		line.OK = line.OK && t[listedOwn] > 0 && t[namedChecks] > 0 // the search can find
+		figure += t[listedOwn] + t[confirmOwn] + t[confirmOthers] + t[namedChecks] + t[ssnOwn] + t[ssnAlike]
 	}
-	if conceded {
+	line.Figure = &drill.Figure{Name: "people of others, by name or by whether there is an SSN", Value: figure, Low: figure, High: figure, AtMost: true, Others: numbers(t)}
+	switch {
+	case len(o.shares) >= c.threshold:
 		line.Planted, line.Target = true, "conceded: t key holders and the hub confirm everybody whom the order names; they list nobody"
-		line.Figure = &drill.Figure{Name: "cards confirmed", Value: t[confirmOthers], Low: t[confirmOthers], High: t[confirmOthers], Bound: float64(c.cards())}
-	}
-	for _, name := range []string{listedOwn, listedOthers, confirmOwn, confirmOthers, namedChecks, bareChecks, ssnOwn, ssnOthers, portraits} {
-		line.Figure.Others = append(line.Figure.Others, drill.Other{Name: name, Value: t[name]})
+		line.Figure = &drill.Figure{Name: "cards confirmed", Value: t[confirmOthers], Low: t[confirmOthers], High: t[confirmOthers], Bound: float64(c.cards()), Others: numbers(t)}
+	case states && o.index != nil:
+		o.opened(&line)
 	}
 	c.Add(line)
 	return nil
+}
+
+// opened adds to the line of a state and the hub what only the two together can try:
+// opening the letters that wait, and laying the state's tokens beside the index.
+func (o *holding) opened(line *drill.Line) {
+	v := o.compared()
+	line.Obtained += fmt.Sprintf("; %d letters that waited at the hub opened, %d not; of %d records of other states of people whose SSN the state knows: %d have the same, %d another or none (%d none), %d told wrongly",
+		o.letters, o.closed, v.same+v.other+v.wrong, v.same, v.other, v.none, v.wrong)
+	line.Target += ". Conceded: records of other states of the state's own people, and whether those have the SSN that it knows itself"
+	line.OK = line.OK && o.letters > 0 && o.closed == 0 && v.same > 0 && v.none > 0 && v.wrong == 0
 }
 
 // cards are all cards in the exchange, of different people at a state.
@@ -153,12 +158,15 @@ func (c *scene) cards() (n int) {
 	return n
 }
 
+// serves reports whether a state is among those that are served.
+func (o *holding) serves(state waypost.Jurisdiction) bool { return slices.Contains(o.states, state) }
+
 // tally counts a holding.
 func (o *holding) tally() map[string]float64 {
 	t := make(map[string]float64)
 	own := func(p *person) bool {
 		for _, s := range o.states {
-			if p.records[s] || p.counters[s] {
+			if p.holds(s) || p.counters[s] {
 				return true
 			}
 		}
@@ -177,18 +185,20 @@ func (o *holding) tally() map[string]float64 {
 	count(o.ssn, ssnOwn, ssnOthers)
 	for p := range o.listed {
 		for _, s := range o.states {
-			if p.records[s] {
+			if p.holds(s) {
 				t[confirmOwn]++
 			}
 		}
 	}
 	for p, cards := range o.confirmed {
 		for s := range cards {
-			if !slices.Contains(o.states, s) && p.records[s] {
+			if !o.serves(s) && p.holds(s) {
 				t[confirmOthers]++
 			}
 		}
 	}
+	v := o.compared()
+	t[ssnAlike] = float64(v.same + v.other)
 	t[namedChecks], t[portraits] = float64(len(o.named)), float64(len(o.portraits))
 	for ticket := range o.bare {
 		if !o.named["asked "+ticket] && !o.named["found "+ticket] {

@@ -32,17 +32,19 @@ type holding struct {
 	named     map[string]bool                           // past checks with the person's name
 	bare      map[string]bool                           // past checks without
 	portraits attack.Hits
-	letters   int // that lay in the hub's mailboxes and were opened
+	letters   int                                       // that lay in the hub's mailboxes and were opened
+	closed    int                                       // and were not
+	alike     map[*person]map[waypost.Jurisdiction]bool // whether the record of which state has the SSN that its own does
 
 	index  *attack.Index // of a hub
 	h      [32]byte
 	shares []toprf.Share
-	known  map[waypost.Token]*person // tokens whose person a state knows
+	kept   []keys
 }
 
 func newHolding(c *scene) *holding {
 	return &holding{c: c, listed: make(map[*person]bool), ssn: make(map[*person]bool), confirmed: make(map[*person]map[waypost.Jurisdiction]bool),
-		named: make(map[string]bool), bare: make(map[string]bool), portraits: make(attack.Hits), known: make(map[waypost.Token]*person)}
+		named: make(map[string]bool), bare: make(map[string]bool), portraits: make(attack.Hits), alike: make(map[*person]map[waypost.Jurisdiction]bool)}
 }
 
 // take takes out of the folder of a party all that stands there: by searching every
@@ -77,7 +79,7 @@ func serve(ctx context.Context, c *scene, parties ...string) (*holding, error) {
 		maps.Copy(all.named, o.named)
 		maps.Copy(all.bare, o.bare)
 		maps.Copy(all.portraits, o.portraits)
-		maps.Copy(all.known, o.known)
+		all.kept = append(all.kept, o.kept...)
 		for p, cards := range o.confirmed {
 			for state := range cards {
 				all.confirm(p, state)
@@ -169,8 +171,12 @@ func open(ctx context.Context, file, role string, read func(tx *store.Tx) error)
 // gateway reads a state's own checks, what others have asked about its people, and
 // whose its tokens are.
 func (o *holding) gateway(ctx context.Context, dir string) error {
+	numbers, err := numbersOf(ctx, dir)
+	if err != nil {
+		return err
+	}
 	return open(ctx, filepath.Join(dir, "gateway.db"), "gateway", func(tx *store.Tx) error {
-		return errors.Join(o.inquiries(tx), o.notices(tx), o.pointers(tx))
+		return errors.Join(o.inquiries(tx), o.notices(tx), o.pointers(tx, numbers))
 	})
 }
 
@@ -199,7 +205,10 @@ func (o *holding) inquiries(tx *store.Tx) error {
 	return tx.Query(`SELECT i.applicant, c.tokens FROM inquiry i JOIN check_token c ON c.ticket = i.ticket`, nil, func(scan func(dest ...any) error) error {
 		var raw, tokens []byte
 		err := scan(&raw, &tokens)
-		o.lend(o.applicant(raw), tokens)
+		var asked waypostv1.CheckRequest
+		if proto.Unmarshal(raw, &asked) == nil {
+			o.keep(o.applicant(raw), asked.Ssn5, tokens)
+		}
 		return err
 	})
 }
@@ -231,24 +240,6 @@ func (o *holding) notices(tx *store.Tx) error {
 		}
 		return err
 	})
-}
-
-func (o *holding) pointers(tx *store.Tx) error {
-	return tx.Query(`SELECT person, tokens FROM pointer`, nil, func(scan func(dest ...any) error) error {
-		var raw, tokens []byte
-		err := scan(&raw, &tokens)
-		var who waypostv1.Applicant
-		if proto.Unmarshal(raw, &who) == nil {
-			o.lend(o.find(&who), tokens)
-		}
-		return err
-	})
-}
-
-func (o *holding) lend(p *person, tokens []byte) {
-	for at := 0; p != nil && at+32 <= len(tokens); at += 32 {
-		o.known[waypost.Token(tokens[at:][:32])] = p
-	}
 }
 
 func (o *holding) confirm(p *person, state waypost.Jurisdiction) {
@@ -333,55 +324,18 @@ func (o *holding) post(ctx context.Context) error {
 				if err := scan(&sealed); err != nil {
 					return err
 				}
-				if m, err := seal.Open(sealed, ring, f.Roster.SenderKey, o.c.x.Clock.Now()); err == nil {
-					o.letters++
-					o.text(m.Body)
+				m, err := seal.Open(sealed, ring, f.Roster.SenderKey, o.c.x.Clock.Now())
+				if err != nil {
+					o.closed++
+					return nil //nolint:nilerr // the line says how many do not open
 				}
+				o.letters++
+				o.text(m.Body)
 				return nil
 			})
 		})
 		if err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// join puts together what several have: tokens whose person a state knows with a hub's
-// index, and shares with it.
-func (o *holding) join(ctx context.Context) error {
-	if o.index == nil {
-		return nil
-	}
-	for t, p := range o.known {
-		for _, at := range o.index.At(o.h, 1, t) {
-			o.confirm(p, at.Owner)
-		}
-	}
-	points, err := attack.PointsOf(o.shares...)
-	if err != nil || len(points) == 0 {
-		return err
-	}
-	guesses := points.Guesses(5)
-	if len(points) >= o.c.threshold {
-		guesses = []attack.Guess{{Why: "the key", Secret: points.Secret()}}
-	}
-	list := make([]waypost.Person, len(o.c.people))
-	for i, p := range o.c.people {
-		list[i] = p.Person
-	}
-	for _, g := range guesses {
-		key, err := attack.NewKey(g.Secret, 1)
-		if err != nil {
-			return err
-		}
-		finder := attack.Finder{Index: o.index, H: o.h, Key: key}
-		claims, err := finder.Find(ctx, list)
-		if err != nil {
-			return err
-		}
-		for _, c := range claims {
-			o.confirm(o.c.people[c.Person], c.Owner)
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -14,11 +15,18 @@ import (
 	"github.com/waypost/waypost/internal/population"
 )
 
-// person is somebody in the exchange, and the truth: which states have a record, and at
-// whose counters they have stood.
+// person is somebody in the exchange, and the truth: which states have a record, with
+// which SSN or none, and at whose counters they have stood.
 type person struct {
 	waypost.Person
-	records, counters map[waypost.Jurisdiction]bool
+	records  map[waypost.Jurisdiction]string
+	counters map[waypost.Jurisdiction]bool
+}
+
+// holds reports whether a state has a record of the person.
+func (p *person) holds(state waypost.Jurisdiction) bool {
+	_, ok := p.records[state]
+	return ok
 }
 
 // scene is an exchange with a past, stopped.
@@ -45,7 +53,7 @@ func bare(p waypost.Person) drill.PlainRow {
 func (c *scene) add(p waypost.Person) *person {
 	one := c.by[bare(p)]
 	if one == nil {
-		one = &person{Person: p, records: make(map[waypost.Jurisdiction]bool), counters: make(map[waypost.Jurisdiction]bool)}
+		one = &person{Person: p, records: make(map[waypost.Jurisdiction]string), counters: make(map[waypost.Jurisdiction]bool)}
 		c.people, c.by[bare(p)] = append(c.people, one), one
 		c.born[p.Born.String()] = append(c.born[p.Born.String()], one)
 	}
@@ -63,7 +71,7 @@ func play(ctx context.Context, s *drill.Stage) (*scene, error) {
 	c := &scene{Stage: s, x: x, by: make(map[drill.PlainRow]*person), born: make(map[string][]*person), taken: make(map[string]*holding)}
 	for _, state := range drill.States {
 		for _, r := range x.Records[state] {
-			c.add(r.Person).records[state] = true
+			c.add(r.Person).records[state] = r.Person.SSN5
 		}
 	}
 	err = c.past(ctx)
@@ -87,6 +95,9 @@ func (c *scene) past(ctx context.Context) error {
 			}
 		}
 	}
+	if err := c.since(ctx); err != nil {
+		return err
+	}
 	newcomers, err := population.Generate(population.Config{States: drill.States, PerState: population.MinPerState, Seed: c.Seed + 1})
 	if err != nil {
 		return err
@@ -107,6 +118,23 @@ func (c *scene) past(ctx context.Context) error {
 	late, stop := context.WithTimeout(ctx, 30*time.Second)
 	defer stop()
 	return c.visit(late, "NY", c.x.Records[theState][each].Person, waypost.IssueRealID)
+}
+
+// since has people come to the state who have an SSN by now, which the state of their card
+// does not know.
+func (c *scene) since(ctx context.Context) error {
+	n := 0
+	for _, r := range slices.Concat(c.x.Records["AZ"], c.x.Records["NV"], c.x.Records["NY"]) {
+		if r.Person.SSN5 != "" || n == c.Size.Pick(2, 6, 60) {
+			continue
+		}
+		n++
+		r.Person.SSN5 = fmt.Sprintf("%05d", 20_000+int(c.Seed%10_000)+n)
+		if err := c.visit(ctx, theState, r.Person, waypost.IssueRealID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *scene) visit(ctx context.Context, state waypost.Jurisdiction, p waypost.Person, why waypost.Purpose) error {
