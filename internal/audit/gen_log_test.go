@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"filippo.io/age"
@@ -96,7 +97,9 @@ type queued struct {
 	leaf, sealed []byte
 }
 
-func (l *genLog) place(index int64) string { return fmt.Sprintf("%s/1:%d", l.member, index) }
+func (l *genLog) place(index int64) string {
+	return fmt.Sprintf("%s:%d", strings.TrimPrefix(l.origin, "waypost.test/"), index)
+}
 
 // reset begins the log.
 func (l *genLog) reset(recipient age.Recipient) {

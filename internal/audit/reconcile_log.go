@@ -44,7 +44,7 @@ type kept struct {
 	Accusations  []accusation                `json:"accusations,omitempty"`   // not shown yet
 	Daily        string                      `json:"daily,omitempty"`         // the last day that was counted
 	Signed       []string                    `json:"signed,omitempty"`        // transcripts of ceremonies that a key holder has signed, the latest
-	LossTold     bool                        `json:"loss_told,omitempty"`     // that part of it was lost in a restore
+	LossTold     bool                        `json:"loss_told,omitempty"`     // that it was closed in a restore, and what that lost
 	Succeeds     bool                        `json:"succeeds,omitempty"`      // it is the successor of another
 	RosterWarned uint64                      `json:"roster_warned,omitempty"` // the version for which roster_missing was reported
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/follow"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/translog"
@@ -168,9 +169,14 @@ func (l *logRun) readHead(ctx context.Context) ([]byte, error) {
 	return l.source.Reader.ReadEndpoint(ctx, "checkpoint")
 }
 
-// verify checks a checkpoint of the log.
+// verify checks a checkpoint of the log. One that was closed is signed no more, and judged
+// as on the day when it was.
 func (l *logRun) verify(note []byte) (translog.Checkpoint, error) {
-	return verifyHead(l.r.Rosters, l.member.Name, note)
+	rosters := l.r.Rosters
+	if l.closed != nil {
+		rosters = slices.DeleteFunc(slices.Clone(rosters), func(r *roster.Roster) bool { return r.NotBefore.After(l.closed.At) })
+	}
+	return verifyHead(rosters, l.member.Name, note)
 }
 
 // verifyHead checks a checkpoint of a log of the member under the newest
@@ -200,6 +206,9 @@ func verifyHead(rosters []*roster.Roster, member string, note []byte) (translog.
 		if i < len(rosters)-2 {
 			break
 		}
+	}
+	if first == nil {
+		first = waypost.Errorf(waypost.NotFound, "no roster that was good then names %s", member)
 	}
 	return unwitnessed, first
 }

@@ -137,7 +137,7 @@ func (r *run) writeState(records, windows []byte) error {
 	}
 	slices.Sort(s.Proven)
 	for _, l := range r.logs {
-		if l != nil && l.kept.Size > 0 {
+		if l != nil && (l.kept.Size > 0 || l.kept.LossTold) {
 			s.Logs = append(s.Logs, l.kept)
 		}
 	}

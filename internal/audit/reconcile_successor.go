@@ -75,7 +75,7 @@ func (l *logRun) succeeds(ctx context.Context) {
 	for n := 1; n < own; n++ {
 		instance := strconv.Itoa(n)
 		evidence := map[string]string{"log": l.head.Origin, "predecessor": domain + instance}
-		s, index, err := l.declared(ctx, domain+instance)
+		s, index, err := follow.Declared(ctx, l.source.Reader, l.head, l.r.Rosters, l.member.Name, domain+instance)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
@@ -93,30 +93,8 @@ func (l *logRun) succeeds(ctx context.Context) {
 			l.r.findf(FalseSuccessor, l.member.Name, evidence, "%s has two successors: %s and %s", s.Predecessor, before.by, l.head.Origin)
 			continue
 		}
-		if s.Seen.N <= s.Restored.N {
-			l.r.findf(FalseSuccessor, l.member.Name, evidence, "%s was closed for a restore, and nothing of it that anybody had seen was lost: %s has to show what had happened", s.Predecessor, l.member.Name)
-		}
 		l.r.closed[number] = c
 	}
-}
-
-// declared reads what the log says of one, under the newest roster that has its member.
-func (l *logRun) declared(ctx context.Context, origin string) (s journal.Succession, index int64, err error) {
-	err = fs.ErrNotExist
-	for i, known := range slices.Backward(l.r.Rosters) {
-		m, ok := known.Member(l.member.Name)
-		if !ok {
-			continue
-		}
-		policy, policyErr := follow.Policy(known, m, origin)
-		if policyErr != nil {
-			return s, 0, policyErr
-		}
-		if s, index, err = journal.ReadSuccession(ctx, l.source.Reader, l.head, string(l.member.Role), policy); err == nil || errors.Is(err, fs.ErrNotExist) || i < len(l.r.Rosters)-2 {
-			break
-		}
-	}
-	return s, index, err
 }
 
 // fetchClosed takes the head of a log that has a successor: all of it, where it is still
@@ -183,17 +161,26 @@ func (r *run) openClosed(ctx context.Context) {
 	}
 }
 
-// judgeLosses names, once, what was lost in restores.
+// judgeLosses names, once, what was lost in restores, and who closed a log of which nothing
+// was lost that anybody had seen.
 func (r *run) judgeLosses() {
 	for _, l := range r.logs {
-		if l == nil || l.closed == nil || l.closed.whole || l.kept.LossTold || l.closed.Seen.N <= l.closed.Restored.N {
+		if l == nil || l.closed == nil || l.kept.LossTold {
 			continue
 		}
 		c := l.closed
-		l.kept.LossTold = true
-		r.findf(LostInRestore, l.member.Name, map[string]string{
+		evidence := map[string]string{
 			"log": c.Predecessor, "from": strconv.FormatInt(c.Restored.N, 10), "to": strconv.FormatInt(c.Seen.N, 10),
 			"declared": c.place, "at": stamp(c.At.Unix()), "cited": strconv.Itoa(len(c.cited)),
-		}, "a backup was restored, and %d entries of %s are lost, as %s says; other ledgers cite %d of them", c.Seen.N-c.Restored.N, c.Predecessor, c.place, len(c.cited))
+		}
+		switch {
+		case c.Seen.N <= c.Restored.N:
+			r.findf(FalseSuccessor, l.member.Name, evidence, "%s was closed for a restore, as %s says, and nothing of it that anybody had seen was lost: %s has to show what had happened", c.Predecessor, c.place, l.member.Name)
+		case c.whole:
+			continue // what came back with the backup is less than what lies published
+		default:
+			r.findf(LostInRestore, l.member.Name, evidence, "a backup was restored, and %d entries of %s are lost, as %s says; other ledgers cite %d of them", c.Seen.N-c.Restored.N, c.Predecessor, c.place, len(c.cited))
+		}
+		l.kept.LossTold = true
 	}
 }

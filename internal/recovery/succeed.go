@@ -166,7 +166,7 @@ func (r *restore) mayGoOn(ending []*judged) error {
 	case r.Choice == Newest:
 		return nil
 	}
-	return waypost.Errorf(waypost.InvalidArgument, "%s. If it is certain that nothing was done after it (the machine had died, or the database was copied to the last transaction), --newest goes on; if not, --successor begins another log", strings.Join(unsure, "; "))
+	return waypost.Errorf(waypost.InvalidArgument, "%s. If it is certain that nothing was done after it (the machine had died, or the database was copied to the last transaction), --newest goes on; if not, --successor begins another log, and the next audit names this member once (false_successor), to whom it has to show what had happened", strings.Join(unsure, "; "))
 }
 
 // succeed closes logs and begins their successor, whose number none of the member's logs
