@@ -33,9 +33,10 @@ build: ## Build the program into bin/waypost
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/waypost ./cmd/waypost
 
 # The race detector sees every room, and all roles in one process. The stories over
-# the real binary and the drills run without: the former as processes of their own
-# take three times as long under it and share no memory, the latter play the same
-# roles once more. Twice as many rooms at a time as there are cores: tests also wait.
+# the real binary run without, as processes of their own that share no memory; so do
+# the drills, the demonstration and the benchmarks, which play the same roles once more
+# and take three times as long under it. Twice as many rooms at a time as there are cores: tests also wait.
+PLAYED := /cmd/|/internal/(drill|demo|bench)
 ATONCE := $(shell expr 2 '*' $$(nproc 2>/dev/null || echo 1))
 
 .PHONY: test
@@ -44,8 +45,8 @@ test: build checkgenerate $(PEERS) ## Build, vet and test everything, with the r
 	$(call need,python3,python3)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || .ci/install postgresql
 	$(GO) vet ./...
-	CGO_ENABLED=1 $(GO) test -race -p $(ATONCE) -timeout 20m $$($(GO) list ./... | grep -vE '/cmd/|/internal/drill')
-	$(GO) test -timeout 20m ./cmd/... ./internal/drill/...
+	CGO_ENABLED=1 $(GO) test -race -p $(ATONCE) -timeout 20m $$($(GO) list ./... | grep -vE '$(PLAYED)')
+	$(GO) test -timeout 20m $$($(GO) list ./... | grep -E '$(PLAYED)')
 	$(MAKE) simulate
 	$(GO) test -tags planted -timeout 30m ./internal/simulate -run 'TestPlanted$$'
 
