@@ -6,17 +6,26 @@
 //	kept.go      what is kept of it
 //	evaluate.go  the quorum of key holders
 //	keys.go      under which keys
+//	standin.go   what stands in for an SSN, and whom the state may know already
 //	search.go    the hub's candidates, and the state's own records
 //	ask.go       the two legs, as the state of inquiry
 //	owner.go     the two legs, as the state of record
+//	answer.go    what the clerk reads
 //	post.go      sealing, outbox
 //	mail.go      mailbox, inbox
 //	loop.go      Run, or one step of it after the other
 //	house.go     what is owed, cut off, held back or too old
+//	courtesy.go  the counter goes before a load
+//	recent.go    what was committed a moment ago
+//	laps.go      how long a check took
 //	shared.go    one of several processes
 //	unit.go      questions about protected persons
+//	cases.go     what waits for a person
+//	campaign.go  checks that no person sits at
 //	publish.go   what the state's own records need of it
 //	applicant.go what may be said about a person, and how it travels
+//	wire.go      how an answer travels to the counter
+//	remote.go    the key holders, at their addresses
 //	permit.go    tickets without elements
 //	rooms.go     what follows a check
 //	counter.go   the door towards the state's own counters

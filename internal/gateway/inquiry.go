@@ -36,7 +36,8 @@ const (
 type inquiry struct {
 	ticket      waypost.SignedTicket
 	who         Applicant
-	digits      string // that stand in for an SSN, whether there is one or not
+	digits      string   // that stand in for an SSN, whether there is one or not
+	maybe       []string // this state's records that may be the applicant's, by name, date and card
 	seed        [32]byte
 	blinding    *toprf.Blinding
 	receipts    []waypost.SignedReceipt // of the key holders
@@ -61,8 +62,8 @@ func (s *Server) open(ctx context.Context, who Applicant, why Counter) (*inquiry
 	q := &inquiry{who: who}
 	var salt [32]byte
 	randomise(q.seed[:], salt[:])
-	var err error
-	if q.digits, err = s.digits(ctx, who, why.Cites); err != nil {
+	err := s.standIn(ctx, q, why)
+	if err != nil {
 		return nil, err
 	}
 	query := matchkey.NewQuery(q.standing(), s.decoySecret)

@@ -65,39 +65,14 @@ func (s *Server) search(ctx context.Context, q *inquiry, p part) error {
 // tell movers who have none. The pointers of others are then found by their names
 // only, for everybody.
 func (s *Server) searchRest(ctx context.Context, q *inquiry) error {
-	var err error
-	if q.namesOnly, err = s.isPassed(ctx, q); err != nil || q.namesOnly {
+	err := s.DB.Read(ctx, func(tx *store.Tx) (err error) {
+		q.namesOnly, err = s.file.PassedUnder(tx, q.maybe, q.ticket.Epoch)
+		return err
+	})
+	if err != nil || q.namesOnly {
 		return err
 	}
 	return s.search(ctx, q, secondPart)
-}
-
-// isPassed is decided without the SSN.
-func (s *Server) isPassed(ctx context.Context, q *inquiry) (bool, error) {
-	hits, err := s.file.Named(ctx, q.who.Person, s.ownCard(q.who))
-	if err != nil {
-		return false, err
-	}
-	for _, hit := range hits {
-		if hit.Past {
-			continue
-		}
-		outcome, err := s.compare(ctx, s.config.State, q.who, hit)
-		if err != nil {
-			return false, err
-		}
-		passed := false
-		if outcome != waypost.NoMatch {
-			err = s.DB.Read(ctx, func(tx *store.Tx) error {
-				passed, err = s.file.PassedUnder(tx, hit.Record.ID, q.ticket.Epoch)
-				return err
-			})
-		}
-		if err != nil || passed {
-			return passed, err
-		}
-	}
-	return false, nil
 }
 
 // hubUsable says in words why the hub must not be relied on now: what it did
@@ -187,7 +162,7 @@ func (s *Server) indexTokens(q *inquiry) []records.Set {
 // again; that is looked up for every pair, so that it does not show in the time of
 // an answer.
 func (s *Server) compare(ctx context.Context, asking waypost.Jurisdiction, who Applicant, found records.Found) (waypost.Outcome, error) {
-	applicant := compare.Candidate{Person: who.Person, CardNumber: who.CardNumber, CardState: who.CardState}
+	applicant := who.candidate()
 	best := waypost.NoMatch
 	for _, name := range found.Names {
 		outcome := compare.Compare(applicant,

@@ -56,3 +56,54 @@ func TestOwnDigits(t *testing.T) {
 		}
 	}
 }
+
+// TestCorrectedByHand: a clerk who corrects a typing error makes a check of the same SSN,
+// or of the same that stands in for one, also without citing the check before. Who is
+// somebody else, or is asked about elsewhere, has other digits; and no check is replaced
+// by one that does not cite it.
+func TestCorrectedByHand(t *testing.T) {
+	for what, c := range map[string]struct {
+		second func(p *waypost.Person, why *gateway.Counter)
+		same   [2]bool // slot A of both checks, with an SSN and without
+	}{
+		"a typing error":           {func(p *waypost.Person, _ *gateway.Counter) { p.Given += "a" }, [2]bool{true, true}},
+		"for another case":         {func(p *waypost.Person, why *gateway.Counter) { p.Given += "a"; why.Case += "-2" }, [2]bool{true, false}},
+		"by somebody else":         {func(p *waypost.Person, why *gateway.Counter) { p.Given += "a"; why.Operator = "clerk-9" }, [2]bool{true, false}},
+		"another of the same case": {func(p *waypost.Person, _ *gateway.Counter) { born := p.Born; *p = someone(); p.Born = born }, [2]bool{false, false}},
+	} {
+		for i, ssn := range []string{"24681", ""} {
+			p, why := someone(), clerk
+			p.SSN5, why.Case = ssn, "CASE-"+p.Family
+			secrets.add(why.Case)
+			checked := func() (tokens []byte, id waypost.TicketID) {
+				t.Helper()
+				a, err := exchange.Gateway("AZ").Check(t.Context(), gateway.Applicant{Person: p}, why)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := exchange.Role("AZ").DB.Read(t.Context(), func(tx *store.Tx) error {
+					return tx.Row(`SELECT tokens FROM check_token WHERE ticket = $1`, a.Ticket[:]).Scan(&tokens)
+				}); err != nil {
+					t.Fatal(err)
+				}
+				const size = len(waypost.Token{})
+				return tokens[int(matchkey.A)*size:][:size], a.Ticket
+			}
+			first, id := checked()
+			c.second(&p, &why)
+			if p.SSN5 != "" && ssn == "" {
+				p.SSN5 = ""
+			}
+			second, _ := checked()
+			if same := bytes.Equal(first, second); same != c.same[i] {
+				t.Errorf("%s, SSN %q: the same in slot A: %t", what, ssn, same)
+			}
+			var successor []byte
+			if err := exchange.Role("AZ").DB.Read(t.Context(), func(tx *store.Tx) error {
+				return tx.Row(`SELECT successor FROM inquiry WHERE ticket = $1`, id[:]).Scan(&successor)
+			}); err != nil || len(successor) > 0 {
+				t.Errorf("%s: the check before has a successor (%v)", what, err)
+			}
+		}
+	}
+}

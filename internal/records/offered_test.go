@@ -298,7 +298,7 @@ func (w *wandering) check() {
 	epoch := w.x.View.Settled().Epoch
 	var passed bool
 	w.read(func(tx *store.Tx) (err error) {
-		passed, err = w.file.PassedUnder(tx, "R-1", epoch)
+		passed, err = w.file.PassedUnder(tx, []string{"R-1"}, epoch)
 		return err
 	})
 	if passed {

@@ -322,18 +322,31 @@ func passedIn(recordID string, by waypost.Jurisdiction, n PassedName, own []made
 	return p, nil
 }
 
-// PassedIn is PassedUnder for a check that is made now.
+// PassedIn reports whether a record has or had a pointer that another state has passed,
+// and made under the key of a check that is made now: what that one's SSN slots are made
+// of is not known here.
 func (f *File) PassedIn(tx *store.Tx, recordID string) (bool, error) {
-	return f.PassedUnder(tx, recordID, f.Roster.Settled().Epoch)
+	all, err := historyOf(tx, recordID)
+	return madeElsewhere(all, f.Roster.Settled().Epoch), err
 }
 
-// PassedUnder reports whether a record has or had a pointer that another state has
-// passed, and made under the key of the epoch: what that one's SSN slots are made of
-// is not known here.
-func (f *File) PassedUnder(tx *store.Tx, recordID string, epoch uint32) (bool, error) {
-	var n int
-	err := tx.Row(`SELECT count(*) FROM pointer WHERE record = $1 AND passed_by <> '' AND passed >= $2`, recordID, epoch).Scan(&n)
-	return n > 0, err
+// PassedUnder is that for any of some records, under the key of an epoch, as far as they
+// are in the index now.
+func (f *File) PassedUnder(tx *store.Tx, recordIDs []string, epoch uint32) (bool, error) {
+	for _, id := range recordIDs {
+		all, err := historyOf(tx, id)
+		if err != nil {
+			return false, err
+		}
+		if madeElsewhere(all, epoch) && slices.ContainsFunc(all, stands) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func madeElsewhere(all []pointer, epoch uint32) bool {
+	return slices.ContainsFunc(all, func(p pointer) bool { return p.alien(epoch) })
 }
 
 // KeepTokens keeps the ten index tokens of a check of this state, in slot order, under

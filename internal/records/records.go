@@ -7,9 +7,13 @@
 //	file.go     the file of a state
 //	pointer.go  what it has in the index
 //	slots.go    which tokens a pointer gets, alike for everybody
+//	standin.go  the digits that stand in for an SSN
 //	load.go     many records
+//	loading.go  in one process at a time
 //	issue.go    one, on the check that it was issued on
 //	change.go   other names, dates, SSNs; out of the index
+//	lock.go     one pointer, or all of them
+//	claim.go    one at work on a record at a time, in whichever process
 //	due.go      what is wanted, published when it is due
 //	publish.go  tokens, to the hub
 //	keys.go     tokens under more than one key
@@ -19,6 +23,7 @@
 //	purge.go    whose time is over; generations
 //	weigh.go    does a question agree with a record
 //	asked.go    what was asked about its records, and what it has asked
+//	continued.go  questions in which it agreed, answered or not
 //	passed.go   pointers that go to another state, and come
 //	unit.go     questions about protected persons
 //	subject.go  what the ledger says instead of naming a record

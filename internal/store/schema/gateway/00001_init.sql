@@ -27,6 +27,7 @@ CREATE TABLE inquiry (
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX inquiry_due ON inquiry (due) WHERE due IS NOT NULL;
 CREATE INDEX inquiry_created ON inquiry (created);
+CREATE INDEX inquiry_case ON inquiry (operator, case_reference, created);
 
 -- One candidate of one inquiry, and how far it has come. statement is what its
 -- owner signed with the final answer.
