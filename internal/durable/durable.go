@@ -44,3 +44,13 @@ func SyncFolder(path string) error {
 	}
 	return errors.Join(err, folder.Close())
 }
+
+// SyncTree is [SyncFolder] for a folder and all in it.
+func SyncTree(root string) error {
+	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() {
+			return err
+		}
+		return SyncFolder(path)
+	})
+}

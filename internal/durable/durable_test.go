@@ -36,4 +36,10 @@ func TestWriteFile(t *testing.T) {
 	if err := durable.SyncFolder(filepath.Join(folder, "nothing")); err == nil {
 		t.Error("a folder that is not there was synced")
 	}
+	if err := durable.SyncTree(filepath.Dir(folder)); err != nil {
+		t.Error(err)
+	}
+	if err := durable.SyncTree(filepath.Join(folder, "nothing")); err == nil {
+		t.Error("folders that are not there were synced")
+	}
 }

@@ -73,22 +73,13 @@ func Create(dir string, plan Plan) error {
 	if err := b.build(); err != nil {
 		return errors.Join(err, os.RemoveAll(b.dir))
 	}
-	if err := syncTree(b.dir); err != nil {
+	if err := durable.SyncTree(b.dir); err != nil {
 		return err
 	}
 	if err := os.Rename(b.dir, filepath.Join(dir, built)); err != nil {
 		return err
 	}
 	return errors.Join(durable.SyncFolder(dir), place(dir))
-}
-
-func syncTree(root string) error {
-	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.IsDir() {
-			return err
-		}
-		return durable.SyncFolder(path)
-	})
 }
 
 // vacant refuses to make an exchange where one of its folders would lie on top

@@ -57,7 +57,7 @@ const logsName = "log/"
 type backup struct {
 	BackupOptions
 	folder *install.Folder
-	temp   string // for copies of databases
+	temp   string // for copies of databases, in clear
 	parts  []part
 	logs   []Log
 	left   []string
@@ -71,8 +71,8 @@ type part struct {
 
 // Backup copies a role's folder into one archive, encrypted for the recipients, and reads
 // that back before it gets its name. A file database is copied at one moment while the role
-// runs, beside the archive, so that there must be room for it twice; one on a server by
-// pg_dump.
+// runs, and one on a server by pg_dump: into the role's folder first, so that there must be
+// room for the copy there.
 func Backup(ctx context.Context, o BackupOptions) (rep Report, err error) {
 	if len(o.Recipients) == 0 {
 		return rep, waypost.Errorf(waypost.InvalidArgument, "nobody could open the archive: name an age recipient (age-keygen makes one, to be kept off this machine)")
@@ -90,10 +90,16 @@ func Backup(ctx context.Context, o BackupOptions) (rep Report, err error) {
 	if _, err := os.Lstat(o.To); !errors.Is(err, fs.ErrNotExist) {
 		return rep, waypost.Errorf(waypost.AlreadyExists, "%s is there already: a backup overwrites nothing", o.To)
 	}
-	if b.temp, err = os.MkdirTemp(filepath.Dir(o.To), ".waypost-backup-"); err != nil {
-		return rep, err
+	if !b.Keys {
+		// In the role's own folder: what is copied there is in clear, and the archive may go
+		// to a share or to a disk that is carried away.
+		space, err := newWorkspace(filepath.Join(b.Dir, ".backup"))
+		if err != nil {
+			return rep, err
+		}
+		b.temp = space.dir
+		defer func() { err = errors.Join(err, space.close()) }()
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(b.temp)) }()
 	if err := b.gather(ctx); err != nil {
 		return rep, err
 	}
@@ -274,11 +280,11 @@ func (b *backup) write() (rep Report, err error) {
 	if err != nil {
 		return rep, err
 	}
-	file, err := os.OpenFile(filepath.Join(b.temp, "archive"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	file, err := os.CreateTemp(filepath.Dir(b.To), ".waypost-backup-*") // mode 0600
 	if err != nil {
 		return rep, err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
+	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
 	head := Head{Type: archiveType, Kind: Data, Role: b.folder.Config.Role, Member: b.folder.Config.Name, Made: b.Now().UTC().Truncate(time.Second)}
 	if b.Keys {
 		head.Kind = Keys
@@ -294,10 +300,21 @@ func (b *backup) write() (rep Report, err error) {
 	if err := b.readBack(file, own, sum, size); err != nil {
 		return rep, fmt.Errorf("the archive was written and cannot be read back: %w", err)
 	}
-	if err := errors.Join(file.Sync(), os.Link(file.Name(), b.To), durable.SyncFolder(filepath.Dir(b.To))); err != nil {
+	if err := b.name(file); err != nil {
 		return rep, err
 	}
 	return Report{File: b.To, Bytes: size, SHA256: hex.EncodeToString(sum.Sum(nil)), Head: head, Files: len(b.parts), Logs: b.logs, LeftOut: b.left}, nil
+}
+
+// name gives the archive its name, once it is on the disk.
+func (b *backup) name(file *os.File) error {
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	if err := os.Link(file.Name(), b.To); err != nil {
+		return err
+	}
+	return durable.SyncFolder(filepath.Dir(b.To))
 }
 
 func (b *backup) encrypt(w io.Writer, head Head, to []age.Recipient) error {

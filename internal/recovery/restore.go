@@ -100,10 +100,12 @@ func Restore(ctx context.Context, o RestoreOptions) (rep Restored, err error) {
 		return rep, err
 	}
 	// Beside its place, so that it gets its name at once and whole.
-	if r.temp, err = os.MkdirTemp(filepath.Dir(r.Dir), ".waypost-restore-"); err != nil {
+	space, err := newWorkspace(filepath.Join(filepath.Dir(r.Dir), ".waypost-restore-"+filepath.Base(r.Dir)))
+	if err != nil {
 		return rep, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(r.temp)) }()
+	defer func() { err = errors.Join(err, space.close()) }()
+	r.temp = space.dir
 	a, err := r.unpack()
 	if err != nil {
 		return rep, err
@@ -113,7 +115,7 @@ func Restore(ctx context.Context, o RestoreOptions) (rep Restored, err error) {
 		return rep, err
 	}
 	if rep.Logs, rep.Then, err = r.position(ctx, a); err != nil {
-		return rep, err
+		return rep, r.filled(err)
 	}
 	for _, name := range []string{"database", "people"} {
 		if dump := r.dumps[name]; dump != "" {
@@ -128,15 +130,15 @@ func Restore(ctx context.Context, o RestoreOptions) (rep Restored, err error) {
 	return rep, nil
 }
 
-// settle gives the folder its name.
+// settle gives the folder its name, once all that is in it is on the disk.
 func (r *restore) settle() error {
-	err := filepath.WalkDir(r.temp, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			err = durable.SyncFolder(path)
-		}
+	if err := durable.SyncTree(r.temp); err != nil {
 		return err
-	})
-	return errors.Join(err, os.Rename(r.temp, r.Dir), durable.SyncFolder(filepath.Dir(r.Dir)))
+	}
+	if err := os.Rename(r.temp, r.Dir); err != nil {
+		return err
+	}
+	return durable.SyncFolder(filepath.Dir(r.Dir))
 }
 
 // unpack brings all files into the temporary folder, and checks that they are of one
@@ -286,6 +288,15 @@ func (r *restore) place() error {
 		}
 	}
 	return r.folder.Configure(func(*install.Config) {})
+}
+
+// filled adds to an error what else the operator has to know: what was put into a database
+// on a server stays there, and a file is thrown away.
+func (r *restore) filled(err error) error {
+	if len(r.dumps) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w. The databases named on a server are filled by now, and nothing uses them: drop them, and name new ones when this is run again", err)
 }
 
 // loadDumps fills databases on a server.
