@@ -138,18 +138,21 @@ func (c ceremonySignCommand) Run(s *session) error {
 		return err
 	}
 	fmt.Fprintf(s.out, "Signed by %s: %s\n%d of %d signatures needed (%s)\n", officer.Name(), c.Out, len(names), under.Governance.Threshold, strings.Join(names, ", "))
-	fmt.Fprintf(s.out, "Next, when all have signed, at each of those who deal: waypost ceremony accept %s --dir ITS-FOLDER\n", c.Out)
+	fmt.Fprintf(s.out, "Next, when all have signed, at each of those who deal: waypost ceremony accept %s --dir ITS-FOLDER --yes\n", c.Out)
 	return nil
 }
 
 type ceremonyAcceptCommand struct {
 	Plan string `arg:"" help:"The plan, signed by governance." type:"existingfile"`
 	Dir  string `help:"Folder of this key holder." required:"" type:"existingdir"`
+	Yes  bool   `help:"Accept what is shown. Without it nothing is accepted."`
 }
 
 // Help shows an example.
 func (ceremonyAcceptCommand) Help() string {
-	return `Example: waypost ceremony accept reshare.plan --dir keyholder-3/
+	return `Example:
+  waypost ceremony accept reshare.plan --dir keyholder-3/          (shows who is to get shares)
+  waypost ceremony accept reshare.plan --dir keyholder-3/ --yes    (lets this key holder deal)
 Governance has signed the plan, which is checked. Whoever gets a share has it for ever: look who gets shares, and how many are needed.`
 }
 
@@ -159,7 +162,7 @@ func (c ceremonyAcceptCommand) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := install.Accept(c.Dir, p, time.Now); err != nil {
+	if err := install.Acceptable(c.Dir, p, time.Now); err != nil {
 		return err
 	}
 	_, latest, err := readRoster(c.Dir)
@@ -167,6 +170,13 @@ func (c ceremonyAcceptCommand) Run(s *session) error {
 		return err
 	}
 	sayPlan(s.out, p, latest)
+	if !c.Yes {
+		fmt.Fprintln(s.out, "Nothing is accepted. If this is what you mean, say it again with --yes.")
+		return nil
+	}
+	if err := install.Accept(c.Dir, p, time.Now); err != nil {
+		return err
+	}
 	fmt.Fprintln(s.out, "Accepted. When all who deal have accepted: waypost ceremony reshare", c.Plan)
 	return nil
 }

@@ -110,7 +110,7 @@ func (h *Holder) consents(p Plan) error {
 	if p.Kind != toprf.Reshare || position(p.Dealers, h.Name) == 0 || h.Accepted != nil && h.Accepted(p.ID()) {
 		return nil
 	}
-	return waypost.Errorf(waypost.Unavailable, "the operator of %s has not accepted the plan %s: waypost ceremony accept PLAN --dir ITS-FOLDER", h.Name, short(p.ID()))
+	return waypost.Errorf(waypost.Unavailable, "the operator of %s has not accepted the plan %s: waypost ceremony accept PLAN --dir ITS-FOLDER --yes", h.Name, short(p.ID()))
 }
 
 func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

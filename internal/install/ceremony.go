@@ -24,9 +24,10 @@ const (
 )
 
 // vault opens a key holder's shares.
-func (f *Folder) vault() (*ceremony.Vault, error) { return ceremony.OpenVault(f.shareFolders()) }
+func (f *Folder) vault() (*ceremony.Vault, error) { return ceremony.OpenVault(f.ShareFolders()) }
 
-func (f *Folder) shareFolders() (shares, identities string) {
+// ShareFolders are where a key holder's shares lie, and the identities that open them.
+func (f *Folder) ShareFolders() (shares, identities string) {
 	identities = f.Config.ShareIdentities
 	if identities == "" {
 		identities = identityFolder
@@ -94,20 +95,31 @@ func Coordinator(dir string, now func() time.Time) (*roster.View, ceremony.Clien
 // ceremony begins that follows it to the bit. Whoever gets a share has it for ever:
 // governance has signed that it is wanted, and the operator has read what.
 func Accept(dir string, p ceremony.Plan, now func() time.Time) error {
-	f, err := OpenFolder(dir, now)
+	f, err := acceptable(dir, p, now)
 	if err != nil {
 		return err
 	}
+	return durable.WriteFile(f.acceptedPath(p.ID()), p.Bytes())
+}
+
+// Acceptable is the error that [Accept] would return, before the operator has decided.
+func Acceptable(dir string, p ceremony.Plan, now func() time.Time) error {
+	_, err := acceptable(dir, p, now)
+	return err
+}
+
+func acceptable(dir string, p ceremony.Plan, now func() time.Time) (*Folder, error) {
+	f, err := OpenFolder(dir, now)
+	if err != nil {
+		return nil, err
+	}
 	if !slices.Contains(p.Dealers, f.Config.Name) {
-		return waypost.Errorf(waypost.InvalidArgument, "%s deals nothing by this plan", f.Config.Name)
+		return nil, waypost.Errorf(waypost.InvalidArgument, "%s deals nothing by this plan", f.Config.Name)
 	}
 	if !now().Before(p.Ends) {
-		return waypost.Errorf(waypost.Expired, "the time of this plan is over")
+		return nil, waypost.Errorf(waypost.Expired, "the time of this plan is over")
 	}
-	if err := p.Approved(f.Roster); err != nil {
-		return err
-	}
-	return durable.WriteFile(f.acceptedPath(p.ID()), p.Bytes())
+	return f, p.Approved(f.Roster)
 }
 
 // accepted reports whether the operator has accepted a plan.

@@ -48,7 +48,7 @@ func Look(dir string, now func() time.Time) *Survey {
 	case roster.Gateway:
 		s.People = f.database(f.Config.People)
 	case roster.KeyHolder:
-		s.Shares, s.Identities = f.shareFolders()
+		s.Shares, s.Identities = f.ShareFolders()
 	}
 	return s
 }
