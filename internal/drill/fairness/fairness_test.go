@@ -81,7 +81,24 @@ func TestRomanise(t *testing.T) {
 // TestMeans against one worked by hand.
 func TestMeans(t *testing.T) {
 	got := means([]met{{in: [groups]bool{true}, shown: 0.1}, {in: [groups]bool{true}, shown: 0.3}})
-	if m := got[everybody]; m.Value != 200 || m.Low > 4.1 || m.Low < 3.9 {
+	if m := got.of[everybody]; got.n[everybody] != 2 || m.Value != 200 || m.Low > 4.1 || m.Low < 3.9 {
 		t.Errorf("%+v", m)
+	}
+}
+
+// TestEmptyGroup: a figure of nobody is no figure.
+func TestEmptyGroup(t *testing.T) {
+	of := make([]pair, 40)
+	for i := range of {
+		for g := range of[i].in {
+			of[i].in[g] = group(g) != noSSN || i < 14
+		}
+	}
+	r := rates(of, inOf, func(int) bool { return true })
+	if r.counted(15) || !r.counted(14) || r.n[noSSN] != 14 || r.n[everybody] != 40 {
+		t.Errorf("%+v", r.n)
+	}
+	if len(r.others()) != int(groups)-1 {
+		t.Errorf("%+v", r.others())
 	}
 }
