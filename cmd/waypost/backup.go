@@ -28,7 +28,7 @@ func (backupCommand) Help() string {
   waypost backup --dir D/hub --to /backup/hub-2026-03-01.age --recipient age1pq1...
   waypost backup --dir D/hub --to /vault/hub-keys.age --keys --recipient keys-recipient.txt
 The first has the database, as it is at one moment, the settings and the rosters; the second what signs and opens. Whoever gets one has nothing of the
-other. A database in a file needs room for a copy of it beside the archive; one on a server is copied by pg_dump. The archive is read back before it gets its name.`
+other. The role's folder needs room for a copy of the database meanwhile; one on a server is copied by pg_dump. The archive is read back before it gets its name.`
 }
 
 // Run writes the archive and says what it holds.

@@ -179,11 +179,8 @@ func (r *restoring) bringBack(name, successor string) {
 	refused(waypost.InvalidArgument, "name an empty database")
 	fresh()
 	refused(waypost.InvalidArgument, "would be rolled back by", "drop them, and name new ones")
-	o.Choice = recovery.Newest
-	refused(waypost.AlreadyExists, "has tables already")
-	fresh()
-	refused(waypost.InvalidArgument, "would be rolled back by")
 	o.Choice = recovery.Successor
+	refused(waypost.AlreadyExists, "has tables already")
 	fresh()
 	rep, err := recovery.Restore(r.Context(), o)
 	if err != nil {
