@@ -247,7 +247,7 @@ func TestPublishAfterAbandoned(t *testing.T) {
 	_, err := r.tryPublish(r.permit("CA", waypost.KindPublish, 300), records...)
 	refused(t, "cut short", err, waypost.Internal, "")
 	r.fault.Store(nil)
-	r.tablesAre("20 pointers, 0 live, 200 labels, 1 publications")
+	r.tablesAre("5 pointers, 0 live, 50 labels, 1 publications")
 	records[3] = person(3, token(333))
 	records[3].Generation = 2
 	r.publish("CA", records...)

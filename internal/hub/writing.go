@@ -12,7 +12,7 @@ import (
 
 // insertAtOnce is how many records one transaction writes: who waits at a counter
 // waits for one such transaction at most (docs/adr).
-const insertAtOnce = 20
+const insertAtOnce = 5
 
 // write puts the records into the index and makes them live. Each step may be
 // repeated.
