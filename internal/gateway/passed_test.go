@@ -11,7 +11,8 @@ import (
 
 // TestPassedByName: of somebody whose pointer was passed here, the hub sees the
 // first part only, whether there is an SSN or not, and the clerk is told. A pointer
-// that this state has published changes nothing.
+// that this state has published changes nothing. A record is read twice in a check: when
+// it is known whose the applicant may be, and when the answer is made.
 func TestPassedByName(t *testing.T) {
 	for _, passed := range []bool{false, true} {
 		for _, ssn := range []string{"24681", ""} {
@@ -27,6 +28,7 @@ func TestPassedByName(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			before := looksAt(record.ID)
 			answer, err := exchange.Gateway("AZ").Check(t.Context(), gateway.Applicant{Person: p},
 				gateway.Counter{Operator: "clerk-7", Class: waypost.Attended, Purpose: waypost.Renew, Case: "renewal"})
 			if err != nil {
@@ -38,6 +40,9 @@ func TestPassedByName(t *testing.T) {
 			}
 			if got := strings.Join(entries(t, "hub", answer.Ticket), " "); got != want || answer.Coverage.NamesOnly != passed {
 				t.Errorf("passed %v, SSN %q: the hub's ledger says %q, the clerk %q", passed, ssn, got, answer.Words())
+			}
+			if n := looksAt(record.ID) - before; n != 2 {
+				t.Errorf("passed %v, SSN %q: the record is read %d times", passed, ssn, n)
 			}
 			if len(answer.Own) != 1 || !answer.Complete {
 				t.Errorf("passed %v: %+v", passed, answer)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/waypost/waypost"
@@ -74,15 +75,29 @@ func (h holders) Evaluate(ctx context.Context, holder string, req *waypostv1.Eva
 	return honest()
 }
 
+// people are the records of a state, which may be down; each look is counted.
 type people struct {
 	state waypost.Jurisdiction
 	records.System
+}
+
+// looks are how often each record was read.
+var looks sync.Map // id -> *atomic.Int64
+
+func looksAt(id string) int64 {
+	n, ok := looks.Load(id)
+	if !ok {
+		return 0
+	}
+	return n.(*atomic.Int64).Load()
 }
 
 func (p people) Record(ctx context.Context, id string) (waypost.Record, error) {
 	if trouble.of(func(tr *troubles) bool { return tr.down[p.state] }) {
 		return waypost.Record{}, errors.New("the licensing system is down")
 	}
+	n, _ := looks.LoadOrStore(id, new(atomic.Int64))
+	n.(*atomic.Int64).Add(1)
 	return p.System.Record(ctx, id)
 }
 
