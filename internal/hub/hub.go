@@ -90,6 +90,9 @@ type Deps struct {
 	// Fence is the time up to which tickets may have been used of which this database, which
 	// came back from a backup, knows nothing; zero where it never did.
 	Fence time.Time
+	// Owned says to which servers of labels nothing may be written yet; nil where the
+	// database is all there is.
+	Owned *shards.Owned
 	// Around, if set, is what members reach instead: so drills make a hub that looks
 	// at its calls, or answers others.
 	Around func(waypostv1connect.HubHandler) waypostv1connect.HubHandler
@@ -118,7 +121,7 @@ func New(config Config, deps Deps) (*Server, error) {
 	if deps.Authority == nil {
 		deps.Authority = deps.Roster
 	}
-	s := &Server{config: config, Deps: deps, keys: newDirectory(), boxes: newBoxes(), boxLimit: boxLimit, reach: &shards.Reach{DB: deps.DB, Log: deps.Log}}
+	s := &Server{config: config, Deps: deps, keys: newDirectory(), boxes: newBoxes(), boxLimit: boxLimit, reach: &shards.Reach{DB: deps.DB, Log: deps.Log, Owned: deps.Owned}}
 	s.measure()
 	return s, nil
 }

@@ -136,8 +136,13 @@ func (s *Server) labelFirst(tx *store.Tx, all []place) (taken []place, err error
 		rows[i] = row{label(&s.LabelKey, p.key, 0), p}
 	}
 	slices.SortFunc(rows, func(a, b row) int { return bytes.Compare(a.label[:], b.label[:]) })
+	labels := make([][]byte, len(all))
 	for i := range rows {
-		lists[i] = []any{rows[i].label[:], rows[i].pointer}
+		labels[i] = rows[i].label[:]
+		lists[i] = []any{labels[i], rows[i].pointer}
+	}
+	if err := s.Owned.MayWrite(tx, labels...); err != nil {
+		return nil, err
 	}
 	written, err := tx.ExecMany(`INSERT INTO label (label, pointer) VALUES ($1, $2) ON CONFLICT DO NOTHING`, lists)
 	for i, n := range written {
@@ -194,6 +199,9 @@ func (s *Server) label(tx *store.Tx, p place, owner waypost.Jurisdiction) (place
 			break
 		}
 		at := label(&s.LabelKey, p.key, counter)
+		if err := s.Owned.MayWrite(tx, at[:]); err != nil {
+			return false, err
+		}
 		n, err := tx.Exec(`INSERT INTO label (label, pointer) VALUES ($1, $2) ON CONFLICT DO NOTHING`, at[:], p.pointer)
 		if err != nil || n == 1 {
 			return true, err
@@ -205,6 +213,9 @@ func (s *Server) label(tx *store.Tx, p place, owner waypost.Jurisdiction) (place
 	}
 	for counter := range uint8(maxCounter) {
 		at := label(&s.LabelKey, p.key, counter)
+		if err := s.Owned.MayWrite(tx, at[:]); err != nil {
+			return false, err
+		}
 		n, err := tx.Exec(`UPDATE label SET pointer = $1 WHERE label = $2
 			AND EXISTS (SELECT 1 FROM pointer p WHERE p.id = label.pointer AND p.state = $3)`, p.pointer, at[:], withdrawn)
 		if err != nil || n == 1 {

@@ -91,6 +91,11 @@ func (s *Server) purgeBetween(ctx context.Context, first, end []byte) (n int, er
 	}
 	return len(labels), s.DB.Write(ctx, func(tx *store.Tx) error {
 		for part := range slices.Chunk(labels, labelsAtOnce) {
+			for _, at := range part {
+				if err := s.Owned.MayWrite(tx, at[:]); err != nil {
+					return err
+				}
+			}
 			if _, err := tx.Exec(deleteLabels, labelArgs(part, labelsAtOnce)...); err != nil {
 				return err
 			}

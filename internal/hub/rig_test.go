@@ -27,6 +27,7 @@ import (
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/rpc/rpctest"
 	"github.com/waypost/waypost/internal/seal"
+	"github.com/waypost/waypost/internal/shards"
 	"github.com/waypost/waypost/internal/shards/shardstest"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/store/pgtest"
@@ -50,6 +51,7 @@ type rig struct {
 	looking atomic.Pointer[func()] // called when the hub looks at its clock
 	said    heard                  // in the log
 	fence   time.Time
+	owned   *shards.Owned
 	client  map[waypost.Jurisdiction]waypostv1connect.HubClient
 	ring    map[waypost.Jurisdiction]*seal.Keyring
 }
@@ -97,7 +99,7 @@ func (r *rig) deps() hub.Deps {
 	me := r.Party("hub")
 	return hub.Deps{
 		Roster: r.View, DB: r.db, Journal: r.journal, LabelKey: [32]byte{1}, Identity: me.Identity, Cert: me.Cert,
-		Now: r.watched, Fence: r.fence, Metrics: r.metrics, Log: slog.New(slog.NewTextHandler(io.MultiWriter(r.t.Output(), &r.said), nil)),
+		Now: r.watched, Fence: r.fence, Owned: r.owned, Metrics: r.metrics, Log: slog.New(slog.NewTextHandler(io.MultiWriter(r.t.Output(), &r.said), nil)),
 	}
 }
 

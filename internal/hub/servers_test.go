@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +12,10 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/hub"
 	"github.com/waypost/waypost/internal/rpc/rpctest"
+	"github.com/waypost/waypost/internal/shards"
 	"github.com/waypost/waypost/internal/shards/shardstest"
 	"github.com/waypost/waypost/internal/store"
 	"github.com/waypost/waypost/internal/store/pgtest"
@@ -36,6 +39,10 @@ func TestOverServers(t *testing.T) {
 	t.Run("one down", func(t *testing.T) {
 		r := newRigOn(t, rpctest.Ample, spreadOver(t, clusters[0].URL(), databases()))
 		oneDown(t, r, clusters[2])
+	})
+	t.Run("unasked", func(t *testing.T) {
+		r := newRigOn(t, rpctest.Ample, spreadOver(t, clusters[0].URL(), databases()))
+		unasked(t, r, clusters[2])
 	})
 	t.Run("plans", func(t *testing.T) { plans(t, spreadOver(t, clusters[0].URL(), databases())) })
 }
@@ -135,6 +142,71 @@ func oneDown(t *testing.T, r *rig, down *pgtest.Cluster) {
 	_, err = r.tryPublish(p, record)
 	must(t, err)
 	for n := range people + 1 {
+		if list := r.first(r.check("AZ"), token(n)); len(list.List) != 1 || list.Unreached != 0 {
+			t.Errorf("person %d: %d candidates, %d tokens not looked up", n, len(list.List), list.Unreached)
+		}
+	}
+}
+
+// unasked: the hub begins while a server is down, which is back before it has been asked
+// whose its labels are. Nothing is written there, or deleted, until then.
+func unasked(t *testing.T, r *rig, down *pgtest.Cluster) {
+	const people = 3
+	held := func() int { return r.count(`SELECT count(*) FROM label`) }
+	r.halt()
+	down.Kill()
+	var err error
+	r.owned, err = shards.Own(t.Context(), r.url)
+	must(t, err)
+	r.start()
+	down.Begin()
+	eventually(t, "the server is back", func() bool {
+		return r.db.Read(t.Context(), func(tx *store.Tx) error { return tx.Row(`SELECT count(*) FROM label`).Scan(new(int)) }) == nil
+	})
+	type refusal struct {
+		permit
+		record *waypostv1.PublishedRecord
+	}
+	var waiting []refusal
+	for n := range people {
+		one := refusal{r.permit("CA", waypost.KindPublish, waypost.RecordElements), person(n, token(n))}
+		if _, err := r.tryPublish(one.permit, one.record); err != nil {
+			refused(t, "publishing", err, waypost.Unavailable, "does not answer now")
+			waiting = append(waiting, one)
+		}
+	}
+	before := held()
+	if len(waiting) == 0 { // nearly every record has a label there
+		t.Errorf("nobody is refused, and there are %d labels", before)
+	}
+	must(t, r.db.Write(t.Context(), func(tx *store.Tx) error { // of an epoch whose key is gone
+		for n := range 64 {
+			old := hub.Label([32]byte{9}, token(n), 0)
+			old[0] = 77
+			if _, err := tx.Exec(`INSERT INTO label (label, pointer) VALUES ($1, 1)`, old); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	purge := func() error {
+		_, err := hub.PurgeEpoch(t.Context(), r.deps(), 77, 1000)
+		return err
+	}
+	refused(t, "purging", purge(), waypost.Unavailable, "does not answer now")
+	if held() <= before {
+		t.Error("labels were deleted on a server that was not asked")
+	}
+	must(t, r.owned.Watch(t.Context(), slog.New(slog.DiscardHandler)))
+	must(t, purge())
+	if left := held(); left != before {
+		t.Errorf("%d labels are left of those that were to go", left-before)
+	}
+	for _, one := range waiting {
+		_, err := r.tryPublish(one.permit, one.record)
+		must(t, err)
+	}
+	for n := range people {
 		if list := r.first(r.check("AZ"), token(n)); len(list.List) != 1 || list.Unreached != 0 {
 			t.Errorf("person %d: %d candidates, %d tokens not looked up", n, len(list.List), list.Unreached)
 		}

@@ -232,8 +232,9 @@ func (r *Role) openHub(ctx context.Context, listener net.Listener, now func() ti
 	if err != nil {
 		return err
 	}
+	var owned *shards.Owned
 	if r.DB.Shared() {
-		if err := shards.Own(ctx, f.Config.Database); err != nil {
+		if owned, err = shards.Own(ctx, f.Config.Database); err != nil {
 			return err
 		}
 	}
@@ -243,7 +244,7 @@ func (r *Role) openHub(ctx context.Context, listener net.Listener, now func() ti
 	}
 	deps := hub.Deps{
 		Roster: f.Roster, DB: r.DB, Journal: r.Journal, Logs: publisher.NewStore(f.logs(), r.DB.Shared(), now), LabelKey: labelKey, Identity: f.Identity, Cert: f.Cert, Now: now, Log: log, Metrics: r.metrics,
-		Fence: fence(restored),
+		Fence: fence(restored), Owned: owned,
 	}
 	if r.wrapHub != nil {
 		r.wrapHub(&deps)
@@ -252,7 +253,21 @@ func (r *Role) openHub(ctx context.Context, listener net.Listener, now func() ti
 	if err != nil {
 		return err
 	}
-	r.run = func(ctx context.Context) error { return server.Run(ctx, listener) }
+	r.run = func(ctx context.Context) error {
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		var notOwned error
+		var watching sync.WaitGroup
+		watching.Go(func() {
+			if notOwned = owned.Watch(ctx, r.log); notOwned != nil {
+				stop()
+			}
+		})
+		err := server.Run(ctx, listener)
+		stop()
+		watching.Wait()
+		return errors.Join(err, notOwned)
+	}
 	return nil
 }
 

@@ -52,10 +52,17 @@ func (t *Table) mine(ctx context.Context) (o owner, err error) {
 	}
 	o, there, err := t.ownerOn(ctx, t.hub)
 	if err == nil && (!there || o.hub != me) {
-		err = errors.New("shards: this database is a copy of the hub's, or the hub's after it was moved: its servers of labels belong to the other one, and nothing was changed there. " + adoptThem)
+		err = notOurs{"shards: this database is a copy of the hub's, or the hub's after it was moved: its servers of labels belong to the other one, and nothing was changed there. " + adoptThem}
 	}
 	return o, err
 }
+
+// notOurs says that labels are not this database's. All other errors say that it could not
+// be found out.
+type notOurs struct{ words string }
+
+// Error gives the words.
+func (n notOurs) Error() string { return n.words }
 
 const adoptThem = "If this is the hub now and no other database is, run: waypost hub shards adopt"
 
@@ -66,11 +73,11 @@ func (t *Table) check(ctx context.Context, c *pgx.Conn, server string, mine owne
 	case err != nil:
 		return err
 	case there && o.hub != mine.hub:
-		return errors.New("its labels belong to another hub's database: nothing was changed. " + adoptThem)
+		return notOurs{"its labels belong to another hub's database: nothing was changed. " + adoptThem}
 	case o.switches > mine.switches:
-		return errors.New("partitions were moved since this database was as it is (it was restored, or is a copy), and what is there is newer: nothing was changed. See docs/operations/scale.md, Backup. " + adoptThem)
+		return notOurs{"partitions were moved since this database was as it is (it was restored, or is a copy), and what is there is newer: nothing was changed. See docs/operations/scale.md, Backup. " + adoptThem}
 	case !there:
-		return errors.Join(t.sameLabels(ctx, c, server), errors.New("nothing there says whose its labels are. "+adoptThem))
+		return errors.Join(t.sameLabels(ctx, c, server), notOurs{"nothing there says whose its labels are. " + adoptThem})
 	}
 	return t.sameLabels(ctx, c, server)
 }
@@ -82,7 +89,7 @@ func (t *Table) checkAll(ctx context.Context) (reached []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, server := range slices.Sorted(maps.Keys(t.servers)) {
+	for _, server := range t.names() {
 		c, err := t.conn(ctx, server)
 		if err != nil {
 			continue // it is down, and is looked at when it is back
@@ -122,7 +129,7 @@ func (t *Table) Adopt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	names := slices.Sorted(maps.Keys(t.servers))
+	names := t.names()
 	for _, server := range names {
 		c, err := t.conn(ctx, server)
 		if err != nil {
@@ -150,43 +157,48 @@ func (t *Table) Adopt(ctx context.Context) error {
 }
 
 // Belongs reports, in words, why this is not the database whose labels lie on the servers
-// that can be reached; nil where it is, or where the table is not spread. It changes
-// nothing.
+// that can be asked; nil where it is, or where the table is not spread. It changes nothing.
 func (t *Table) Belongs(ctx context.Context) error {
+	_, err := t.belongs(ctx, t.names())
+	return err
+}
+
+// belongs is [Table.Belongs] for some servers. It returns which could not be asked, and why:
+// they are down, or silent.
+func (t *Table) belongs(ctx context.Context, servers []string) (silent map[string]error, err error) {
 	if all, err := t.partitions(ctx, "label"); err != nil || len(all) == 0 {
-		return err
+		return nil, err
 	}
 	mine, err := t.mine(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, server := range slices.Sorted(maps.Keys(t.servers)) {
-		// One that is down, or silent, is looked at when it is back.
-		ctx, done := context.WithTimeout(ctx, lookTime)
-		c, err := t.conn(ctx, server)
-		if err == nil {
-			err = t.check(ctx, c, server, mine)
-		} else {
-			err = nil
-		}
-		silent := ctx.Err() != nil
-		done()
-		if err != nil && !silent {
-			return fmt.Errorf("shards: server %s: %w", server, err)
+	silent = make(map[string]error)
+	for _, server := range servers {
+		err := t.lookAt(ctx, server, mine)
+		var not notOurs
+		switch {
+		case errors.As(err, &not):
+			return nil, fmt.Errorf("shards: server %s: %w", server, err)
+		case err != nil:
+			silent[server] = fmt.Errorf("server %s: %w", server, err)
 		}
 	}
-	return nil
+	return silent, ctx.Err()
 }
 
 // lookTime is for how long one server is asked whose its labels are.
 const lookTime = 3 * time.Second
 
-// Own is [Table.Belongs] of the hub's database at url, before a hub writes to it: a copy
-// that was made for a drill has the passwords of the real one's servers of labels.
-func Own(ctx context.Context, url string) error {
-	t, err := Open(ctx, url)
+func (t *Table) lookAt(ctx context.Context, server string, mine owner) error {
+	ctx, done := context.WithTimeout(ctx, lookTime)
+	defer done()
+	c, err := t.conn(ctx, server)
 	if err != nil {
 		return err
 	}
-	return errors.Join(t.Belongs(ctx), t.Close())
+	return t.check(ctx, c, server, mine)
 }
+
+// names are the servers of the table, in order.
+func (t *Table) names() []string { return slices.Sorted(maps.Keys(t.servers)) }

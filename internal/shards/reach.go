@@ -17,8 +17,9 @@ import (
 // search does not wait for a server that others have waited for. A database that is
 // on one server only has none. It is safe for concurrent use.
 type Reach struct {
-	DB  *store.DB
-	Log *slog.Logger
+	DB    *store.DB
+	Log   *slog.Logger
+	Owned *Owned // servers that could not be asked whose they are count as lost; may be nil
 
 	mu   sync.Mutex
 	lost map[string][]byte // by server, a label on it, which tells when it is back
@@ -28,7 +29,7 @@ type Reach struct {
 func (r *Reach) Whole() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.lost) == 0
+	return len(r.lost) == 0 && r.Owned.Whole()
 }
 
 // Find looks a label up. The error is [store.Unreachable] where its server does not
@@ -40,7 +41,7 @@ func (r *Reach) Find(ctx context.Context, label []byte) (pointer int64, err erro
 		if server, err = serverOf(tx, label); err != nil {
 			return err
 		}
-		if r.isLost(server) {
+		if r.isLost(server) || r.Owned.waits(server) {
 			return errLost
 		}
 		return tx.Row(`SELECT pointer FROM label WHERE label = $1`, label).Scan(&pointer)

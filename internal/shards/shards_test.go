@@ -23,6 +23,7 @@ func TestServers(t *testing.T) {
 		{"spread", testSpread, 3}, {"killed", testKilled, 2}, {"pruning", testPruning, 1},
 		{"refusals", testRefusals, 1}, {"corrupt copy", testCorruptCopy, 1}, {"lost in a group", testLostInGroup, 2},
 		{"still", testStill, 0}, {"busy", testBusy, 2}, {"copy", testCopy, 2}, {"trash", testTrash, 2}, {"reach", testReach, 2},
+		{"unasked", testUnasked, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, newRig(t, clusters[:test.servers+1])) })
 	}
