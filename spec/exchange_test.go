@@ -2,6 +2,7 @@ package spec_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
@@ -171,13 +172,16 @@ func privateKey(t testing.TB, name string) string {
 
 // ledger is a log in memory, for checkpoints and proofs.
 type ledger struct {
-	t      testing.TB
-	member string
-	leaves [][]byte
-	stored []tlog.Hash
+	t        testing.TB
+	member   string
+	instance string // "" for the first
+	leaves   [][]byte
+	stored   []tlog.Hash
 }
 
-func (l *ledger) origin() string { return "vectors.example/" + l.member + "/1" }
+func (l *ledger) origin() string {
+	return "vectors.example/" + l.member + "/" + cmp.Or(l.instance, "1")
+}
 
 func (l *ledger) add(leaf []byte) {
 	hashes, err := tlog.StoredHashes(int64(len(l.leaves)), leaf, l)

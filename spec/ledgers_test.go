@@ -103,7 +103,7 @@ var dataKey = translog.DataKey{ID: translog.KeyID{1, 2, 3, 4, 5, 6, 7, 8}, Secre
 func published(t testing.TB, dir, word string) *ledger {
 	t.Helper()
 	l := &ledger{t: t, member: "keyholder-2"}
-	var bundles, sealed [2][]byte
+	var blobs [][]byte
 	for i := range logSize {
 		e := entryAt(t, i)
 		if i == 200 {
@@ -120,24 +120,34 @@ func published(t testing.TB, dir, word string) *ledger {
 			blob = nil
 		}
 		l.add(leaf)
-		n := i / 256
-		bundles[n] = append(binary.BigEndian.AppendUint16(bundles[n], uint16(len(leaf))), leaf...)
-		sealed[n] = translog.AppendSealed(sealed[n], blob)
+		blobs = append(blobs, blob)
 	}
-	for n, width := range []int{256, logSize - 256} {
-		write(t, dir, strings.Replace(translog.SealedPath(int64(n), width), "sealed", "tile/entries", 1), bundles[n])
-		write(t, dir, translog.SealedPath(int64(n), width), sealed[n])
-	}
-	for _, tile := range tlog.NewTiles(torchwood.TileHeight, 0, logSize) {
-		data, err := tlog.ReadTileData(tile, l)
-		must(t, err)
-		write(t, dir, torchwood.TilePath(tile), data)
-	}
+	l.lay(dir, blobs)
 	write(t, dir, dataKey.ID.Path(), []byte("wrapped"))
 	write(t, dir, "checkpoint", []byte(l.checkpoint(logSize, start.Add(time.Hour), "keyholder-1", "keyholder-3", "outside.example")))
 	hub := (&ledger{t: t, member: "hub"}).grow(3, "leaf")
 	write(t, dir, "seen/hub/1", []byte(hub.checkpoint(3, start, "keyholder-1", "keyholder-2", "outside.example")))
 	return l
+}
+
+// lay writes as many leaves as there are sealed entries, without a checkpoint.
+func (l *ledger) lay(dir string, blobs [][]byte) {
+	for first := 0; first < len(blobs); first += torchwood.TileWidth {
+		width := min(torchwood.TileWidth, len(blobs)-first)
+		var bundle, sealed []byte
+		for i := first; i < first+width; i++ {
+			bundle = append(binary.BigEndian.AppendUint16(bundle, uint16(len(l.leaves[i]))), l.leaves[i]...)
+			sealed = translog.AppendSealed(sealed, blobs[i])
+		}
+		path := translog.SealedPath(int64(first/torchwood.TileWidth), width)
+		write(l.t, dir, strings.Replace(path, "sealed", "tile/entries", 1), bundle)
+		write(l.t, dir, path, sealed)
+	}
+	for _, tile := range tlog.NewTiles(torchwood.TileHeight, 0, int64(len(blobs))) {
+		data, err := tlog.ReadTileData(tile, l)
+		must(l.t, err)
+		write(l.t, dir, torchwood.TilePath(tile), data)
+	}
 }
 
 func entryAt(t testing.TB, i int) translog.Entry {

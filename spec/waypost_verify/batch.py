@@ -14,6 +14,7 @@ from .refused import Refused, require
 from .roster import parse_governance, verify, verify_chain
 from .signed import (parse_candidates, parse_encryption_key, parse_envelope, parse_receipt, parse_statement, parse_ticket,
                      verify_ticket)
+from .successor import declared
 
 
 def policy_of(value):
@@ -72,6 +73,7 @@ def log(data, w):
     found.counters()
     found.evidence(trusted)
     found.seen([roster])
+    declared(found, [roster])
 
 
 def governance(w):

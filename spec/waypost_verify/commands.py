@@ -12,7 +12,9 @@ from .log import Log, any_roster
 from .refused import Refused, require
 from .roster import parse_governance, verify_chain
 from .signed import check_place, parse_receipt, parse_ticket, role_of
+from .successor import declared
 from .times import show
+from .tree import root_of
 
 
 class Report:
@@ -59,7 +61,8 @@ def describe(report, path, log, days):
     cp = log.checkpoint
     erased = f", {log.erased} erased" if log.erased else ""
     opened = f", {len(log.opened)} opened" if log.opened else ""
-    report.say(f"{path}: {cp.size} leaves of {cp.origin}{erased}{opened}, cosigned {show(cp.cosigned)}",
+    ends = f"cosigned {show(cp.cosigned)}" if cp.cosigned else "closed for a restore"
+    report.say(f"{path}: {cp.size} leaves of {cp.origin}{erased}{opened}, {ends}",
                path=str(path), origin=cp.origin, leaves=cp.size, erased=log.erased, opened=len(log.opened),
                cosigned=cp.cosigned, counters=days)
 
@@ -70,15 +73,29 @@ def log(args):
     keys = {hex_bytes(k, 8, "the id of a data key").hex(): hex_bytes(v, 32, "a data key") for k, v in keys.items()}
     found = Log(args.paths[0], rosters[-1], keys)
     describe(report, args.paths[0], found, found.counters())
-    follow(report, args.paths[0], found, governance, rosters, {})
+    closes(report, found, rosters, {})
+    follow(report, args.paths[0], found, governance, rosters, {}, {})
     return report
 
 
-def follow(report, path, found, governance, rosters, logs):
+def closes(report, found, rosters, closed):
+    """Notes the logs of the same member that this one says were closed for a restore."""
+    for closure in (report.attempt(found.folder, declared, found, rosters) or {}).values():
+        before = closed.setdefault(closure.predecessor, closure)
+        if before != closure:
+            report.refuse(f"{found.folder}: {closure.predecessor} has two successors: {before.place} and {closure.place}")
+        elif not any(item.get("closed") == closure.predecessor for item in report.items):
+            report.say(f"{closure.place}: {closure.predecessor} was closed for a restore {show(closure.at)}; {closure.seen[0]} leaves had been seen, {closure.restored[0]} came back",
+                       closed=closure.predecessor, successor=closure.place, seen=closure.seen[0], restored=closure.restored[0], lost=closure.lost)
+
+
+def follow(report, path, found, governance, rosters, logs, closed):
     """What the member shows about others: checkpoints and evidence."""
     for evidence in report.attempt(path, found.evidence, governance) or []:
         report.say(f"{path}: shows that {evidence.member} is guilty of {evidence.claim}", evidence=evidence.id, member=evidence.member)
     for origin, checkpoint in (report.attempt(path, found.seen, rosters) or {}).items():
+        if origin in closed:
+            report.attempt(path, closed[origin].check, checkpoint, str(path))
         for other in logs.get(origin, []):
             report.attempt(path, other.begins_with, checkpoint, found.origin)
 
@@ -90,22 +107,43 @@ def ledgers(args):
     args.roster = args.roster or sorted((root / "hub" / "roster").glob("*"))
     governance, rosters = trusted(args)
     report.say(f"roster version {rosters[-1].version}, from {args.governance}", roster=rosters[-1].version)
-    logs, folders = {}, sorted(p.parent for p in root.glob("*/log/*/*/checkpoint"))
+    logs, closed, folders = {}, {}, newest_first(root)
     for folder in folders:
-        found = report.attempt(folder, Log, folder, rosters[-1], None, True)
+        closure = next((c for c in closed.values() if c.predecessor.split("/")[-2:] == list(folder.parts[-2:])), None)
+        if not closure and not (folder / "checkpoint").exists():
+            continue  # nothing is published there, and nobody says that it was
+        found = report.attempt(folder, one_log, folder, rosters, closure)
         if found:
             describe(report, folder, found, report.attempt(folder, found.counters))
+            closes(report, found, rosters, closed)
             logs.setdefault(found.origin, []).append(found)
     for copies in logs.values():
         for one in copies:
             for other in copies:
                 report.attempt(one.folder, one.begins_with, other.checkpoint, str(other.folder))
-            follow(report, one.folder, one, governance, rosters, logs)
-    require(folders, f"there is no log below {root}")
+            follow(report, one.folder, one, governance, rosters, logs, closed)
+    require(logs or not report.good, f"there is no log below {root}")
     missing = set(rosters[-1].members) - {found.member for copies in logs.values() for found in copies}
     for member in sorted(missing):
         report.refuse(f"{member} is in the roster and has no log below {root} that verifies")
     return report
+
+
+def newest_first(root):
+    """The folders of logs; what a log says of those before it is read before them."""
+    found = (p for p in root.glob("*/log/*/*") if p.is_dir() and p.name.isdecimal())
+    return sorted(found, key=lambda p: (-int(p.name), p))
+
+
+def one_log(folder, rosters, closure):
+    """A log; one that was closed is signed no more, and good under a roster of its time."""
+    if not closure:
+        return Log(folder, rosters[-1], None, True)
+    found = any_roster(rosters, lambda r: Log(folder, r, None, True, closure), folder.parts[-2])
+    closure.check(found.checkpoint, str(folder))
+    size, root = closure.restored
+    require(size > len(found.hashes) or root_of(found.hashes[:size]) == root, f"its first {size} leaves are not those that {closure.place} says came back")
+    return found
 
 
 def wire(path):

@@ -8,7 +8,7 @@ from . import tree
 from .encoding import parse_json
 from .evidence import MAX_EVIDENCE, parse_evidence
 from .ledger import MAX_BLOB, MAX_BODY, entry_of, open_sealed, split_leaves, split_sealed
-from .note import MAX_CHECKPOINT, open_checkpoint
+from .note import MAX_CHECKPOINT, Checkpoint, open_checkpoint
 from .refused import Refused, require
 from .signed import owner_of
 
@@ -16,15 +16,18 @@ from .signed import owner_of
 class Log:
     """A log in a folder, verified against its checkpoint."""
 
-    def __init__(self, folder, roster, keys=None, named=False):
-        """Named: the folder is log/<member>/<instance>."""
+    def __init__(self, folder, roster, keys=None, named=False, closure=None):
+        """Named: the folder is log/<member>/<instance>. With a closure, what a successor
+        says of the log, it may be what came back of it, without a checkpoint."""
         self.folder, self.keys = pathlib.Path(folder), keys or {}
-        raw = self.read("checkpoint", MAX_CHECKPOINT)
+        parted = closure and not (self.folder / "checkpoint").exists()
+        raw = closure.predecessor.encode() if parted else self.read("checkpoint", MAX_CHECKPOINT)
         self.member, self.origin = owner_of(raw), raw.split(b"\n")[0].decode()
         require(not named or self.folder.parts[-2:] == tuple(self.origin.split("/")[-2:]), f"it holds {self.origin}")
         require(self.member in roster.members, f"{self.member} is not in roster version {roster.version}")
         self.role = roster.members[self.member]["role"]
-        self.checkpoint = open_checkpoint(raw, roster.policy(self.member, self.origin))
+        self.checkpoint = (Checkpoint(self.origin, *closure.restored, 0, b"") if parted
+                           else open_checkpoint(raw, roster.policy(self.member, self.origin)))
         self.leaves = self.read_leaves()
         self.hashes = [tree.leaf_hash(leaf) for leaf in self.leaves]
         self.check_tiles()
