@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -174,6 +175,39 @@ func TestNobodyIsFramed(t *testing.T) {
 			}
 			findsOnly(t, s, h.options, h.found...)
 		})
+	}
+}
+
+// TestServesOn: a ledger that ends with "stopped" owes nothing more, unless others cite
+// what came after: its owner serves on and shows nothing, or they have made it up. While
+// it has had no time to show it nobody is named.
+func TestServesOn(t *testing.T) {
+	for _, goesOn := range []bool{false, true} {
+		s := newSim(newExchange(t, "", genQuota), 3)
+		s.calm = true
+		s.script().whole()
+		p := s.script()
+		p.ask()
+		p.evaluate(1, 2)
+		s.note(s.now, "keyholder-3", "stopped", map[string]string{"version": "test"})
+		s.publishAll(s.now)
+		if goesOn {
+			p.evals = append(p.evals, s.logs["keyholder-3"].place(s.logs["keyholder-3"].size))
+		} else {
+			p.evaluate(4)
+		}
+		p.find()
+		p.enter("AZ", "abandoned")
+		s.pass(1, "keyholder-3")
+		findsOnly(t, s, nil)
+		rep, err := Reconcile(ctx, s.options(s.now))
+		must(t, err)
+		stale := slices.ContainsFunc(rep.Findings, func(f Finding) bool {
+			return f.Kind == Stale && f.Member == "keyholder-3" && f.Evidence["or"] == "hub"
+		})
+		if stale != goesOn {
+			t.Errorf("found to have gone on: %v, want %v", stale, goesOn)
+		}
 	}
 }
 

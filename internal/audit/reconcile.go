@@ -122,6 +122,7 @@ func Reconcile(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	r.judgeEnds()
+	r.judgeEnded()
 	r.judgeLosses()
 	r.judgeRenewed()
 	windows, err := r.judgeQuotas(ctx)

@@ -72,6 +72,8 @@ type logRun struct {
 
 	ticketFields []byte // scratch, see fields
 	limits       limits
+
+	after after // what others cite of it past its end
 }
 
 // settleTime is how much later than an entry was committed its leaf must be in

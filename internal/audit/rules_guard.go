@@ -84,7 +84,7 @@ func (d *dossier) quorumOf(search *record) {
 			continue
 		}
 		holder := d.names.members[holderOf(d.names.Logs[p.log])]
-		switch d.lookAt(p, search.at, kindEvaluate) {
+		switch d.lookAt(p, search, kindEvaluate) {
 		case there:
 			good[holder] = true
 		case unknown:
@@ -133,7 +133,7 @@ func (d *dossier) searched() {
 			d.findingf(UnloggedSearch, d.memberAt(outcome.log), []*record{outcome}, "it gave an outcome without a search")
 		}
 		for _, p := range outcome.cited {
-			if d.lookAt(p, outcome.at, kindSearchFirst, kindSearchSecond) != other {
+			if d.lookAt(p, outcome, kindSearchFirst, kindSearchSecond) != other {
 				continue
 			}
 			culprit, ok := d.accused(p, outcome, true)
@@ -200,7 +200,7 @@ func (d *dossier) published() {
 	}
 	for _, p := range state {
 		for _, c := range p.cited {
-			if d.lookAt(c, p.at, kindPublish, kindUpkeep, kindPassed) != other {
+			if d.lookAt(c, p, kindPublish, kindUpkeep, kindPassed) != other {
 				continue
 			}
 			if culprit, ok := d.accused(c, p, true); ok {

@@ -46,9 +46,10 @@ const (
 	other                   // something else, or nothing though it should be
 )
 
-// lookAt tells what stands at a place that was cited at a time, given that it
+// lookAt tells what stands at a place that an entry cites, given that it
 // should be an entry of this ticket of one of the kinds.
-func (d *dossier) lookAt(p place, at int64, which ...kind) standing {
+func (d *dossier) lookAt(p place, claim *record, which ...kind) standing {
+	at := claim.at
 	for i := range d.records {
 		if r := d.records[i]; r.log == p.log && r.index == p.index && slices.Contains(which, r.kind) {
 			return there
@@ -73,6 +74,9 @@ func (d *dossier) lookAt(p place, at int64, which ...kind) standing {
 		return unknown
 	}
 	d.open = true
+	if l.ended() {
+		l.cite(d.names.nameOf(d.memberAt(claim.log)), p.index, at)
+	}
 	return unknown
 }
 
