@@ -196,6 +196,10 @@ func (b *backup) walk() error {
 	if b.Keys {
 		kind = Keys
 	}
+	shares, identities := b.folder.ShareFolders()
+	if b.WithoutShares && below(b.Dir, identities) {
+		return waypost.Errorf(waypost.InvalidArgument, "%s (share_identities) has other keys of this role too, which could not be told from what opens its shares: move the identities to a folder of their own", identities)
+	}
 	err := filepath.WalkDir(b.Dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -210,7 +214,7 @@ func (b *backup) walk() error {
 			return fs.SkipDir
 		case !d.Type().IsRegular() || passing(name):
 			return nil
-		case b.WithoutShares && (strings.HasPrefix(name, "share/") || strings.HasPrefix(name, "identities/")):
+		case b.WithoutShares && (below(path, shares) || below(path, identities)):
 			b.leave("a share or what opens it: " + name)
 			return nil
 		case checkPath(kind, name) != nil:
@@ -224,10 +228,25 @@ func (b *backup) walk() error {
 	if err == nil && !b.Keys {
 		err = b.evidence()
 	}
-	if ids := b.folder.Config.ShareIdentities; b.Keys && !b.WithoutShares && ids != "" && filepath.IsAbs(ids) {
-		b.leave("what opens the shares lies outside the folder: " + ids)
+	if b.Keys && !b.WithoutShares && b.folder.Config.ShareIdentities != "" && !below(identities, b.Dir) {
+		b.leave("what opens the shares lies outside the folder: " + identities)
 	}
 	return err
+}
+
+// below reports whether a path is a folder or in it, wherever links lead.
+func below(path, folder string) bool {
+	real := func(path string) string {
+		if at, err := filepath.EvalSymlinks(path); err == nil {
+			path = at
+		}
+		if at, err := filepath.Abs(path); err == nil {
+			path = at
+		}
+		return path
+	}
+	rel, err := filepath.Rel(real(folder), real(path))
+	return err == nil && filepath.IsLocal(rel)
 }
 
 func (b *backup) list(name, path string) error {
