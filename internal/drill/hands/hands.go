@@ -127,13 +127,17 @@ func Rename(from, to string) Act {
 	}
 }
 
-// Fields are those of an entry; none where it has none.
-func Fields(e *journal.Entry) map[string]string {
-	fields, err := translog.ParseBody(e.Body)
-	if err != nil {
-		return nil
+// Rewrite changes entries of one kind. What is no entry with fields stays as it is.
+func Rewrite(kind string, change func(e *journal.Entry, fields map[string]string)) Act {
+	return func(_ *store.Tx, e *journal.Entry) bool {
+		if fields, err := translog.ParseBody(e.Body); e.Kind == kind && err == nil {
+			change(e, fields)
+			if body, err := translog.FormatBody(fields); err == nil {
+				e.Body = body
+			}
+		}
+		return true
 	}
-	return fields
 }
 
 // Edit changes a role's database while the role runs, and says if nothing was

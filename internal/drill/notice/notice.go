@@ -51,12 +51,15 @@ const (
 	shunned = "shunned"
 )
 
-// First is when anybody noticed the case, or false if nobody has.
-func (c *Case) First() (Seen, bool) {
-	if len(c.Seen) == 0 {
-		return Seen{}, false
+// Named is when the case was first named, by the auditor or in evidence of a member, or
+// false if it never was. That somebody is not relied on names nobody.
+func (c *Case) Named() (Seen, bool) {
+	for _, s := range c.Seen {
+		if s.What != shunned {
+			return s, true
+		}
 	}
-	return c.Seen[0], true
+	return Seen{}, false
 }
 
 // Words tell who noticed the case and after how long. Evidence of several members
@@ -79,11 +82,25 @@ func (c *Case) Words() string {
 	return strings.Join(words, "; ")
 }
 
-func (c *Case) done() bool {
-	by := func(auditors bool) bool {
-		return slices.ContainsFunc(c.Seen, func(s Seen) bool { return s.What != shunned && (s.By == auditor) == auditors })
+// Done reports whether all that is waited for was noticed.
+func (c *Case) Done() bool { return len(c.awaited(false)) == 0 }
+
+// awaited is what is waited for, in words: all of it, or what has not come.
+func (c *Case) awaited(all bool) (words []string) {
+	for _, w := range []struct {
+		waits bool
+		words string
+		is    func(Seen) bool
+	}{
+		{c.Auditor, "the auditor's finding", func(s Seen) bool { return s.What != shunned && s.By == auditor }},
+		{c.Evidence, "evidence of a member", func(s Seen) bool { return s.What != shunned && s.By != auditor }},
+		{c.Shunned, "no reliance on it any more", func(s Seen) bool { return s.What == shunned }},
+	} {
+		if w.waits && (all || !slices.ContainsFunc(c.Seen, w.is)) {
+			words = append(words, w.words)
+		}
 	}
-	return (!c.Auditor || by(true)) && (!c.Evidence || by(false)) && (!c.Shunned || slices.ContainsFunc(c.Seen, func(s Seen) bool { return s.What == shunned }))
+	return words
 }
 
 func (c *Case) see(s Seen) {
@@ -147,7 +164,7 @@ func (w *Watch) Add(c *Case) *Case {
 func (w *Watch) Run(ctx context.Context, s *drill.Stage, horizon time.Duration) error {
 	steps := int(horizon / w.Step)
 	for n := range steps {
-		if !slices.ContainsFunc(w.cases, func(c *Case) bool { return !c.done() }) {
+		if !slices.ContainsFunc(w.cases, func(c *Case) bool { return !c.Done() }) {
 			break
 		}
 		w.x.Clock.Advance(w.Step)

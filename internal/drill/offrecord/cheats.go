@@ -34,6 +34,8 @@ func (p *play) cheats() []cheat {
 			play: p.answers("NV", "NV", hands.Off("disclose"), false, "NV")},
 		{party: "a state of record", attempted: "the same, and writes down nothing of the whole question",
 			play: p.answers("NV", "NV", hands.Off("notified", "continue", "disclose"), false, "NV")},
+		{party: "a state of record", attempted: "the same, in a ledger that is otherwise in order: it says that it has declined",
+			play: p.answers("NV", "NV", declined, false, "NV")},
 		{party: "a key holder", attempted: "evaluates for an honest state and takes the entry out of its journal before it is published",
 			play: p.evaluates("keyholder-2", []string{"keyholder-1", "keyholder-2", "keyholder-4"}, p.droppedAt("keyholder-2"), false)},
 		{party: "a key holder and the state that asks", attempted: "evaluates without an entry, and the friend throws the receipt away",
@@ -158,3 +160,8 @@ func (p *play) droppedAt(holder string) hands.Act {
 		return true
 	}
 }
+
+// declined writes down a disclosure as a decline.
+var declined = hands.Rewrite("disclose", func(e *journal.Entry, fields map[string]string) {
+	e.Kind, fields["outcome"] = "decline", string(waypost.NoMatch)
+})

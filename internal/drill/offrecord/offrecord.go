@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -29,8 +28,8 @@ const (
 	asking = waypost.Jurisdiction("AZ")
 	// horizon is for how long a cheat is watched.
 	horizon = 20 * time.Minute
-	// bound is within how long a cheat must be named, in minutes.
-	bound = 10
+	// bound is within how long a cheat must be named.
+	bound = 10 * time.Minute
 )
 
 // play is one exchange in which the cheats are played.
@@ -72,6 +71,10 @@ func run(ctx context.Context, s *drill.Stage) error {
 	if err != nil {
 		return err
 	}
+	talk, err := p.talk(ctx)
+	if err != nil {
+		return err
+	}
 	if err := p.watch.Run(ctx, s, horizon); err != nil {
 		return err
 	}
@@ -79,50 +82,15 @@ func run(ctx context.Context, s *drill.Stage) error {
 		return err
 	}
 	for _, c := range cheats {
-		p.report(c)
+		p.stage.Add(c.c.Line(drill.Line{Party: c.party, Attempted: c.attempted, Obtained: c.obtained}, bound))
 	}
+	p.between(talk)
 	if err := p.sample(ctx, hidden); err != nil {
 		return err
 	}
-	p.innocent()
+	p.stage.Add(p.watch.Innocent())
 	p.without(cheats)
 	return p.alone(ctx)
-}
-
-// report makes a line of a cheat that must be named.
-func (p *play) report(c cheat) {
-	first, seen := c.c.First()
-	l := drill.Line{
-		Party: c.party, Attempted: c.attempted, Obtained: c.obtained, Noticed: c.c.Words(),
-		Baseline: "plain and unkeyed index: nobody, ever",
-		Target:   fmt.Sprintf("named within %d minutes by the clock of the exchange", bound), OK: seen,
-	}
-	if seen {
-		minutes, seconds := first.After.Minutes(), first.After.Seconds()
-		l.NoticedSeconds = &seconds
-		l.Figure = &drill.Figure{Name: "minutes until named", Value: minutes, Low: minutes, High: minutes, Bound: bound, AtMost: true}
-	}
-	p.stage.Add(l)
-}
-
-// innocent is the line about those who had no part in any of it.
-func (p *play) innocent() {
-	n := float64(len(p.watch.Framed))
-	p.stage.Add(drill.Line{
-		Party: "every honest member", Attempted: "none: checks went on between the cheats",
-		Obtained: fmt.Sprintf("%d accusations of somebody who had no part in it%s", len(p.watch.Framed), list(p.watch.Framed)),
-		Noticed: fmt.Sprintf("the auditor read what was new %d times, %d entries, in %.1f s of real time",
-			p.watch.Audits, p.watch.Entries, p.watch.Took.Seconds()),
-		Target: "nobody is named who had no part in it", OK: n == 0,
-		Figure: &drill.Figure{Name: "honest members accused", Value: n, Low: n, High: n, Bound: 0, AtMost: true},
-	})
-}
-
-func list(words []string) string {
-	if len(words) == 0 {
-		return ""
-	}
-	return ": " + strings.Join(words[:min(len(words), 5)], "; ")
 }
 
 // without are the baselines: the same questions, answered by their operators.

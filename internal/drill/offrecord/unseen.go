@@ -128,7 +128,7 @@ func (p *play) sample(ctx context.Context, u *unseen) error {
 	looks := len(u.cases)
 	named, how := 0, ""
 	for _, c := range u.cases {
-		if _, seen := c.First(); seen {
+		if _, seen := c.Named(); seen {
 			named++
 			how = " (" + c.Words() + ")"
 		}

@@ -21,7 +21,7 @@ import (
 func (p *play) attacks() []attack {
 	var all []attack
 	for _, back := range []time.Duration{time.Minute, 4 * time.Minute, 6 * time.Minute, time.Hour} {
-		a := attack{party: "a key holder", attempted: fmt.Sprintf("dates an evaluation back by %s", words(back)), play: p.backDate(back), within: 5 * time.Minute}
+		a := attack{party: "a key holder", attempted: fmt.Sprintf("dates an evaluation back by %s", notice.Span(back)), play: p.backDate(back), within: 5 * time.Minute}
 		if back < 5*time.Minute {
 			a.within = 0
 		}

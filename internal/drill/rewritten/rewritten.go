@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -90,7 +89,8 @@ func run(ctx context.Context, s *drill.Stage) (err error) {
 		}
 		p.report(*a)
 	}
-	p.innocent()
+	s.Add(p.watch.Innocent())
+	p.without()
 	return p.forgetful(ctx)
 }
 
@@ -101,10 +101,8 @@ func (p *play) watchOne(ctx context.Context, a *attack) error {
 		return nil
 	}
 	if a.within == 0 {
-		_, seen := a.c.First()
 		err := p.watch.Later(ctx)
-		_, later := a.c.First()
-		a.unseen = !seen && !later
+		a.unseen = len(a.c.Seen) == 0
 		return err
 	}
 	p.Clock.Advance(a.quiet)
@@ -122,40 +120,14 @@ func (p *play) report(a attack) {
 	if a.c == nil {
 		return // it has its own line
 	}
-	first, seen := a.c.First()
-	l := drill.Line{Party: a.party, Attempted: a.attempted, Obtained: a.obtained, Noticed: a.c.Words(),
-		Baseline: "plain and unkeyed index: nobody, ever; a row is changed and that is all"}
-	switch {
-	case a.within == 0:
-		l.Target, l.OK = "conceded: clocks that are honest may differ by five minutes", a.unseen
-	default:
-		minutes, seconds, most := first.After.Minutes(), first.After.Seconds(), a.within.Minutes()
-		l.Target, l.OK = fmt.Sprintf("named within %s", words(a.within)), seen
-		if seen {
-			l.NoticedSeconds = &seconds
-			l.Figure = &drill.Figure{Name: "minutes until named", Value: minutes, Low: minutes, High: minutes, Bound: most, AtMost: true}
-		}
+	l := drill.Line{Party: a.party, Attempted: a.attempted, Obtained: a.obtained}
+	if a.within > 0 {
+		p.stage.Add(a.c.Line(l, a.within))
+		return
 	}
+	l.Noticed, l.Baseline = a.c.Words(), notice.NoTrace
+	l.Target, l.OK = "conceded: clocks that are honest may differ by five minutes", a.unseen
 	p.stage.Add(l)
-}
-
-func words(d time.Duration) string {
-	if d >= 2*time.Hour {
-		return fmt.Sprintf("%.0f hours", d.Hours())
-	}
-	return fmt.Sprintf("%.0f minutes", d.Minutes())
-}
-
-// innocent is the line about those who had no part in any of it.
-func (p *play) innocent() {
-	n := float64(len(p.watch.Framed))
-	p.stage.Add(drill.Line{
-		Party: "every honest member", Attempted: "none: checks went on between the attacks",
-		Obtained: fmt.Sprintf("%d accusations of somebody who had no part in it %s", len(p.watch.Framed), strings.Join(p.watch.Framed[:min(len(p.watch.Framed), 5)], "; ")),
-		Noticed:  fmt.Sprintf("the auditor read what was new %d times, %d entries, in %.1f s of real time", p.watch.Audits, p.watch.Entries, p.watch.Took.Seconds()),
-		Target:   "nobody is named who had no part in it", OK: n == 0,
-		Figure: &drill.Figure{Name: "honest members accused", Value: n, Low: n, High: n, Bound: 0, AtMost: true},
-	})
 }
 
 // honest makes checks until enough people are known of whom one record is found.

@@ -3,8 +3,10 @@ package rewritten
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -58,7 +60,7 @@ func (p *play) hideOther(ctx context.Context, a *attack) error {
 	p.stage.Add(drill.Line{
 		Party: a.party, Attempted: a.attempted, Obtained: "the public cannot read what that state did",
 		Noticed:  fmt.Sprintf("the auditor, who reads over the web, finds it %s at its first look, of %s: a word against a word, which the state's own copy decides", kind, named),
-		Baseline: "plain and unkeyed index: there is no ledger", Target: "named at the next audit, the hub among those who must answer", OK: named == string(asking)+" or hub",
+		Baseline: notice.NoTrace, Target: "named at the next audit, the hub among those who must answer", OK: named == string(asking)+" or hub",
 	})
 	return nil
 }
@@ -175,4 +177,45 @@ func (p *play) forgetful(ctx context.Context) error {
 		Target: "the attack succeeds on a reader without witnesses", OK: leaves == head.N && leaves > 0, Planted: true,
 	})
 	return nil
+}
+
+// without are the baselines: a row is changed, and the tables are the same in every part
+// as those of an index in which it was never otherwise. Who looks at them has nothing to
+// notice it by.
+func (p *play) without() {
+	plain, unkeyed := drill.NewBaselines(p.Records)
+	victim := p.known[0]
+	row, changed := drill.RowOf(victim.Person, "CA"), 0
+	for i := range plain.Rows {
+		if plain.Rows[i] == row {
+			plain.Rows[i].Owner = asking
+			changed++
+		}
+	}
+	if unkeyed.Owners[row.Hash()] == "CA" {
+		unkeyed.Owners[row.Hash()] = asking
+		changed++
+	}
+	told, _ := unkeyed.Find(row.Family, row.Given, row.Born, row.SSN5)
+
+	otherwise := maps.Clone(p.Records)
+	otherwise["CA"] = slices.DeleteFunc(slices.Clone(p.Records["CA"]), func(r waypost.Record) bool { return r.ID == victim.ID })
+	otherwise[asking] = append(slices.Clone(p.Records[asking]), victim)
+	plainly, hashed := drill.NewBaselines(otherwise)
+	alike := maps.Equal(unkeyed.Owners, hashed.Owners) && maps.Equal(counts(plain.Rows), counts(plainly.Rows))
+	p.stage.Add(drill.Line{
+		Party: "the operator of a plain or an unkeyed index", Attempted: "changes in place whose record a person's is",
+		Obtained: fmt.Sprintf("%d rows changed; whoever asks is told %s", changed, told),
+		Noticed:  fmt.Sprintf("nobody, ever: %d and %d rows before and after, the same as if it had never been otherwise: %t", len(plain.Rows), len(unkeyed.Owners), alike),
+		Target:   "the attack succeeds on the baselines", OK: changed == 2 && alike && told == asking, Planted: true,
+	})
+}
+
+// counts are how often each row stands in a table.
+func counts(rows []drill.PlainRow) map[drill.PlainRow]int {
+	all := make(map[drill.PlainRow]int)
+	for _, r := range rows {
+		all[r]++
+	}
+	return all
 }
