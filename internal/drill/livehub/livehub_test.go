@@ -8,4 +8,4 @@ import (
 )
 
 // TestDrill plays it at its small size.
-func TestDrill(t *testing.T) { drilltest.Play(t, livehub.Drill, 1) }
+func TestDrill(t *testing.T) { drilltest.Play(t, livehub.Drill, 9) }

@@ -94,9 +94,10 @@ func (l *listener) fewShares() error {
 	n := float64(len(got))
 	l.Add(drill.Line{Party: fmt.Sprintf("the hub's operator with its log and %d of %d shares", len(points), len(shares)),
 		Attempted: fmt.Sprintf("name anybody behind %d tokens, with a list of %d people, by every key that the shares suggest", len(seen), len(people)),
-		Obtained:  fmt.Sprintf("%d people, in %d guesses", len(got), guesses), Noticed: unnoticed, Baseline: plainSees,
+		Obtained:  fmt.Sprintf("%d people, in %d guesses", len(got), guesses), Noticed: unnoticed, Baseline: l.than.words(),
 		Target: "nobody is named", OK: len(seen) > 0,
-		Figure: &drill.Figure{Name: "people named", Value: n, Low: n, High: n, AtMost: true}})
+		Figure: &drill.Figure{Name: "people named", Value: n, Low: n, High: n, AtMost: true, Others: []drill.Other{
+			{Name: "plain index", Value: float64(l.than.plain)}, {Name: "unkeyed index, of those tried", Value: float64(l.than.unkeyed)}}}})
 	return nil
 }
 
@@ -132,7 +133,7 @@ func (l *listener) enough() error {
 	}
 	l.Add(drill.Line{Party: fmt.Sprintf("the hub's operator with its log and %d shares", threshold), Attempted: "the same with the key",
 		Obtained: fmt.Sprintf("%d people named, all %d who came to a counter among them; %d missed", len(who), len(came), missed), Noticed: unnoticed,
-		Baseline: plainSees, Target: "conceded: t key holders and a live hub name everybody", OK: missed == 0 && len(came) > 0, Planted: true})
+		Baseline: l.than.words(), Target: "conceded: t key holders and a live hub name everybody", OK: missed == 0 && len(came) > 0, Planted: true})
 	return nil
 }
 
@@ -214,7 +215,7 @@ func (l *listener) oneState() error {
 		Attempted: fmt.Sprintf("find the people of %d records and %d checks of %s in the searches and records of the other states", records, len(all)-records, corrupt),
 		Obtained: fmt.Sprintf("%d of %d searches of others for people whom %s has had evaluated, and %d records that they have elsewhere; %d of %d searches for anybody else",
 			known, of, corrupt, elsewhere, strangers, others),
-		Noticed: unnoticed + "; each further name costs the state a ticket in the open", Baseline: plainSees,
+		Noticed: unnoticed + "; each further name costs the state a ticket in the open", Baseline: l.than.words(),
 		Target: "conceded for those whom this state has had evaluated; nobody else", OK: records > 0 && others > 0,
 		Figure: &drill.Figure{Name: "searches named, of people whom the state never had evaluated", Value: float64(strangers), Low: float64(strangers), High: float64(strangers), AtMost: true,
 			Others: []drill.Other{{Name: "searches named, of its own people", Value: float64(known)}, {Name: "records elsewhere, of its own people", Value: float64(elsewhere)}}}})

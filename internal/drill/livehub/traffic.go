@@ -13,6 +13,7 @@ import (
 	"github.com/waypost/waypost/internal/cluster"
 	"github.com/waypost/waypost/internal/drill"
 	"github.com/waypost/waypost/internal/gateway"
+	"github.com/waypost/waypost/internal/store"
 )
 
 // visit is somebody at a counter, and the truth about it.
@@ -24,7 +25,8 @@ type visit struct {
 	ticket  waypost.TicketID
 	held    waypost.Jurisdiction // where else the person has a record, or ""
 	matched []waypost.Jurisdiction
-	move    string // id of a change of state of record that is under way
+	second  map[waypost.Jurisdiction]bool // to which states a second leg went
+	move    string                        // id of a change of state of record that is under way
 	moved   bool
 	issued  bool
 }
@@ -117,7 +119,29 @@ func (m *month) visit(ctx context.Context, day int) error {
 	}
 	v.ticket = answer.Ticket
 	m.visits = append(m.visits, v)
+	if v.second, err = m.seconds(ctx, answer); err != nil {
+		return err
+	}
 	return m.after(ctx, v, answer)
+}
+
+// seconds are the states that have answered a second leg of a check, by their own word.
+func (m *month) seconds(ctx context.Context, answer waypost.Answer) (map[waypost.Jurisdiction]bool, error) {
+	all := make(map[waypost.Jurisdiction]bool)
+	for _, c := range answer.Candidates {
+		err := m.x.Role(string(c.State)).DB.Read(ctx, func(tx *store.Tx) error {
+			var n int
+			err := tx.Row(`SELECT count(*) FROM notice WHERE ticket = $1 AND told <> ''`, answer.Ticket[:]).Scan(&n)
+			if n > 0 {
+				all[c.State] = true
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // after is what follows a check: a newcomer gets a card, and with it a home; who holds

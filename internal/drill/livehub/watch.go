@@ -2,6 +2,7 @@ package livehub
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"google.golang.org/protobuf/proto"
@@ -47,6 +48,7 @@ type record struct {
 type passing struct {
 	from, to waypost.Jurisdiction
 	old      waypost.Handle
+	after    int // searches so far
 }
 
 // letter is a sealed message on its way.
@@ -135,7 +137,7 @@ func (w *watch) Maintain(ctx context.Context, req *waypostv1.MaintainRequest) (*
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, p := range release.Passings {
-		w.passings = append(w.passings, passing{release.From, release.To, p.Old})
+		w.passings = append(w.passings, passing{release.From, release.To, p.Old, len(w.searches)})
 		if r := w.records[string(release.From)+string(p.Old[:])]; r != nil {
 			w.records[string(release.To)+string(p.New[:])] = &record{release.To, p.New, r.tokens}
 		}
@@ -213,20 +215,21 @@ func (w *watch) secondLegs(i int) map[waypost.Jurisdiction]bool {
 	return more
 }
 
-// looks are the searches that carry at least three tokens of a record.
-func (w *watch) looks(r *record) (found []*search) {
-	for _, s := range w.searches {
+// lookBefore is the last of a state's searches, of the first so many, that carries at
+// least three tokens of a record; or nil.
+func (w *watch) lookBefore(r *record, state waypost.Jurisdiction, before int) *search {
+	for _, s := range slices.Backward(w.searches[:before]) {
 		n := 0
 		for _, t := range r.tokens {
 			if s.tokens[t] {
 				n++
 			}
 		}
-		if n >= 3 {
-			found = append(found, s)
+		if n >= 3 && s.ticket.SOI == state {
+			return s
 		}
 	}
-	return found
+	return nil
 }
 
 // seen are all tokens that have passed the hub, with the places where.

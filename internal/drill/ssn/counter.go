@@ -2,6 +2,7 @@ package ssn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/cluster"
 	"github.com/waypost/waypost/internal/duplicate"
+	"github.com/waypost/waypost/internal/gateway"
 	"github.com/waypost/waypost/internal/store"
 )
 
@@ -24,39 +26,61 @@ func (p *play) atTheCounter(ctx context.Context) error {
 		return err
 	}
 	questions := waypostv1connect.NewQuestionsClient(door)
-	for i, s := range p.people[honest] {
-		if err := p.question(ctx, questions, s, i); err != nil {
-			return fmt.Errorf("person %d: %w", i, err)
+	for _, of := range []waypost.Jurisdiction{honest, telling} {
+		ways := []func(context.Context, waypost.Jurisdiction, *subject, int) error{p.campaign, p.publish}
+		if of == telling { // what its licensing system says is in no answer of these
+			ways = nil
 		}
-		if err := p.campaign(ctx, s); err != nil {
-			return fmt.Errorf("person %d, campaign: %w", i, err)
+		for i, s := range p.people[of] {
+			err := p.question(ctx, questions, of, s, i)
+			for n := 0; n < len(ways) && err == nil; n++ {
+				err = ways[n](ctx, of, s, i)
+			}
+			if err != nil {
+				return fmt.Errorf("person %d of %s: %w", i, of, err)
+			}
+			p.Progress("at the counter, about "+string(of), i+1, len(p.people[of]))
 		}
-		if err := p.publish(ctx, s, i); err != nil {
-			return fmt.Errorf("person %d, publishing: %w", i, err)
-		}
-		p.Progress("at the counter", i+1, len(p.people[honest]))
+	}
+	stranger := &subject{record: waypost.Record{Person: nobody}, words: make(map[string][]string), full: make(map[string]bool)}
+	if err := p.campaign(ctx, honest, stranger, 0); err != nil {
+		return err
+	}
+	if stranger.full["campaign"] {
+		return errors.New("a campaign finds somebody who is in no index")
 	}
 	for _, w := range []struct{ what, name string }{
-		{"a check at the counter, then status, history and portrait of what it found", "questions"},
+		{"a check at the counter with the card shown, then status, history and portrait of what it found", "questions"},
 		{"verify_card with the card's number", "card"},
 		{"a campaign for duplicates that compares tags", "campaign"},
 		{"loading a record of the same person, without an SSN and with a wrong one", "load"},
 	} {
-		p.line(w.what, honest, len(p.people[honest]), p.byWord(honest, w.name))
+		p.byWords(w.what, w.name, honest)
+		if w.name == "questions" || w.name == "card" {
+			p.byWords("the same", w.name, telling)
+		}
 	}
 	return nil
 }
 
-func (p *play) question(ctx context.Context, questions waypostv1connect.QuestionsClient, s *subject, n int) error {
+func (p *play) question(ctx context.Context, questions waypostv1connect.QuestionsClient, of waypost.Jurisdiction, s *subject, n int) error {
 	who := s.record.Person
 	who.SSN5 = ""
-	checked, err := p.x.Check(ctx, asking, who, waypost.IssueRealID, fmt.Sprintf("CASE-%d", n))
+	counter, err := p.x.Counter(asking)
 	if err != nil {
 		return err
 	}
+	// Of whoever shows the card the state is told a match, and may ask on.
+	shown := gateway.Applicant{Person: who, CardNumber: s.record.CardNumber, CardState: of}
+	raw, err := counter.Check(ctx, gateway.CheckToProto(shown, waypost.IssueRealID, fmt.Sprintf("CASE-%s-%d", of, n)))
+	if err != nil {
+		return err
+	}
+	checked := gateway.AnswerFromProto(raw)
 	var words []string
+	full := 0
 	for _, c := range checked.Candidates {
-		if c.State != honest {
+		if c.State != of {
 			continue
 		}
 		words = append(words, "outcome "+string(c.Outcome), "status "+string(c.Status), "kind "+string(c.CardKind), fmt.Sprint("termination ", c.TerminationRequired))
@@ -66,6 +90,7 @@ func (p *play) question(ctx context.Context, questions waypostv1connect.Question
 				return questions.Status(ctx, r)
 			},
 			func(ctx context.Context, r *waypostv1.RecordRequest) (*waypostv1.QuestionAnswer, error) {
+				r.Purpose = string(waypost.ChangeSOR)
 				return questions.History(ctx, r)
 			},
 			func(ctx context.Context, r *waypostv1.RecordRequest) (*waypostv1.QuestionAnswer, error) {
@@ -73,24 +98,29 @@ func (p *play) question(ctx context.Context, questions waypostv1connect.Question
 				return questions.Portrait(ctx, r)
 			},
 		} {
-			words = append(words, said(ask(ctx, about)))
+			word, ok := said(ask(ctx, about))
+			if words = append(words, word); ok {
+				full++
+			}
 		}
 	}
-	s.words["questions"] = words
-	s.words["card"] = []string{said(questions.VerifyCard(ctx, &waypostv1.VerifyCardRequest{CaseReference: "CASE",
-		Card: &waypostv1.Applicant{Family: who.Family, Given: who.Given, Born: who.Born.String(), CardNumber: s.record.CardNumber, CardState: string(honest)}}))}
+	s.words["questions"], s.full["questions"] = words, full == 3
+	card, ok := said(questions.VerifyCard(ctx, &waypostv1.VerifyCardRequest{CaseReference: "CASE",
+		Card: &waypostv1.Applicant{Family: who.Family, Given: who.Given, Born: who.Born.String(), CardNumber: s.record.CardNumber, CardState: string(of)}}))
+	s.words["card"], s.full["card"] = []string{card}, ok
 	return nil
 }
 
-// said is all that an answer says, or the code of its refusal.
-func said(a *waypostv1.QuestionAnswer, err error) string {
+// said is all that an answer says, or the code of its refusal; and whether it is an
+// answer and no refusal.
+func said(a *waypostv1.QuestionAnswer, err error) (string, bool) {
 	if err != nil {
-		return string(waypost.CodeOf(err))
+		return string(waypost.CodeOf(err)), false
 	}
-	return fmt.Sprintf("%s %s %q %d %d", a.Kind, a.Word, a.Why, len(a.Portrait), proto.Size(a.History))
+	return fmt.Sprintf("%s %s %q %d %d", a.Kind, a.Word, a.Why, len(a.Portrait), proto.Size(a.History)), a.Word != "declined" && a.Word != ""
 }
 
-func (p *play) campaign(ctx context.Context, s *subject) error {
+func (p *play) campaign(ctx context.Context, of waypost.Jurisdiction, s *subject, _ int) error {
 	who, az := s.record.Person, p.x.Gateway(asking)
 	who.SSN5 = ""
 	var id waypost.TicketID
@@ -109,10 +139,11 @@ func (p *play) campaign(ctx context.Context, s *subject) error {
 		if found.Over || time.Now().After(deadline) {
 			agree := 0
 			for _, a := range found.Agreeing {
-				if a.Owner == honest {
+				if a.Owner == of {
 					agree++
 				}
 			}
+			s.full["campaign"] = found.Over && agree > 0
 			s.words["campaign"] = []string{fmt.Sprintf("%d agree, over %v", agree, found.Over)}
 			return nil
 		}
@@ -126,25 +157,27 @@ func (p *play) campaign(ctx context.Context, s *subject) error {
 
 // publish loads the same person as the state's own, once without an SSN and once with
 // one that is not theirs.
-func (p *play) publish(ctx context.Context, s *subject, n int) error {
+func (p *play) publish(ctx context.Context, of waypost.Jurisdiction, s *subject, n int) error {
 	counter, err := p.x.Counter(asking)
 	if err != nil {
 		return err
 	}
 	var words []string
+	published := 0
 	for i, ssn := range []string{"", "24680"} {
 		mine := applicant(s.record.Person)
-		mine.CardNumber = fmt.Sprintf("SYNMINE%d-%d", n, i)
+		mine.CardNumber = fmt.Sprintf("SYNMINE%s%d-%d", of, n, i)
 		res, err := counter.Load(ctx, &waypostv1.LoadRequest{Records: []*waypostv1.Record{{
-			Id: fmt.Sprintf("MINE-%d-%d", n, i), Ssn5: ssn, CardKind: string(s.record.Kind), Status: string(waypost.Valid),
+			Id: fmt.Sprintf("MINE-%s-%d-%d", of, n, i), Ssn5: ssn, CardKind: string(s.record.Kind), Status: string(waypost.Valid),
 			Person: mine,
 		}}})
 		if err != nil {
 			words = append(words, string(waypost.CodeOf(err)))
 			continue
 		}
+		published += int(res.Published)
 		words = append(words, fmt.Sprintf("%d: %d published, %d rejected", i, res.Published, len(res.Rejected)))
 	}
-	s.words["load"] = words
+	s.words["load"], s.full["load"] = words, published == 2
 	return nil
 }

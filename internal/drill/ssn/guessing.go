@@ -5,7 +5,9 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/drill"
@@ -17,58 +19,134 @@ import (
 // serials, which are never 0000.
 const endings = 10 * 9999
 
+// guessed is what came of trying endings.
+type guessed struct {
+	people, among int // people, endings tried for each
+	tickets       int // that led to a record, of all people together
+	right         int // people of whom the right ending was found
+	most          int // elements that the key holders take with a ticket
+	pass          int // tickets that all these endings took for somebody whom none of them leads to
+	hashes        int // that the same takes on the unkeyed index, of all people together
+	answered      int // people of whom the first leg by that ending was answered
+}
+
 // tryAll tries the endings of SSNs, 32 a ticket, until one leads to the state of a
 // person, and then asks by the keys of that ending alone. Everybody's record is found by
 // some ending, without an SSN by that which stands in for it. It is played with some
-// hundred endings, among them the one that leads to the record. How many tickets all
-// endings take follows from it: each ticket tries 32, and none tells of another.
+// hundred endings, among them the one that leads to the record; for one person without
+// that one, which takes all tickets. How many all endings take is scaled from it.
 func (p *play) tryAll(ctx context.Context, g *rogue.Gateway) error {
 	rng := rand.New(rand.NewPCG(p.Seed, 6))
 	people := p.people[honest][:p.Size.Pick(10, 40, 200)]
-	among := waypost.CheckElements * p.Size.Pick(2, 6, 30)
-	tickets, right := 0, 0
+	out := guessed{people: len(people), among: waypost.CheckElements * p.Size.Pick(2, 6, 30)}
 	answers, has := make([][]string, 0, len(people)), make([]bool, 0, len(people))
 	for i, s := range people {
 		at := s.ssn5
 		if !s.has {
 			at = p.standIn(s.record.Person)
 		}
-		used, found, err := p.try(ctx, g, s, endingsWith(rng, at, among))
+		used, found, err := p.try(ctx, g, s, endingsWith(rng, at, out.among))
 		if err != nil {
 			return err
 		}
-		if tickets += used; found == at {
-			right++
+		if out.tickets += used; found == at {
+			out.right++
 		}
+		out.hashes += hashes(s.record.Person)
 		who := s.record.Person
 		who.SSN5 = found
 		h, err := p.ask(ctx, g, honest, bySSN(who), nil)
 		if err != nil {
 			return err
 		}
+		if len(h.first) > 2 { // more than two empty parts
+			out.answered++
+		}
 		answers, has = append(answers, append(h.first, fmt.Sprint("found ", found != ""))), append(has, s.has)
 		p.Progress("trying endings", i+1, len(people))
 	}
-	p.tried(len(people), among, tickets, right, over(guess(answers, has)))
+	var err error
+	if out.pass, err = p.tryInVain(ctx, g, people[0], endingsWith(rng, "", out.among)); err != nil {
+		return err
+	}
+	if out.most, err = p.most(ctx, g); err != nil {
+		return err
+	}
+	p.tried(out, over(guess(answers, has)))
 	return nil
 }
 
+// tryInVain is how many tickets all of a list take, of which none leads to the person.
+func (p *play) tryInVain(ctx context.Context, g *rogue.Gateway, s *subject, list []string) (tickets int, err error) {
+	own := s.ssn5
+	if !s.has {
+		own = p.standIn(s.record.Person)
+	}
+	if i := slices.Index(list, own); i >= 0 {
+		list[i] = "12345" // whatever else
+	}
+	tickets, found, err := p.try(ctx, g, s, list)
+	if err == nil && found != "" {
+		err = fmt.Errorf("an ending leads to a record that is not its own")
+	}
+	return tickets, err
+}
+
+// most is how many elements the key holders take with one ticket.
+func (p *play) most(ctx context.Context, g *rogue.Gateway) (most int, err error) {
+	keys := rogue.Keys(nobody)
+	for n := len(keys); n <= 4*len(keys); n++ {
+		for len(keys) < n {
+			keys = append(keys, rogue.Keys(waypost.Person{Family: "NOBODY", Given: fmt.Sprint("ATALL", n), Born: nobody.Born})[0])
+		}
+		look, err := g.Look(keys, g.Folder.Identity, func(t *waypost.Ticket) { t.Elements = n })
+		if err != nil {
+			return most, err
+		}
+		switch err := g.Evaluated(ctx, look); {
+		case waypost.CodeOf(err) == waypost.InvalidArgument && most > 0:
+			return most, nil
+		case err != nil:
+			return most, err
+		}
+		most = n
+	}
+	return most, nil
+}
+
+// hashes is how many tries it takes to find the ending of a person in the unkeyed index:
+// first that which stands for none, then all in order.
+func hashes(who waypost.Person) int {
+	row := drill.RowOf(who, honest)
+	_, index := drill.NewBaselines(map[waypost.Jurisdiction][]waypost.Record{honest: {{Person: who}}})
+	if _, found := index.Find(row.Family, row.Given, row.Born, drill.NoSSN); found {
+		return 1
+	}
+	for n := range 100_000 {
+		if _, found := index.Find(row.Family, row.Given, row.Born, fmt.Sprintf("%05d", n)); found {
+			return n + 2
+		}
+	}
+	return 100_001
+}
+
 // tried adds the line about whether there is an SSN, and the one about its digits.
-func (p *play) tried(people, among, tickets, right int, a advantage) {
-	all := (endings + waypost.CheckElements - 1) / waypost.CheckElements
-	p.line(fmt.Sprintf("all of %d endings of SSNs tried, %d a ticket, then the first leg by what was found", among, waypost.CheckElements), honest, people, a)
+func (p *play) tried(r guessed, a advantage) {
+	all := math.Ceil(float64(endings) * float64(r.pass) / float64(r.among) * waypost.CheckElements / float64(r.most))
+	mean, each := float64(r.tickets)/float64(r.people), float64(r.hashes)/float64(r.people)
+	p.line(asked{fmt.Sprintf("all of %d endings of SSNs tried, %d a ticket, then the first leg by what was found", r.among, waypost.CheckElements), honest, r.people, r.answered}, a)
 	p.Add(drill.Line{
 		Party:     "a state, by tickets",
-		Attempted: fmt.Sprintf("the same for the digits themselves: %d people of whom it knows name and date, %d endings each", people, among),
-		Obtained: fmt.Sprintf("the ending that leads to the record, of %d of %d people in %.1f tickets each; it may be an SSN's or stand in for one. All %d endings take up to %d tickets for one person, extrapolated: each day's checks of a state of three million (2800) for %.1f days, or those of one operator (60 an hour) for %.0f hours",
-			right, people, float64(tickets)/float64(people), endings, all, float64(all)/2800, float64(all)/60),
-		Noticed:  fmt.Sprintf("the alarms of the quotas on the first day; %.0f of the %d tickets are drawn for opening at 0.5 %%, expected, and show no applicant: the drill clerk plays both", 0.005*float64(all), all),
-		Baseline: "plain index: stands there; unkeyed index: all endings in a moment",
-		Target:   "conceded within quotas (five digits are few): more than 3000 tickets for one person, and no word whether it is an SSN",
-		OK:       right == people,
+		Attempted: fmt.Sprintf("the same for the digits themselves: %d people of whom it knows name and date, %d endings each", r.people, r.among),
+		Obtained: fmt.Sprintf("the ending that leads to the record, of %d of %d people in %.1f tickets each; it may be an SSN's or stand in for one. Without it all %d endings took %d tickets; a ticket carries %d. Scaled to all %d endings: up to %.0f tickets for one person, half of them on average: each day's checks of a state of three million (2800) for %.1f days, or those of one operator (60 an hour) for %.0f hours",
+			r.right, r.people, mean, r.among, r.pass, r.most, endings, all, all/2800, all/60),
+		Noticed:  fmt.Sprintf("the alarms of the quotas on the first day; %.0f of the %.0f tickets are drawn for opening at 0.5 %%, expected, and show no applicant: the drill clerk plays both", 0.005*all, all),
+		Baseline: fmt.Sprintf("plain index: stands there; unkeyed index: found with %.0f hashes each, and nobody is asked", each),
+		Target:   "conceded within quotas (five digits are few): more than 3000 tickets to try all for one person, and no word whether it is an SSN",
+		OK:       r.right == r.people,
 		Planted:  true,
-		Figure: &drill.Figure{Name: "tickets for one person", Value: float64(all), Low: float64(all), High: float64(all), Bound: 3000,
-			Others: []drill.Other{{Name: "plain index", Value: 1}, {Name: "unkeyed index", Value: 1}}},
+		Figure: &drill.Figure{Name: "tickets to try all endings for one person", Value: all, Low: all, High: all, Bound: 3000,
+			Others: []drill.Other{{Name: "plain index, tickets", Value: 0}, {Name: "unkeyed index, hashes offline", Value: each}}},
 	})
 }
 
@@ -96,10 +174,14 @@ func keyA(who waypost.Person, secret []byte) []byte {
 	return nil
 }
 
-// endingsWith returns n different endings in random order, a given one among them.
+// endingsWith returns n different endings in random order, a given one among them if any
+// is given.
 func endingsWith(rng *rand.Rand, given string, n int) []string {
 	chosen := map[string]bool{given: true}
-	list := []string{given}
+	var list []string
+	if given != "" {
+		list = append(list, given)
+	}
 	for len(list) < n {
 		e := fmt.Sprintf("%d%04d", rng.IntN(10), 1+rng.IntN(9999))
 		if !chosen[e] && matchkey.SSN5(e) != "" {

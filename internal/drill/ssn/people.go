@@ -2,13 +2,19 @@ package ssn
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
 	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
+	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/cluster"
+	"github.com/waypost/waypost/internal/drill"
+	"github.com/waypost/waypost/internal/drill/estimate"
 	"github.com/waypost/waypost/internal/population"
 	"github.com/waypost/waypost/internal/records"
 	"github.com/waypost/waypost/internal/statefile"
@@ -20,6 +26,7 @@ type subject struct {
 	ssn5   string         // which the record has only where has is set
 	has    bool
 	words  map[string][]string // by the way of asking: the answer in pieces
+	full   map[string]bool     // by the way of asking: that there was an answer to it, no refusal
 	times  []time.Duration     // of each ticket
 }
 
@@ -39,7 +46,7 @@ func (p *play) populate(ctx context.Context) error {
 		err := drawn.Each(from, func(r waypost.Record) error {
 			if len(p.people[state]) < n && !r.Protected && r.Status == waypost.Valid && r.Person.SSN5 != "" {
 				r.ID, r.CardNumber = fmt.Sprintf("SUBJECT-%s-%d", state, len(p.people[state])), fmt.Sprintf("SYN%s%06d", state, len(p.people[state]))
-				p.people[state] = append(p.people[state], &subject{record: r, ssn5: r.Person.SSN5, words: make(map[string][]string)})
+				p.people[state] = append(p.people[state], &subject{record: r, ssn5: r.Person.SSN5, words: make(map[string][]string), full: make(map[string]bool)})
 			}
 			return nil
 		})
@@ -63,9 +70,10 @@ func (p *play) populate(ctx context.Context) error {
 		for i, s := range all {
 			rows[i] = s.record
 		}
-		if err := p.load(ctx, state, rows); err != nil {
+		if err := errors.Join(p.load(ctx, state, rows), p.photograph(ctx, state)); err != nil {
 			return err
 		}
+		p.elsewhere[state] = openly(rows)
 	}
 	p.planted.on.Store(true)
 	return nil
@@ -90,6 +98,44 @@ func (p *play) load(ctx context.Context, state waypost.Jurisdiction, rows []wayp
 	return err
 }
 
+// photograph stores portraits of everybody, all of one size.
+func (p *play) photograph(ctx context.Context, state waypost.Jurisdiction) error {
+	door, _, err := cluster.Door(p.x.Dir, state)
+	if err != nil {
+		return err
+	}
+	file := waypostv1connect.NewRecordsClient(door)
+	for i, s := range p.people[state] {
+		jpeg := make([]byte, 12<<10)
+		binary.BigEndian.PutUint64(jpeg[4:], uint64(i))
+		copy(jpeg, []byte{0xff, 0xd8, 0xff, 0xe0})
+		if _, err := file.SetPortrait(ctx, &waypostv1.SetPortraitRequest{Record: s.record.ID, Jpeg: jpeg}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// baselines is what the same question obtains of the plain and the unkeyed index.
+type baselines struct{ plain, unkeyed advantage }
+
+// openly asks both indexes about the same people, once about each: whether the column
+// says that there is no SSN, and whether that guess is found.
+func openly(rows []waypost.Record) baselines {
+	plain, unkeyed := drill.NewBaselines(map[waypost.Jurisdiction][]waypost.Record{honest: rows})
+	right := [2]int{}
+	for i, row := range plain.Rows {
+		without := rows[i].Person.SSN5 == ""
+		if (row.SSN5 == drill.NoSSN) == without {
+			right[0]++
+		}
+		if _, found := unkeyed.Find(row.Family, row.Given, row.Born, drill.NoSSN); found == without {
+			right[1]++
+		}
+	}
+	return baselines{over(estimate.Share(right[0], len(rows))), over(estimate.Share(right[1], len(rows)))}
+}
+
 // planted is the licensing system of a state that tells: where there is an SSN it takes
 // longer, and where there is none it holds the card to be expired.
 type planted struct {
@@ -108,4 +154,13 @@ func (p *planted) Record(ctx context.Context, id string) (waypost.Record, error)
 		time.Sleep(plantedDelay)
 	}
 	return r, err
+}
+
+// SetPortrait passes on what is not changed.
+func (p *planted) SetPortrait(ctx context.Context, id string, jpeg []byte) error {
+	keeper, ok := p.System.(records.PortraitKeeper)
+	if !ok {
+		return waypost.Errorf(waypost.InvalidArgument, "the portraits of %s are kept elsewhere", telling)
+	}
+	return keeper.SetPortrait(ctx, id, jpeg)
 }

@@ -34,6 +34,7 @@ func (p *play) probe(ctx context.Context, g *rogue.Gateway, of waypost.Jurisdict
 		return err
 	}
 	s.words["first"] = right.first
+	s.full["first"], s.full["told"], s.full["size"] = right.agreed, right.outcome == waypost.Match || right.outcome == waypost.Possible, len(right.sizes) > 1
 	told, sizes := numbered(0, right.second), numbered(0, right.sizes)
 	slip, later := who, who
 	slip.Given = swapped(who.Given)
@@ -54,7 +55,7 @@ func (p *play) probe(ctx context.Context, g *rogue.Gateway, of waypost.Jurisdict
 	}
 	s.words["told"], s.words["size"] = told, sizes
 	single, err := p.ask(ctx, g, of, singleKind(who), nil)
-	s.words["single"] = single.first
+	s.words["single"], s.full["single"] = single.first, len(single.first) > 0
 	return err
 }
 
@@ -103,6 +104,9 @@ type heard struct {
 	second []string // all that second legs told
 	sizes  []string
 
+	agreed  bool            // in a first leg
+	outcome waypost.Outcome // of the last second leg
+
 	took time.Duration // of the searches and the legs
 }
 
@@ -133,6 +137,7 @@ func (p *play) ask(ctx context.Context, g *rogue.Gateway, of waypost.Jurisdictio
 			return h, err
 		}
 		h.first, h.sizes = append(h.first, fmt.Sprintf("continue %v", first.Continue), "refused "+first.Refused), append(h.sizes, fmt.Sprint(g.Heard))
+		h.agreed = h.agreed || first.Continue
 		if !first.Continue || who == nil {
 			continue
 		}
@@ -140,6 +145,7 @@ func (p *play) ask(ctx context.Context, g *rogue.Gateway, of waypost.Jurisdictio
 		if err != nil {
 			return h, err
 		}
+		h.outcome = waypost.Outcome(second.Outcome)
 		h.second = append(h.second, "outcome "+second.Outcome, "status "+second.Status, "kind "+second.CardKind,
 			fmt.Sprint("termination ", second.TerminationRequired), "refused "+second.Refused)
 		h.sizes = append(h.sizes, fmt.Sprint(g.Heard))

@@ -46,11 +46,13 @@ type play struct {
 	x       *drill.Exchange
 	planted planted
 	people  map[waypost.Jurisdiction][]*subject
-	secret  [32]byte // of the honest state's gateway: the attacker does not have it
+	// elsewhere is what the same question obtains of the baselines.
+	elsewhere map[waypost.Jurisdiction]baselines
+	secret    [32]byte // of the honest state's gateway: the attacker does not have it
 }
 
 func run(ctx context.Context, s *drill.Stage) (err error) {
-	p := &play{Stage: s, people: make(map[waypost.Jurisdiction][]*subject)}
+	p := &play{Stage: s, people: make(map[waypost.Jurisdiction][]*subject), elsewhere: make(map[waypost.Jurisdiction]baselines)}
 	p.x, err = s.Open(ctx, "exchange", 20, cluster.Config{Gateways: func(state waypost.Jurisdiction, d *gateway.Deps) {
 		switch state {
 		case telling:
@@ -100,34 +102,51 @@ func (p *play) byTickets(ctx context.Context) error {
 // unseen is what a line says where nothing tells anybody.
 const unseen = "each look stands in the ledgers, with who asked; the drill clerk says how an enumeration is noticed"
 
-// plainly is what the same question obtains elsewhere.
-const plainly = "plain index: the column says 99999, advantage 1; unkeyed index: who has no SSN is found by one guess, 99999, advantage 1"
-
 // bound is the advantage below which the interval of n people must reach. Each of the
 // dozen lines would miss zero once in twenty times by the chance of the lot; together
 // they miss this about once in twenty.
 func bound(n int) float64 { return 0.85 / math.Sqrt(float64(n)) }
 
-// line is one way of asking about n people of a state and what it told, as the
-// advantage of the guess over chance.
-func (p *play) line(what string, of waypost.Jurisdiction, n int, a advantage) {
+// asked is one way of asking.
+type asked struct {
+	what string
+	of   waypost.Jurisdiction
+	n    int // people asked about
+	full int // of whom there was an answer to it: where few are answered nothing is told, and nothing shown
+}
+
+// line is one way of asking and what it told, as the advantage of the guess over
+// chance.
+func (p *play) line(w asked, a advantage) {
+	than := p.elsewhere[w.of]
 	l := drill.Line{
 		Party:     "a state, by tickets",
-		Attempted: fmt.Sprintf("%s; %d people of %s, half of them without an SSN by lot", what, n, of),
-		Obtained:  fmt.Sprintf("advantage over guessing %.3f (95 %%: %.3f to %.3f)", a.Value, a.Low, a.High),
-		Noticed:   unseen, Baseline: plainly,
-		Target: fmt.Sprintf("none: the interval reaches zero, or by chance below %.2f", bound(n)),
-		OK:     n > 0,
-		Figure: &drill.Figure{Name: "advantage over guessing", Value: a.Value, Low: a.Low, High: a.High, Bound: bound(n), AtMost: true,
-			Others: []drill.Other{{Name: "plain index", Value: 1}, {Name: "unkeyed index", Value: 1}}},
+		Attempted: fmt.Sprintf("%s; %d people of %s, half of them without an SSN by lot", w.what, w.n, w.of),
+		Obtained:  fmt.Sprintf("advantage over guessing %.3f (95 %%: %.3f to %.3f), by the answers of %d", a.Value, a.Low, a.High, w.full),
+		Noticed:   unseen, Baseline: fmt.Sprintf("plain index: the column says 99999, advantage %.3f; unkeyed index: one guess each, 99999, advantage %.3f", than.plain.Value, than.unkeyed.Value),
+		Target: fmt.Sprintf("none: the interval reaches zero, or by chance below %.2f; and at least nine of ten are answered", bound(w.n)),
+		OK:     w.n > 0 && 10*w.full >= 9*w.n && than.plain.Low > plantedBound && than.unkeyed.Low > plantedBound,
+		Figure: &drill.Figure{Name: "advantage over guessing", Value: a.Value, Low: a.Low, High: a.High, Bound: bound(w.n), AtMost: true,
+			Others: []drill.Other{{Name: "plain index", Value: than.plain.Value}, {Name: "unkeyed index", Value: than.unkeyed.Value}}},
 	}
-	if of == telling {
+	if w.of == telling {
 		l.Planted, l.Party = true, "a state, by tickets, of a state of record with a planted weakness"
 		l.Target = fmt.Sprintf("found: the interval lies above %.1f", plantedBound)
 		l.Figure.Bound, l.Figure.AtMost = plantedBound, false
 		l.OK = a.Low > plantedBound
 	}
 	p.Add(l)
+}
+
+// byWords is a way of asking that is told by words.
+func (p *play) byWords(what, name string, of waypost.Jurisdiction) {
+	full := 0
+	for _, s := range p.people[of] {
+		if s.full[name] {
+			full++
+		}
+	}
+	p.line(asked{what, of, len(p.people[of]), full}, p.byWord(of, name))
 }
 
 // plantedBound is the advantage that the planted weaknesses must give.
@@ -141,9 +160,9 @@ func (p *play) wordLines() {
 		{"outcome and all that is told: the right name, a slip in the given name, a slip in the date, the card shown", "told"},
 		{"sizes of the answers", "size"},
 	} {
-		p.line(w.what, honest, len(p.people[honest]), p.byWord(honest, w.name))
+		p.byWords(w.what, w.name, honest)
 		if w.name == "told" {
-			p.line("the same", telling, len(p.people[telling]), p.byWord(telling, w.name))
+			p.byWords("the same", w.name, telling)
 		}
 	}
 }
@@ -166,7 +185,7 @@ func (p *play) timeLines(ctx context.Context, g *rogue.Gateway) error {
 		if of == telling {
 			what = fmt.Sprintf("the same, the shortest of %d tickets for each", series*repeats)
 		}
-		p.line(what, of, len(p.people[of]), a)
+		p.line(asked{what, of, len(p.people[of]), len(p.people[of])}, a)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 
 // TestSSN plays the drill at its smallest.
 func TestDrill(t *testing.T) {
-	if lines := drilltest.Play(t, Drill, 3); len(lines) != 13 {
+	if lines := drilltest.Play(t, Drill, 3); len(lines) != 15 {
 		t.Errorf("%d lines", len(lines))
 	}
 }
