@@ -12,7 +12,9 @@ import (
 
 	"github.com/waypost/waypost/internal/journal"
 	"github.com/waypost/waypost/internal/journal/journaltest"
+	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/internal/store"
+	"github.com/waypost/waypost/translog"
 )
 
 // tree is the tree of the log's first leaves.
@@ -123,6 +125,34 @@ func TestSuccessorOtherLeaf(t *testing.T) {
 	}
 	if n := r.kept(); n != 1 {
 		t.Errorf("%d receipts are owed, not that whose place no checkpoint here has", n)
+	}
+}
+
+// TestSuccessorOfThen: who was away when a log was closed, and the witnesses have changed
+// since, finds the successor all the same: nobody cosigns the declaration again.
+func TestSuccessorOfThen(t *testing.T) {
+	r := newRig(t)
+	r.logs["hub"].grow(9)
+	r.publishAll()
+	r.round()
+	next := r.restore(r.declare(9, 7))
+	old := r.keys["outside"]
+	witness := r.roster.Witnesses[0]
+	witness.Key = translog.WitnessKey("outside.test/witness", r.key("outside"))
+	r.keys["outside"], r.keys["outside since"] = old, r.keys["outside"]
+	r.update(func(next *roster.Roster) {
+		next.Announced = []roster.Announcement{{From: r.clock.Add(roster.Delay), Witnesses: []roster.Witness{witness}}}
+	})
+	r.clock = r.clock.Add(roster.Delay + time.Hour)
+	r.update(func(next *roster.Roster) { next.Announced, next.Witnesses = nil, []roster.Witness{witness} })
+	r.keys["outside"] = r.keys["outside since"]
+	for range 3 {
+		r.clock = r.clock.Add(2 * time.Minute)
+		r.publishAll2(next)
+		r.round()
+	}
+	if err := r.follower.Usable("hub"); err != nil {
+		t.Error(err)
 	}
 }
 
