@@ -1,24 +1,26 @@
 package apart
 
 import (
+	"context"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/waypost/waypost"
+	"github.com/waypost/waypost/internal/drill"
 	"github.com/waypost/waypost/internal/drill/drilltest"
 	"github.com/waypost/waypost/matchkey"
 )
 
 // TestDrill plays it, small: every line is as it should be, and what is planted is found.
 func TestDrill(t *testing.T) {
-	lines := drilltest.Play(t, Drill, 5)
+	lines := drilltest.Play(t, Drill, 7)
 	for _, l := range lines {
 		if !l.Planted && (l.Figure == nil || !strings.Contains(l.Target, "conceded") && l.Figure.Bound > logBound) {
 			t.Errorf("%s has no figure", l.Attempted)
 		}
 	}
-	if len(lines) != 14 {
+	if len(lines) != 18 {
 		t.Errorf("%d lines", len(lines))
 	}
 }
@@ -57,7 +59,7 @@ func TestClassifiers(t *testing.T) {
 		}, 0.95, 1},
 	} {
 		v := tell(crowdOf(4000, c.leak), rand.New(rand.NewPCG(1, 2)))
-		if v.Value < c.low || v.Value > c.high || v.tested != 2000 {
+		if v.Value < c.low || v.Value > c.high || v.with+v.without != 4000 {
 			t.Errorf("%s: %v", name, v)
 		}
 		for i, one := range v.byCommon {
@@ -120,5 +122,86 @@ func TestPoisson(t *testing.T) {
 		if v := square/n - m*m; v > 1.1*mean+1e-9 || v < 0.9*mean-1e-9 {
 			t.Errorf("variance of %v is %v", mean, v)
 		}
+	}
+}
+
+// TestTooFew: nothing is well that too few people say, and what is conceded must be found.
+func TestTooFew(t *testing.T) {
+	noise := func(_ bool, r *rand.Rand) float64 { return r.NormFloat64() }
+	all := func(ssn bool, _ *rand.Rand) float64 { return map[bool]float64{true: 1, false: 0}[ssn] }
+	of := func(n int, leak func(bool, *rand.Rand) float64) verdict {
+		return tell(crowdOf(n, leak), rand.New(rand.NewPCG(1, 2)))
+	}
+	enough := limits{bound: logBound, excluded: 0.7, least: 100}
+	lines, err := drill.Run(t.Context(), drill.Drill{Name: "few", Run: func(_ context.Context, s *drill.Stage) error {
+		p := &trial{Stage: s}
+		p.told("", "enough", of(400, noise), enough)
+		p.conceded("", "found", of(400, all), "", "")
+		p.told("", "nobody", of(0, noise), enough)
+		p.told("", "too few", of(150, noise), enough)
+		p.told("", "told apart", of(400, all), enough)
+		p.told("", "not excluded", of(400, noise), limits{bound: logBound, excluded: 0.5, least: 100})
+		p.conceded("", "not found", of(400, noise), "", "")
+		p.conceded("", "nobody", of(2, all), "", "")
+		return nil
+	}}, t.TempDir(), drill.Stage{Size: drill.Small})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range lines {
+		if l.OK != (i < 2) {
+			t.Errorf("%s: %v, %s", l.Attempted, l.OK, l.Obtained)
+		}
+	}
+}
+
+// TestKeptDigits: a change of the surname leaves the same slots with and without an SSN;
+// digits that were drawn again from the new name would leave none.
+func TestKeptDigits(t *testing.T) {
+	people, err := draw(t.Context(), &drill.Stage{Size: drill.Small}, 800, none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := make(map[bool]map[int]int)
+	for _, d := range people {
+		if kept[d.ssn] == nil {
+			kept[d.ssn] = make(map[int]int)
+		}
+		kept[d.ssn][len(d.kept)]++
+	}
+	// A and E go by the date and the first name.
+	if kept[false][2] < 300 || kept[true][2] < 300 || len(kept[false]) != len(kept[true]) {
+		t.Errorf("kept slots: %v", kept)
+	}
+	if people, err = draw(t.Context(), &drill.Stage{Size: drill.Small}, 800, anew); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range people {
+		if !d.ssn && len(d.kept) > 0 && len(d.kept) < 4 {
+			t.Errorf("%d slots kept with other digits", len(d.kept))
+		}
+	}
+}
+
+// TestAbroad: what part two leads to is seen, and what strangers meet is not it.
+func TestAbroad(t *testing.T) {
+	token := func(i byte) waypost.Token { return waypost.Token{i} }
+	there, own := &pointer{state: "CA"}, &pointer{state: "AZ"}
+	s := &subject{to: "AZ", check: waypost.TicketID{1}, record: waypost.Record{ID: "X"}, written: waypost.Person{Family: "Balderrama", Given: "Ignacio", Born: waypost.Date{Year: 1972, Month: 7, Day: 31}}}
+	check := &search{state: "AZ"}
+	check.parts[0].tokens = map[waypost.Token]bool{token(1): true, token(2): true}
+	tr := &transcript{tap: newTap(), holders: map[waypost.Token][]*pointer{token(1): {there, own}, token(2): {there}, token(3): {there, own}, token(4): {there}}}
+	tr.searches[s.check] = check
+	if _, some := tr.byPart([]*subject{s, {}}); len(some) != 0 {
+		t.Error("nobody has sent part two")
+	}
+	before := tr.abroad(s)
+	check.parts[1].tokens = map[waypost.Token]bool{token(3): true, token(4): true, token(5): true}
+	after := tr.abroad(s)
+	if n := len(after); n != 10 || before[n-1] != 0 || after[n-2] != 1 || after[n-1] != 2 || after[3] != 2 || after[7] != 2 {
+		t.Errorf("before part two %v, after %v", before, after)
+	}
+	if _, some := tr.byPart([]*subject{s, {}}); len(some) != 1 {
+		t.Error("part two was sent")
 	}
 }

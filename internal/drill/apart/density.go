@@ -36,9 +36,7 @@ func (c crowded) among(s *subject, secret []byte, seed uint64) {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(s.record.ID))
 	r := rand.New(rand.NewPCG(seed, h.Sum64()))
-	before := s.before
-	before.SSN5 = s.record.SSN5
-	was, is := matchkey.Index(before, secret), matchkey.Index(s.record.Person, secret)
+	was, is := matchkey.Index(standing(s.before, s.before, secret), secret), matchkey.Index(standing(s.record.Person, s.before, secret), secret)
 	for i, k := range s.own {
 		slots := is
 		if i == 0 || k.alias {
@@ -53,6 +51,15 @@ func (c crowded) among(s *subject, secret []byte, seed uint64) {
 			c[token] = n
 		}
 	}
+}
+
+// standing is somebody with the digits that stand in for an SSN where there is none: as
+// they were drawn from the name that the record had first, whatever it is now.
+func standing(now, first waypost.Person, secret []byte) waypost.Person {
+	if matchkey.SSN5(now.SSN5) == "" {
+		now.SSN5 = matchkey.StandIn(first, secret, 0)
+	}
+	return now
 }
 
 // sum and shared are the strangers of tokens, and how many of these have any.

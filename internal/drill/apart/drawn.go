@@ -19,12 +19,20 @@ type drawn struct {
 	stratum int
 	common  float64
 	keys    [matchkey.Slots]int // strangers of each slot
-	kept    []int               // of the slots that a change of the surname leaves as they are
+	kept    []int               // of the SSN's slots, those that a change of the surname leaves as they are
 }
 
-// draw draws people of whom half have no SSN. With alone nobody shares a key that takes
-// the place of an SSN's: so it was when those were keys that nobody else could make.
-func draw(ctx context.Context, s *drill.Stage, n int, alone bool) ([]drawn, error) {
+// weakness is one that is planted in what stands in for an SSN.
+type weakness int
+
+const (
+	none  weakness = iota
+	alone          // nobody shares a key in an SSN's place, as when nobody else could make those
+	anew           // digits are drawn from the name as it is, and so change with it
+)
+
+// draw draws people of whom half have no SSN.
+func draw(ctx context.Context, s *drill.Stage, n int, weak weakness) ([]drawn, error) {
 	people, err := population.Generate(population.Config{States: drill.States[:2], PerState: n, Seed: s.Seed + 4, NoSSN: 0.5})
 	if err != nil {
 		return nil, err
@@ -39,13 +47,17 @@ func draw(ctx context.Context, s *drill.Stage, n int, alone bool) ([]drawn, erro
 		married := rec.Person
 		married.Family = former.Family
 		former = rec.Person
-		after := matchkey.Index(married, secret)
-		for i, slot := range matchkey.Index(rec.Person, secret) {
+		first := rec.Person
+		if weak == anew {
+			first = married
+		}
+		after := matchkey.Index(standing(married, first, secret), secret)
+		for i, slot := range matchkey.Index(standing(rec.Person, rec.Person, secret), secret) {
 			d.keys[i] = strangers(slot, r)
-			if alone && !d.ssn && i >= matchkey.NameSlots {
+			if weak == alone && !d.ssn && i >= matchkey.NameSlots {
 				d.keys[i] = 0
 			}
-			if i >= matchkey.NameSlots && keeps(rec.Person, married, i, string(slot.Key) == string(after[i].Key)) {
+			if i >= matchkey.NameSlots && string(slot.Key) == string(after[i].Key) {
 				d.kept = append(d.kept, d.keys[i])
 			}
 		}
@@ -59,17 +71,6 @@ func draw(ctx context.Context, s *drill.Stage, n int, alone bool) ([]drawn, erro
 	return out, err
 }
 
-// keeps reports whether a record's slot keeps its token when the name changes: as it
-// would with any SSN, whether there is one or not.
-func keeps(before, after waypost.Person, slot int, same bool) bool {
-	if before.SSN5 != "" {
-		return same
-	}
-	before.SSN5, after.SSN5 = "12345", "12345"
-	secret := make([]byte, 32)
-	return string(matchkey.Index(before, secret)[slot].Key) == string(matchkey.Index(after, secret)[slot].Key)
-}
-
 // asSamples are what the hub sees of each when a card is issued on a check, which tells
 // the keys of the two parts apart, or when the name changes.
 func asSamples(people []drawn, renamed bool) (out []sample) {
@@ -77,7 +78,7 @@ func asSamples(people []drawn, renamed bool) (out []sample) {
 		names, ssn := of(d.keys[:matchkey.NameSlots]), of(d.keys[matchkey.NameSlots:])
 		x := slices.Concat(names, ssn)
 		if renamed {
-			x = append(x, of(d.kept)...)
+			x = append(append(x, of(d.kept)...), float64(len(d.kept)))
 		}
 		out = append(out, sample{ssn: d.ssn, stratum: d.stratum, x: x})
 	}

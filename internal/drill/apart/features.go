@@ -14,11 +14,12 @@ type transcript struct {
 	crowded
 	holders map[waypost.Token][]*pointer // who was published under a token, in that order
 	third   func(common float64) int
+	seed    uint64
 }
 
 // transcribe prepares the log for questions.
 func (p *play) transcribe() *transcript {
-	t := &transcript{tap: p.tap, crowded: make(crowded), holders: make(map[waypost.Token][]*pointer)}
+	t := &transcript{tap: p.tap, crowded: make(crowded), seed: p.Seed, holders: make(map[waypost.Token][]*pointer)}
 	var common []float64
 	for _, group := range [][]*subject{p.loaded, p.issued} {
 		for _, s := range group {
@@ -62,6 +63,12 @@ func (t *transcript) samples(all []*subject, features func(*subject) []float64) 
 	return out
 }
 
+// Places in what published returns.
+const (
+	sharedAbroad = 5
+	mostAbroad   = 7
+)
+
 // published are the features of how a pointer was published: its tokens' strangers,
 // and what other pointers share, in this state and in others.
 func (t *transcript) published(p *pointer) []float64 {
@@ -95,6 +102,13 @@ func (t *transcript) published(p *pointer) []float64 {
 
 // load are the features of somebody who came with a load.
 func (t *transcript) load(s *subject) []float64 { return t.published(s.pointers[0]) }
+
+// twin are those of somebody who has a record in another state too: how many pointers
+// there share tokens, and how many tokens one does at most.
+func (t *transcript) twin(s *subject) []float64 {
+	x := t.published(s.pointers[0])
+	return []float64{x[sharedAbroad], x[mostAbroad]}
+}
 
 // issue are those of somebody who was checked, issued a card and checked again: the
 // searches tell which of the published tokens were in part two.

@@ -17,7 +17,8 @@ import (
 // movePatience is how long a move may take before the drill gives up.
 const movePatience = 30 * time.Second
 
-// move has people become drivers of another state, and be checked there once more.
+// move has people become drivers of another state, and be checked there once more. Whom
+// the other state does not recognise by name stays among them.
 func (p *play) move(ctx context.Context) error {
 	doors := make(map[waypost.Jurisdiction]waypostv1connect.MovesClient)
 	for _, state := range drill.States {
@@ -30,7 +31,7 @@ func (p *play) move(ctx context.Context) error {
 	var going []*subject
 	for _, i := range rand.New(rand.NewPCG(p.Seed, 7)).Perm(len(p.loaded)) {
 		s := p.loaded[i]
-		if len(going) < p.Size.Pick(20, 160, 1600) && !s.twin && s.record.Status == waypost.Valid && s.record.Person == s.before {
+		if len(going) < p.Size.Pick(40, 240, 1600) && !s.twin && s.why == "" && s.record.Status == waypost.Valid && s.record.Person == s.before {
 			going = append(going, s)
 		}
 	}
@@ -47,15 +48,15 @@ func (p *play) move(ctx context.Context) error {
 				if err := p.pass(ctx, doors[s.to], s, c); err != nil {
 					return err
 				}
-				again, err := p.x.Check(ctx, s.to, s.record.Person, waypost.Renew, s.record.ID+"-R")
-				s.again = again.Ticket
-				return err
+				break
 			}
 		}
-		s.to = "" // there are namesakes: a person must look first
-		return nil
+		// Where there are namesakes a person must look first, and nothing moves meanwhile.
+		again, err := p.x.Check(ctx, s.to, s.record.Person, waypost.Renew, s.record.ID+"-R")
+		s.again = again.Ticket
+		return err
 	})
-	p.moved = slices.DeleteFunc(going, func(s *subject) bool { return s.to == "" })
+	p.moved = going
 	return err
 }
 

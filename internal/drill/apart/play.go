@@ -28,7 +28,10 @@ type subject struct {
 	twin   bool           // has a record in another state too
 	check  waypost.TicketID
 	again  waypost.TicketID     // a later check by the same state
-	to     waypost.Jurisdiction // where somebody has moved
+	to     waypost.Jurisdiction // which other state somebody has moved to, or is checked by
+	// written is how another state's counter writes somebody, and why that differs.
+	written waypost.Person
+	why     string
 	// pointers are those of the record, in the order in which the hub was shown them,
 	// and own what the state knows of them.
 	pointers []*pointer
@@ -48,22 +51,24 @@ type known struct {
 // play is an exchange with its subjects, half of them without an SSN whatever their
 // names: loaded ones, and ones that were issued a card on a check.
 type play struct {
-	*drill.Stage
+	*trial
 	x       *drill.Exchange
 	tap     *tap
 	loaded  []*subject
 	issued  []*subject
 	changed []*subject // of the loaded ones
 	moved   []*subject // others of them
+	abroad  []*subject // others of them: asked about by another state, as its clerks write them
+	altered []*subject // the same, with another surname or a misspelt name or date
 }
 
 // open plays everything that the classifiers are tried on.
-func open(ctx context.Context, s *drill.Stage) (_ *play, err error) {
-	p := &play{Stage: s, tap: newTap()}
+func open(ctx context.Context, s *trial) (_ *play, err error) {
+	p := &play{trial: s, tap: newTap()}
 	if p.x, err = s.Open(ctx, "exchange", population.MinPerState, cluster.Config{Gateways: p.tap.into}); err != nil {
 		return nil, err
 	}
-	for _, step := range []func(context.Context) error{p.load, p.issue, p.change, p.move, p.look} {
+	for _, step := range []func(context.Context) error{p.load, p.issue, p.change, p.move, p.elsewhere, p.look} {
 		if err := step(ctx); err != nil {
 			_ = p.x.Close()
 			return nil, err
@@ -72,11 +77,11 @@ func open(ctx context.Context, s *drill.Stage) (_ *play, err error) {
 	return p, nil
 }
 
-// crowd draws people of whom half have an SSN.
-func (p *play) crowd(name string, states []waypost.Jurisdiction, each int, seed uint64) (*population.Population, map[string]*subject, []*subject, error) {
+// crowd draws people of whom half have an SSN. Some have a record in two states.
+func (p *play) crowd(name string, states []waypost.Jurisdiction, each int, seed uint64) ([]*subject, error) {
 	people, err := population.Generate(population.Config{States: states, PerState: max(each, population.MinPerState), Seed: seed, NoSSN: 0.5})
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	byID, all := make(map[string]*subject), []*subject(nil)
 	for _, state := range states {
@@ -86,24 +91,25 @@ func (p *play) crowd(name string, states []waypost.Jurisdiction, each int, seed 
 			byID[r.ID], all = s, append(all, s)
 			return nil
 		}); err != nil {
-			return nil, nil, nil, err
+			return nil, err
 		}
 	}
-	return people, byID, all, nil
+	return all, people.EachTruth(func(t population.Truth) error {
+		byID[t.A].twin, byID[t.B].twin = true, true
+		return nil
+	})
 }
 
 // load loads each state's people; some have a record in another state too.
 func (p *play) load(ctx context.Context) error {
-	people, byID, all, err := p.crowd("L-", drill.States, p.Size.Pick(180, 600, 6000), p.Seed+1)
+	all, err := p.crowd("L-", drill.States, p.Size.Pick(180, 1500, 12_000), p.Seed+1)
 	if err != nil {
 		return err
 	}
-	if err := people.EachTruth(func(t population.Truth) error {
-		byID[t.A].twin, byID[t.B].twin = true, true
-		return nil
-	}); err != nil {
+	if err := p.drawAbroad(); err != nil {
 		return err
 	}
+	all = slices.Concat(all, p.abroad, p.altered)
 	for i, state := range drill.States {
 		counter, err := p.x.Counter(state)
 		if err != nil {
@@ -130,8 +136,8 @@ func (p *play) load(ctx context.Context) error {
 // issue has newcomers checked, issued a card, and checked again when they renew it.
 // It is done at two counters, by several clerks.
 func (p *play) issue(ctx context.Context) error {
-	n := p.Size.Pick(60, 400, 4000)
-	_, _, all, err := p.crowd("I-", drill.States[:2], n/2, p.Seed+2)
+	n := p.Size.Pick(60, 500, 4000)
+	all, err := p.crowd("I-", drill.States[:2], n/2, p.Seed+2)
 	if err != nil {
 		return err
 	}
@@ -160,8 +166,11 @@ func (p *play) issue(ctx context.Context) error {
 // marriage.
 func (p *play) change(ctx context.Context) error {
 	r := rand.New(rand.NewPCG(p.Seed, 3))
-	for _, i := range r.Perm(len(p.loaded))[:min(len(p.loaded)/2, p.Size.Pick(60, 400, 4000))] {
+	for _, i := range r.Perm(len(p.loaded)) {
 		s, other := p.loaded[i], p.loaded[r.IntN(len(p.loaded))]
+		if s.why != "" || len(p.changed) == p.Size.Pick(60, 500, 4000) {
+			continue
+		}
 		if s.record.Family = other.before.Family; s.record.Family == s.before.Family {
 			s.record.Family += "SON"
 		}
