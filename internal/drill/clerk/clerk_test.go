@@ -8,7 +8,7 @@ import (
 
 // TestClerk plays the drill at its smallest.
 func TestDrill(t *testing.T) {
-	if lines := drilltest.Play(t, Drill, 1); len(lines) != 7 {
+	if lines := drilltest.Play(t, Drill, 1); len(lines) != 10 {
 		t.Errorf("%d lines", len(lines))
 	}
 }

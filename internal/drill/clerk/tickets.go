@@ -11,7 +11,6 @@ import (
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
-	"github.com/waypost/waypost/internal/drill"
 	"github.com/waypost/waypost/internal/drill/rogue"
 	"github.com/waypost/waypost/internal/keyholder"
 	"github.com/waypost/waypost/internal/store"
@@ -29,18 +28,11 @@ type help struct {
 	holders int  // that evaluate off the record, forget it, and know no quota
 	hub     bool // the hub forgets what the state has used
 	planted bool // as many as are needed: nobody refuses any more
+	asker   *asker
 }
 
 // replaced is the state with the other program.
 func (p *play) replaced(ctx context.Context) error {
-	folder := p.x.Role(string(rogueState)).Folder
-	if err := p.x.Stop(string(rogueState)); err != nil {
-		return err
-	}
-	g, err := rogue.New(ctx, folder, p.x.Clock.Now)
-	if err != nil {
-		return err
-	}
 	for _, h := range []help{
 		{party: "a state whose gateway was replaced"},
 		{party: "the same, and one key holder", holders: 1},
@@ -48,32 +40,68 @@ func (p *play) replaced(ctx context.Context) error {
 		{party: "the same, two key holders and the hub", holders: 2, hub: true},
 		{party: "the same, three key holders and the hub, which is conceded", holders: 3, hub: true, planted: true},
 	} {
-		p.tomorrow()
-		l, err := p.enumerate(ctx, g, h)
-		if err != nil {
-			return fmt.Errorf("%s: %w", h.party, err)
-		}
-		// The state lets its own gateway go on, so that its ledger looks alive.
-		if err := p.x.Start(ctx, string(rogueState)); err != nil {
-			return err
-		}
-		if h.holders > 0 {
-			if err := p.settle(ctx); err != nil {
-				return err
-			}
-		}
-		p.x.Clock.Advance(unaskedAfter)
-		line, err := p.judge(ctx, h, l)
+		h.asker = newAsker(p.list, 0)
+		l, found, err := p.trial(ctx, h)
 		if err != nil {
 			return err
 		}
-		p.Add(line)
-		if err := p.x.Stop(string(rogueState)); err != nil {
-			return err
+		p.Add(p.judge(h, l, found))
+	}
+	if err := p.certainties(ctx); err != nil {
+		return err
+	}
+	return p.ask(ctx)
+}
+
+// nextDay begins a new day, on which all quotas are whole again, stops the state's gateway
+// and puts the other program in its place. The drill has more days than a roster is valid
+// for: on the last one all take up its successor.
+func (p *play) nextDay(ctx context.Context) (*rogue.Gateway, error) {
+	p.tomorrow()
+	if p.x.Roster().NotAfter.Sub(p.x.Clock.Now()) <= 24*time.Hour {
+		if err := p.renew(); err != nil {
+			return nil, err
 		}
 	}
-	g.Friends = nil
-	return p.ask(ctx, g)
+	folder := p.x.Role(string(rogueState)).Folder
+	if err := p.x.Stop(string(rogueState)); err != nil {
+		return nil, err
+	}
+	return rogue.New(ctx, folder, p.x.Clock.Now)
+}
+
+// renew renews the roster. That all have caught up with the clock can take a busy machine
+// several attempts.
+func (p *play) renew() (err error) {
+	for range 5 {
+		if err = p.x.Renew(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// trial is a day of enumerating, and what others notice of it.
+func (p *play) trial(ctx context.Context, h help) (l looks, found traces, err error) {
+	g, err := p.nextDay(ctx)
+	if err != nil {
+		return l, found, err
+	}
+	if l, err = p.enumerate(ctx, g, h); err != nil {
+		return l, found, fmt.Errorf("%s: %w", h.party, err)
+	}
+	// The state lets its own gateway go on, so that its ledger looks alive.
+	if err := p.x.Start(ctx, string(rogueState)); err != nil {
+		return l, found, err
+	}
+	if h.holders > 0 {
+		if err := p.settle(ctx); err != nil {
+			return l, found, err
+		}
+	}
+	p.x.Clock.Advance(unaskedAfter)
+	found, err = p.traces(ctx, h, l)
+	return l, found, err
 }
 
 // unaskedAfter is when owners look at who has searched and asked nothing.
@@ -81,16 +109,19 @@ const unaskedAfter = 65 * time.Minute
 
 // looks is what an enumeration came to.
 type looks struct {
-	searched  int // tickets
-	evaluated int // and those that key holders would still have evaluated
-	refused   string
-	shown     int // candidates
-	certain   int // names of which it is sure whether they have a record elsewhere
+	searched  int    // tickets
+	evaluated int    // and those that key holders would still have evaluated
+	refused   string // by whom it was ended; empty where it was not
+	shown     int    // candidates
 	alarm     *noticed
 	before    map[waypost.Jurisdiction]int // notified
 }
 
-// enumerate puts 32 people of the list into each ticket until it is refused.
+// refused reports whether a quota ended the enumeration, and was announced before.
+func (p *play) refused(l looks) bool { return l.refused != "" && l.alarm != nil }
+
+// enumerate puts up to 32 people of the list into each ticket until it is refused. It gives
+// up at twice the bound: then there is no quota.
 func (p *play) enumerate(ctx context.Context, g *rogue.Gateway, h help) (l looks, err error) {
 	order := p.choose(g, h)
 	if l.before, err = p.entries(ctx, "notified"); err != nil {
@@ -100,20 +131,13 @@ func (p *play) enumerate(ctx context.Context, g *rogue.Gateway, h help) (l looks
 	if err != nil {
 		return l, err
 	}
-	enough := p.bound(h)
+	bound := p.bound(h)
+	most := 2 * bound
 	if h.planted {
-		enough += enough / 4
+		most = bound + bound/4
 	}
-	for ; l.searched < enough || !h.planted; l.searched++ {
-		look, err := p.look(g, l.searched)
-		if err != nil {
-			return l, err
-		}
-		err = g.Evaluated(ctx, look, rotated(order, h.holders, l.searched)...)
-		found := 0
-		if err == nil {
-			found, err = p.search(ctx, g, h, look)
-		}
+	for ; l.searched < most; l.searched++ {
+		found, err := p.searchNext(ctx, g, h, rotated(order, h.holders, l.searched), l.searched)
 		if waypost.CodeOf(err) == waypost.QuotaExceeded {
 			l.refused = err.Error()
 			break
@@ -122,30 +146,47 @@ func (p *play) enumerate(ctx context.Context, g *rogue.Gateway, h help) (l looks
 			return l, err
 		}
 		l.shown += found
-		if found == 0 || found == waypost.CheckElements {
-			l.certain += waypost.CheckElements
-		}
 		if l.alarm == nil {
 			if l.alarm, err = w.alarm(ctx, l.searched+1); err != nil {
 				return l, err
 			}
 		}
-		p.Progress(h.party, l.searched+1, enough)
+		p.Progress(h.party, l.searched+1, bound)
 	}
 	l.evaluated, err = p.evaluations(ctx, g, h, order, l.searched)
 	return l, err
+}
+
+// searchNext asks about the next people in one ticket, and returns how many candidates were
+// shown.
+func (p *play) searchNext(ctx context.Context, g *rogue.Gateway, h help, order []string, n int) (found int, err error) {
+	asked := []question{h.asker.ask(waypost.NameElements), h.asker.ask(waypost.SSNElements)}
+	look, err := p.look(g, n, h.asker.list, asked[0].who, asked[1].who)
+	if err != nil {
+		return 0, err
+	}
+	if err := g.Evaluated(ctx, look, order...); err != nil {
+		return 0, err
+	}
+	for i, q := range asked {
+		shown, err := p.search(ctx, g, h, look, uint32(i+1))
+		if err != nil {
+			return found, err
+		}
+		h.asker.learn(q, shown)
+		found += shown
+	}
+	return found, nil
 }
 
 // bound is how many tickets can be searched at most: what the hub grants in a day; and
 // where it does not count, what the honest key holders grant, each all of a day's
 // quota, divided by how many of them a ticket needs.
 func (p *play) bound(h help) int {
-	r := p.x.Roster()
 	if !h.hub {
 		return p.quota.TicketsPerDay
 	}
-	friends := min(h.holders, r.Threshold-1) // with a quorum of friends there is no bound: what one fewer reach is that to compare with
-	return r.HolderShare(p.quota.TicketsPerDay) * (len(r.Holders()) - friends) / (r.Threshold - friends)
+	return p.evaluable(h)
 }
 
 // choose makes the first key holders friends, and returns all in the order in which
@@ -167,17 +208,42 @@ func rotated(order []string, friends, by int) []string {
 	return slices.Concat(order[:friends], honest[by:], honest[:by])
 }
 
-// look is a ticket for the next 32 people of the list. The program makes up operators,
-// fewer than raise the alarm that more are at work than the state has.
-func (p *play) look(g *rogue.Gateway, n int) (*rogue.Look, error) {
+// evaluable is for how many tickets there can be a quorum in a day: the honest key holders
+// each grant a day's quota, and a ticket needs so many of them.
+func (p *play) evaluable(h help) int {
+	r := p.x.Roster()
+	friends := min(h.holders, r.Threshold-1) // with a quorum of friends there is no bound: what one fewer reach is that to compare with
+	return r.HolderShare(p.quota.TicketsPerDay) * (len(r.Holders()) - friends) / (r.Threshold - friends)
+}
+
+// look is a ticket for people of the list, by their places: the first in part one, the
+// second in part two. What is left of a part is filled with keys of nobody. The program
+// makes up operators, fewer than raise the alarm that more are at work than the state has.
+func (p *play) look(g *rogue.Gateway, n int, list []listed, first, second []int) (*rogue.Look, error) {
 	keys := make([][]byte, waypost.CheckElements)
 	for i := range keys {
-		keys[i] = keyOf(p.list[(n*waypost.CheckElements+i)%len(p.list)].Person)
+		keys[i] = make([]byte, 32)
+		_, _ = rand.Read(keys[i]) // never fails (Go 1.24)
+	}
+	for i, who := range first {
+		keys[i] = keyOf(list[who].Person)
+	}
+	for i, who := range second {
+		keys[waypost.NameElements+i] = keyOf(list[who].Person)
 	}
 	return g.Look(keys, g.Folder.Identity, func(t *waypost.Ticket) {
 		clear(t.Operator[:])
 		binary.BigEndian.PutUint32(t.Operator[:], uint32(1+n%(p.quota.Operators*3/4)))
 	})
+}
+
+// lookAt is the ticket of that number of the long list: each has the next 32 people.
+func (p *play) lookAt(g *rogue.Gateway, n int) (*rogue.Look, error) {
+	places := make([]int, waypost.CheckElements)
+	for i := range places {
+		places[i] = (n*waypost.CheckElements + i) % len(p.list)
+	}
+	return p.look(g, n, p.list, places[:waypost.NameElements], places[waypost.NameElements:])
 }
 
 // keyOf is the key that stands for a person in a ticket for several.
@@ -190,22 +256,16 @@ func keyOf(p waypost.Person) []byte {
 	return nil
 }
 
-// search sends both parts, and returns how many candidates were shown.
-func (p *play) search(ctx context.Context, g *rogue.Gateway, h help, look *rogue.Look) (found int, err error) {
-	for part := uint32(1); part <= 2; part++ {
-		candidates, err := g.Search(ctx, look, part)
-		if h.hub && waypost.CodeOf(err) == waypost.QuotaExceeded {
-			if err := p.forget(ctx); err != nil {
-				return 0, err
-			}
-			candidates, err = g.Search(ctx, look, part)
+// search sends one part, and returns how many candidates were shown.
+func (p *play) search(ctx context.Context, g *rogue.Gateway, h help, look *rogue.Look, part uint32) (int, error) {
+	candidates, err := g.Search(ctx, look, part)
+	if h.hub && waypost.CodeOf(err) == waypost.QuotaExceeded {
+		if err := p.forget(ctx); err != nil {
+			return 0, err
 		}
-		if err != nil {
-			return found, err
-		}
-		found += len(candidates.List)
+		candidates, err = g.Search(ctx, look, part)
 	}
-	return found, nil
+	return len(candidates.List), err
 }
 
 // forget has the hub's operator delete what it has counted of the state.
@@ -223,8 +283,8 @@ func (p *play) evaluations(ctx context.Context, g *rogue.Gateway, h help, order 
 	if needed <= 0 {
 		return searched, nil // no limit
 	}
-	for n := searched; ; n++ {
-		look, err := p.look(g, n)
+	for n := searched; n < 2*p.evaluable(h); n++ {
+		look, err := p.lookAt(g, n)
 		if err != nil {
 			return n, err
 		}
@@ -245,6 +305,7 @@ func (p *play) evaluations(ctx context.Context, g *rogue.Gateway, h help, order 
 			return n, nil
 		}
 	}
+	return 2 * p.evaluable(h), nil // nobody counts
 }
 
 // friend is a key holder that evaluates whatever the state brings, writes nothing down
@@ -290,72 +351,4 @@ func signedBy(ctx context.Context, deps keyholder.Deps, name string, t waypost.S
 	}
 	signed, err := r.Sign(deps.Identity)
 	return &waypostv1.EvaluateResponse{Elements: e.Elements, Proof: e.Proof[:], Receipt: signed.Bytes()}, err
-}
-
-// judge says what came of an enumeration, and who noticed it.
-func (p *play) judge(ctx context.Context, h help, l looks) (drill.Line, error) {
-	var line drill.Line
-	told, err := p.told(ctx, l.before)
-	if err != nil {
-		return line, err
-	}
-	unasked := 0
-	for _, owner := range owners {
-		n, err := p.x.Gateway(owner).Unasked(ctx)
-		if err != nil {
-			return line, err
-		}
-		unasked += n[rogueState]
-	}
-	found, err := p.findings(ctx)
-	if err != nil {
-		return line, err
-	}
-	drawn, opened, err := p.sample(ctx)
-	if err != nil {
-		return line, err
-	}
-	names, bound := l.searched*waypost.CheckElements, p.bound(h)*waypost.CheckElements
-	line = drill.Line{
-		Party:     h.party,
-		Attempted: fmt.Sprintf("puts one key each of %d people of a list into one ticket, until refused", waypost.CheckElements),
-		Obtained: fmt.Sprintf("%d names in %d tickets: %d candidates shown, only how many in which states for the %d of a ticket together; of %d names alone it can tell. Key holders would have evaluated %d tickets",
-			names, l.searched, l.shown, waypost.CheckElements, l.certain, l.evaluated),
-		Noticed: fmt.Sprintf("%s; %s; %d searches without a question pointed at by their owners' metrics after an hour; the auditor, %v after: %s; of %d tickets so far that are drawn for opening (every second one here, of 200 in earnest) %d show an applicant",
-			l.alarm.words("the first alarm of a quota at the hub"), told, unasked, unaskedAfter, inWords(found), drawn, opened),
-		Baseline: p.inBaselines(),
-		Target:   fmt.Sprintf("refused at %d names a day, every candidate told to its state, the state named by the auditor", bound),
-		OK:       told.all() && unasked > 0 && len(found[string(rogueState)]) > 0 && drawn > 0 && opened == 0 && p.onlyGuilty(h, found),
-		Figure:   p.figure(h, names, bound),
-		Planted:  h.planted,
-	}
-	if h.planted {
-		line.Target = fmt.Sprintf("conceded: with a quorum and the hub nothing is refused, also beyond %d names", bound)
-		line.OK = names > bound && l.refused == ""
-	}
-	line.NoticedSeconds = l.alarm.seconds()
-	return line, nil
-}
-
-func (p *play) figure(h help, names, bound int) *drill.Figure {
-	all := float64(len(p.list))
-	return &drill.Figure{Name: "names a day", Value: float64(names), Low: float64(names), High: float64(names), Bound: float64(bound), AtMost: !h.planted,
-		Others: []drill.Other{{Name: "plain index", Value: all}, {Name: "unkeyed index", Value: all}}}
-}
-
-// onlyGuilty reports whether nobody is named who kept the rules.
-func (p *play) onlyGuilty(h help, found map[string]map[string]int) bool {
-	guilty := []string{string(rogueState)}
-	for _, member := range p.x.Roster().Holders()[:h.holders] {
-		guilty = append(guilty, member.Name)
-	}
-	if h.hub {
-		guilty = append(guilty, "hub")
-	}
-	for member := range found {
-		if !slices.Contains(guilty, member) {
-			return false
-		}
-	}
-	return true
 }

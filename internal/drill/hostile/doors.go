@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/install"
 )
@@ -26,6 +27,8 @@ type door struct {
 	clients []*http.Client   // with each certificate that is admitted
 	cert    *tls.Certificate // the first of them; nil where none is asked for
 	closed  bool             // it asks for a certificate before anything else
+	// operators: a gateway's, which asks for one with each call.
+	operators bool
 }
 
 // call is one method of a service, and where it is served.
@@ -34,6 +37,8 @@ type call struct {
 	input protoreflect.MessageDescriptor
 	door  *door
 }
+
+func (c call) url() string { return "https://" + c.door.addr + c.path }
 
 // doorOf says at whose door a service is served. One that is not known here is taken
 // for one of a gateway: most are.
@@ -74,26 +79,24 @@ func (p *play) findCalls() (all []call) {
 	eachCall(func(service, method protoreflect.Name, input protoreflect.MessageDescriptor) {
 		path := fmt.Sprintf("/%s.%s/%s", input.ParentFile().Package(), service, method)
 		all = append(all, call{path, input, p.doors[doorOf(service)]})
+		if doorOf(service) == "gateway" {
+			all = append(all, call{path, input, p.doors["gateway 2"]})
+		}
 	})
 	return all
 }
 
-// findDoors are the doors under attack: of the hub, a key holder and a gateway, with
-// the certificates of a member state, another key holder and the gateway's own
+// findDoors are the doors under attack: of the hub, a key holder and two gateways, with
+// the certificates of a member state, another key holder and the gateways' own
 // operators; and those that are open to anybody.
 func (p *play) findDoors(metrics string) (map[string]*door, error) {
 	state := p.rogue.Folder.Cert
 	other := p.Role("keyholder-5").Folder.Cert
-	gateway := install.FolderOf(p.Dir, string(besieged))
-	var operators []*http.Client
-	var clerk *tls.Certificate
-	for _, name := range []string{"operators/clerk-1", "auditors/auditor-1", "unit/unit-1"} {
-		cert, err := tls.LoadX509KeyPair(filepath.Join(gateway, name+".crt"), filepath.Join(gateway, name+".key"))
-		if err != nil {
+	gateways := make(map[waypost.Jurisdiction]*door)
+	for _, of := range []waypost.Jurisdiction{besieged, asking} {
+		var err error
+		if gateways[of], err = p.gatewayDoor(of); err != nil {
 			return nil, err
-		}
-		if operators = append(operators, client(&cert)); clerk == nil {
-			clerk = &cert
 		}
 	}
 	holder := p.Role("keyholder-1").Folder.Config
@@ -101,7 +104,8 @@ func (p *play) findDoors(metrics string) (map[string]*door, error) {
 		"hub":              {addr: p.Role("hub").Folder.Config.Listen, clients: []*http.Client{client(&state)}, cert: &state, closed: true},
 		"holder":           {addr: holder.Listen, clients: []*http.Client{client(&state)}, cert: &state, closed: true},
 		"ceremony":         {addr: holder.Listen, clients: []*http.Client{client(&other)}, cert: &other, closed: true},
-		"gateway":          {addr: p.Role(string(besieged)).Folder.Config.Listen, clients: operators, cert: clerk},
+		"gateway":          gateways[besieged],
+		"gateway 2":        gateways[asking],
 		"public of hub":    {addr: p.Role("hub").Folder.Config.Public, clients: []*http.Client{client(nil)}},
 		"public of holder": {addr: holder.Public, clients: []*http.Client{client(nil)}},
 		"witness":          {addr: p.Role("witness-1").Folder.Config.Listen, clients: []*http.Client{client(nil)}},
@@ -112,8 +116,29 @@ func (p *play) findDoors(metrics string) (map[string]*door, error) {
 	return doors, nil
 }
 
-// patience is how long an attacker waits for an answer.
-const patience = 10 * time.Second
+// gatewayDoor is a state's, with the certificates of its operators.
+func (p *play) gatewayDoor(of waypost.Jurisdiction) (*door, error) {
+	d := &door{addr: p.Role(string(of)).Folder.Config.Listen, operators: true}
+	for _, name := range []string{"operators/clerk-1", "auditors/auditor-1", "unit/unit-1"} {
+		file := filepath.Join(install.FolderOf(p.Dir, string(of)), name)
+		cert, err := tls.LoadX509KeyPair(file+".crt", file+".key")
+		if err != nil {
+			return nil, err
+		}
+		if d.clients = append(d.clients, client(&cert)); d.cert == nil {
+			d.cert = &cert
+		}
+	}
+	return d, nil
+}
+
+const (
+	// patience is how long an attacker waits for an answer.
+	patience = 10 * time.Second
+	// lastPatience is how long one waits when the siege is over: longer than a mailbox keeps
+	// a reader waiting for letters.
+	lastPatience = time.Minute
+)
 
 // clientTLS has an attacker believe whoever answers.
 func clientTLS(cert *tls.Certificate, protocols ...string) *tls.Config {
@@ -129,6 +154,9 @@ func client(cert *tls.Certificate) *http.Client {
 		TLSClientConfig: clientTLS(cert), ForceAttemptHTTP2: true, MaxConnsPerHost: 8, TLSHandshakeTimeout: patience, DialContext: strangers[2]().DialContext,
 	}}
 }
+
+// honestStranger is the number of the address from which doors are probed.
+const honestStranger = 7
 
 // strangers dial from other addresses of this machine, by their last number, where it
 // has several: limits on the connections from one address must not be shared with honest

@@ -10,9 +10,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // forms in which a body can be sent.
@@ -24,12 +26,24 @@ func (p *play) fuzz(ctx context.Context, r *result) {
 	p.shower(ctx, r, all, p.stage.Size.Pick(6, 60, 2000))
 }
 
+// shot is one request of the fuzzer.
+type shot struct {
+	call
+	client  *http.Client
+	form    string
+	content []byte
+}
+
+// late is how a call ends that has no answer in time. The machine may have had none: it is
+// asked again when there is quiet.
+const late = "without an answer in time, asked again"
+
 // shower sends so many bodies to each of the calls.
 func (p *play) shower(ctx context.Context, r *result, all []call, each int) {
 	const workers = 6
 	var next atomic.Int64
 	var working sync.WaitGroup
-	var served sync.Map
+	r.calls = all
 	for w := range uint64(workers) {
 		working.Go(func() {
 			draw := rand.New(rand.NewPCG(p.stage.Seed, w))
@@ -39,19 +53,14 @@ func (p *play) shower(ctx context.Context, r *result, all []call, each int) {
 					return
 				}
 				c := all[n%len(all)]
-				client := c.door.clients[draw.IntN(len(c.door.clients))]
-				form, content := forms[draw.IntN(len(forms))], body(draw, c.input)
-				how, fault := fire(ctx, client, "https://"+c.door.addr+c.path, form, wrap(draw, form, content))
+				x := shot{call: c, client: c.door.clients[draw.IntN(len(c.door.clients))], form: forms[draw.IntN(len(forms))]}
+				content := body(draw, c.input)
+				x.content = wrap(draw, x.form, content)
+				how, fault := x.fire(ctx, patience)
 				if ctx.Err() != nil {
 					return
 				}
-				r.count(how)
-				if how != notServed {
-					served.Store(c.path, true)
-				}
-				if fault {
-					r.wrongf("%s answers %s to %d bytes of %s", c.path, how, len(content), form)
-				}
+				r.shot(x, how, fault)
 				if n%100 == 0 {
 					p.stage.Progress("fuzzing", n, each*len(all))
 				}
@@ -59,9 +68,39 @@ func (p *play) shower(ctx context.Context, r *result, all []call, each int) {
 		})
 	}
 	working.Wait()
-	for _, c := range all {
-		if _, ok := served.Load(c.path); !ok && ctx.Err() == nil {
-			r.wrongf("%s is served nowhere, so it was not attacked", c.path)
+}
+
+// shot counts how a request ended.
+func (r *result) shot(x shot, how string, fault bool) {
+	r.count(how)
+	if fault {
+		r.wrongf("%s answers %s to %d bytes of %s", x.path, how, len(x.content), x.form)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch how {
+	case late:
+		r.late = append(r.late, x)
+	case notServed:
+	default:
+		r.served[x.url()] = true
+	}
+}
+
+// again repeats, when the siege is over, what had no answer in time. A call that hangs then
+// is a fault. So is one that was never served: it was not attacked.
+func (r *result) again(ctx context.Context, patience time.Duration) {
+	repeat := r.late
+	r.late = nil
+	for _, x := range repeat {
+		how, fault := x.fire(ctx, patience)
+		if r.shot(x, how, fault); how == late && ctx.Err() == nil {
+			r.wrongf("%s hangs over %d bytes of %s", x.path, len(x.content), x.form)
+		}
+	}
+	for _, c := range r.calls {
+		if !r.served[c.url()] && ctx.Err() == nil {
+			r.wrongf("%s is not served, so it was not attacked", c.url())
 		}
 	}
 }
@@ -86,24 +125,32 @@ func wrap(r *rand.Rand, form string, content []byte) []byte {
 
 // fire sends one request and says how it ended, and whether that is a fault: an
 // internal error, or an answer that no role gives.
-func fire(ctx context.Context, client *http.Client, url, form string, content []byte) (how string, fault bool) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(content))
+func (x shot) fire(ctx context.Context, patience time.Duration) (how string, fault bool) {
+	within, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	req, err := http.NewRequestWithContext(within, http.MethodPost, x.url(), bytes.NewReader(x.content))
 	if err != nil {
 		return err.Error(), true
 	}
-	req.Header.Set("Content-Type", form)
+	req.Header.Set("Content-Type", x.form)
 	req.Header.Set("TE", "trailers")
-	res, err := client.Do(req)
+	unhurried := *x.client
+	unhurried.Timeout = 0 // within has it
+	res, err := unhurried.Do(req)
 	if err != nil {
-		if ctx.Err() != nil || timedOut(err) {
-			return "without an answer in time", false
+		if within.Err() != nil || timedOut(err) {
+			return late, false
 		}
 		return "connections lost", true
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, 4<<20))
-	if err != nil && !timedOut(err) {
-		return "answers that break off", ctx.Err() == nil
+	switch {
+	case err == nil:
+	case within.Err() != nil || timedOut(err):
+		return late, false
+	default:
+		return "answers that break off", true
 	}
 	return judge(res, answer)
 }
@@ -171,15 +218,16 @@ func (p *play) fuzzPublic(ctx context.Context, r *result) {
 	each := p.stage.Size.Pick(1, 8, 200)
 	for _, name := range sorted(p.doors) {
 		d := p.doors[name]
-		if d.closed || name == "gateway" {
+		if d.closed || d.operators {
 			continue
 		}
+		before := r.counted("with status 2xx")
 		scheme := "https://"
 		if name == "metrics" {
 			scheme = "http://"
 		}
 		for range each {
-			for _, path := range paths {
+			for _, path := range append(slices.Clone(paths), "/last/"+p.origin, "/witness/last/"+p.origin) {
 				if ctx.Err() != nil {
 					return
 				}
@@ -190,6 +238,9 @@ func (p *play) fuzzPublic(ctx context.Context, r *result) {
 			p.askOpen(ctx, r, d, "GET", scheme+d.addr+"/log/"+strings.Repeat("x/", 5000), nil)
 			p.askOpen(ctx, r, d, "POST", scheme+d.addr+"/roster", bytes.Repeat([]byte("A"), 3<<20))
 		}
+		if r.counted("with status 2xx") == before {
+			r.wrongf("the door %s answers nothing, so its refusals say nothing", name)
+		}
 	}
 }
 
@@ -199,6 +250,9 @@ func (p *play) askOpen(ctx context.Context, r *result, d *door, method, url stri
 		return // not a URL that can be sent
 	}
 	res, err := d.clients[0].Do(req)
+	if timedOut(err) && ctx.Err() == nil {
+		r.wrongf("%s %.80s hangs", method, url)
+	}
 	if err != nil {
 		r.count("cut off")
 		return

@@ -47,6 +47,7 @@ type play struct {
 	plant  plant
 	rogue  *rogue.Gateway
 	doors  map[string]*door
+	origin string // of the hub's ledger
 	known  []waypost.Record
 	honest honest
 }
@@ -80,6 +81,7 @@ func run(ctx context.Context, s *drill.Stage) error {
 		return err
 	}
 	for _, r := range *results {
+		r.again(ctx, lastPatience)
 		r.report(s)
 	}
 	p.reportHonest(before, during, after, used, peak)
@@ -118,6 +120,7 @@ func (p *play) prepare(ctx context.Context) error {
 	if p.rogue, err = rogue.New(ctx, folder, p.Clock.Now); err != nil {
 		return err
 	}
+	p.origin = p.Role("hub").Journal.Origin()
 	p.doors, err = p.findDoors(metrics)
 	return err
 }
@@ -131,6 +134,18 @@ type result struct {
 	counts           map[string]int // of each way in which it ended
 	bad              []string       // what should not have happened
 	note             string
+	baseline         string
+	calls            []call          // that were to be attacked
+	served           map[string]bool // by URL
+	late             []shot          // to be asked again when there is quiet
+}
+
+func newResult() *result { return &result{counts: make(map[string]int), served: make(map[string]bool)} }
+
+func (r *result) counted(how string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts[how]
 }
 
 func (r *result) count(how string) {
@@ -154,7 +169,7 @@ func (r *result) report(s *drill.Stage) {
 	}
 	l := drill.Line{
 		Party: r.party, Attempted: r.attempted, Obtained: fmt.Sprintf("%d sent: %s", r.sent, strings.Join(how, ", ")) + r.note,
-		Noticed: "refused on the spot", Target: r.target, OK: r.sent > 0,
+		Noticed: "refused on the spot", Baseline: "not applicable: " + r.baseline, Target: r.target, OK: r.sent > 0,
 		Figure: &drill.Figure{Name: "times it should not have ended so", Value: n, Low: n, High: n, Bound: 0, AtMost: true},
 	}
 	if n > 0 {
@@ -168,7 +183,8 @@ func (p *play) attack(ctx context.Context) (all *[]*result, over chan struct{}) 
 	all, over = new([]*result), make(chan struct{})
 	var running sync.WaitGroup
 	for _, a := range p.attacks() {
-		r := &result{party: a.party, attempted: a.attempted, target: a.target, counts: make(map[string]int)}
+		r := newResult()
+		r.party, r.attempted, r.target, r.baseline = a.party, a.attempted, a.target, a.baseline
 		*all = append(*all, r)
 		running.Go(func() { a.run(ctx, r) })
 	}
@@ -182,18 +198,23 @@ func (p *play) attack(ctx context.Context) (all *[]*result, over chan struct{}) 
 // attack is one kind of attack.
 type attack struct {
 	party, attempted, target string
+	baseline                 string // why the two baselines cannot be attacked so
 	run                      func(ctx context.Context, r *result)
 }
 
 func (p *play) attacks() []attack {
+	const noDoors, noTickets = "they are tables without doors", "they have no tickets, and answer whoever holds them"
 	return []attack{
-		{"members and operators", fmt.Sprintf("a fuzzer on all %d calls of all services", p.calls()), "every call is answered without a fault", p.fuzz},
-		{"strangers", "a fuzzer on the published ledgers, rosters, witnesses and metrics", "no fault, and nothing that is not public", p.fuzzPublic},
-		{"a member state", "signed tickets over elements that are none, too many or too few, of another time, environment, key or roster", "every one is refused, each for its own reason", p.spoil},
-		{"a member state", "one good ticket, many times at once", "one answer, byte for byte", p.replay},
-		{"members and operators", "bodies without end", "cut off at the limit on every door", p.giants},
-		{"strangers", "no certificate, a stranger's, an expired one with the right key, garbage in place of TLS", "none is let in", p.intrude},
-		{"strangers", "slow handshakes, slow headers, slow bodies, calls that are given up at once, and connections without number", "the doors stay open for others", p.flood},
+		{"members and operators", fmt.Sprintf("a fuzzer on all %d calls of all services, at two gateways", p.calls()), "every call is answered without a fault, or when asked again after the siege", noDoors, p.fuzz},
+		{"strangers", "a fuzzer on the published ledgers, rosters, witnesses and metrics", "no fault, and nothing that is not public", noDoors, p.fuzzPublic},
+		{"strangers", "the hub's own checkpoints with one thing changed, to a witness that stands alone and to a key holder's", "none is cosigned, and the good one is", "they have no ledgers and no witnesses", p.fuzzWitnesses},
+		{"a member state", "signed tickets over elements that are none, too many or too few, of another time, environment, key or roster", "each is refused for its own reason, and one without fault answered", noTickets, p.spoil},
+		{"a member state and a key holder", "good chains of tickets and receipts with one field, receipt, token or record changed, signed again, and sealed letters over garbage to three gateways",
+			"each is refused for its own reason, those by the rules answered, and no gateway falls over", noTickets, p.bendChains},
+		{"a member state", "one good ticket, many times at once", "one answer, byte for byte", noTickets, p.replay},
+		{"members and operators", "bodies without end", "cut off at the limit on every door", noDoors, p.giants},
+		{"strangers", "no certificate, a stranger's, an expired one with the right key, garbage in place of TLS", "none is let in", noDoors, p.intrude},
+		{"strangers", "slow handshakes, slow headers, slow bodies, calls that are given up at once, and connections without number", "every door answers an honest caller meanwhile", noDoors, p.flood},
 	}
 }
 

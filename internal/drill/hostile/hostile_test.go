@@ -1,18 +1,23 @@
 package hostile
 
 import (
+	"errors"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/drill/drilltest"
 )
 
 // TestDrill: nothing falls over, nothing is lost, and what is planted is found.
 func TestDrill(t *testing.T) {
-	if lines := drilltest.Play(t, Drill, 2); len(lines) != 13 {
+	if lines := drilltest.Play(t, Drill, 2); len(lines) != 15 {
 		t.Errorf("%d lines", len(lines))
 	}
 }
@@ -64,6 +69,81 @@ func TestJudge(t *testing.T) {
 		}
 		if how, fault := judge(res, []byte(c.answer)); fault != c.fault {
 			t.Errorf("%s: %s, fault %t", name, how, fault)
+		}
+	}
+}
+
+// TestHanging: a call that hangs is asked again, and is a fault if it hangs without a siege
+// too; so is a call that nobody serves.
+func TestHanging(t *testing.T) {
+	hangs := true
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if hangs {
+			<-r.Context().Done()
+		}
+	}))
+	defer server.Close()
+	c := call{path: "/x", door: &door{addr: strings.TrimPrefix(server.URL, "https://")}}
+	x := shot{call: c, client: server.Client(), form: forms[0]}
+	for _, quiet := range []bool{true, false} {
+		hangs = true
+		r := newResult()
+		r.calls = []call{c}
+		how, fault := x.fire(t.Context(), 50*time.Millisecond)
+		if r.shot(x, how, fault); how != late || len(r.bad) > 0 || r.served[c.url()] {
+			t.Fatalf("under siege: %s, %v", how, r.bad)
+		}
+		hangs = !quiet
+		r.again(t.Context(), 50*time.Millisecond)
+		if wrong := strings.Join(r.bad, "; "); quiet == strings.Contains(wrong, "hangs") || quiet == strings.Contains(wrong, "is not served") {
+			t.Errorf("quiet %t: %q", quiet, wrong)
+		}
+	}
+}
+
+// TestProbe: a door that is shut, or that answers with a fault or with nothing, is not open.
+func TestProbe(t *testing.T) {
+	status, answer := http.StatusOK, "roster"
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(answer))
+	}))
+	d := &door{addr: strings.TrimPrefix(server.URL, "https://")}
+	b := probe{method: http.MethodGet, path: "/roster/latest"}
+	if err := b.try(t.Context(), d); err != nil {
+		t.Error(err)
+	}
+	if answer = ""; b.try(t.Context(), d) == nil {
+		t.Error("an empty answer passes for a roster")
+	}
+	if status = http.StatusServiceUnavailable; b.try(t.Context(), d) == nil {
+		t.Error("a refusal passes for an answer")
+	}
+	if server.Close(); b.try(t.Context(), d) == nil {
+		t.Error("a shut door passes for an open one")
+	}
+}
+
+// TestBend: what is answered though it must not be, or refused for another reason, is wrong;
+// so is what is refused though it is by the rules.
+func TestBend(t *testing.T) {
+	denied := waypost.Errorf(waypost.PermissionDenied, "not signed by NV")
+	for name, c := range map[string]struct {
+		bend
+		err   error
+		wrong bool
+	}{
+		"answered by the rules":      {bend{}, nil, false},
+		"refused by the rules":       {bend{}, denied, true},
+		"answered, must be refused":  {bend{code: waypost.PermissionDenied}, nil, true},
+		"refused for its reason":     {bend{code: waypost.PermissionDenied, words: "signed by"}, denied, false},
+		"refused with another code":  {bend{code: waypost.Expired}, denied, true},
+		"refused with other words":   {bend{code: waypost.PermissionDenied, words: "environment"}, denied, true},
+		"unreachable is not refused": {bend{code: waypost.PermissionDenied}, errors.New("connection refused"), true},
+	} {
+		r := newResult()
+		if c.judge(t.Context(), r, name, c.err); (len(r.bad) > 0) != c.wrong {
+			t.Errorf("%s: %v", name, r.bad)
 		}
 	}
 }

@@ -55,9 +55,10 @@ func (p *play) planted(ctx context.Context) error {
 			calls = append(calls, c)
 		}
 	}
-	r := &result{counts: make(map[string]int)}
+	r := newResult()
 	before := p.faults.n.Load()
-	p.shower(ctx, r, calls, 300)
+	p.shower(ctx, r, calls, 1000)
+	r.again(ctx, lastPatience)
 	panics := p.faults.n.Load() - before
 	p.stage.Add(drill.Line{
 		Party: "a member state", Attempted: "the same fuzzer on a hub one of whose handlers panics on one size of one field",

@@ -14,9 +14,10 @@ import (
 // target is the key holder that the rogue state asks.
 const target = "keyholder-1"
 
-// spoiled is a ticket that is signed as it should be, over what should not be.
+// spoiled is a ticket that is signed as it should be, over what should not be, and how it
+// must be refused.
 type spoiled struct {
-	name     string
+	bend
 	elements func(honest []byte) []byte
 	ticket   func(t *waypost.Ticket)
 }
@@ -35,21 +36,24 @@ func spoilings() []spoiled {
 	negative := append([]byte{1}, make([]byte, size-1)...)                                              // odd: no canonical encoding is
 	beyond := append(append([]byte{0xed}, bytes.Repeat([]byte{0xff}, size-2)...), 0x7f)                 // the prime itself: zero, not canonical
 	noSquare, _ := hex.DecodeString("26948d35ca62e643e26a83177332e6b6afeb9d08e4268b650f1f5bbd8d81d371") // RFC 9496, A.3
+	form := func(name string) bend { return bend{name, waypost.InvalidArgument, "not canonical ristretto255"} }
+	number := func(name, words string) bend { return bend{name, waypost.InvalidArgument, words} }
 	return []spoiled{
-		{"the identity", at(0, identity), nil}, {"the identity at the end", at(31, identity), nil}, {"no field element", at(3, ones), nil},
-		{"an odd encoding", at(7, negative), nil}, {"the prime", at(15, beyond), nil}, {"no point", at(20, noSquare), nil},
-		{"31 elements", func(e []byte) []byte { return e[:31*size] }, nil},
-		{"33 elements", func(e []byte) []byte { return append(e, e[:size]...) }, func(t *waypost.Ticket) { t.Elements = 33 }},
-		{"half an element", func(e []byte) []byte { return e[:31*size+16] }, nil},
-		{"no elements", func([]byte) []byte { return nil }, nil},
-		{"a clock ten minutes slow", nil, func(t *waypost.Ticket) { t.IssuedAt = t.IssuedAt.Add(-10 * time.Minute) }},
-		{"a clock ten minutes fast", nil, func(t *waypost.Ticket) { t.IssuedAt = t.IssuedAt.Add(10 * time.Minute) }},
-		{"the other environment", nil, func(t *waypost.Ticket) {
+		{form("the identity"), at(0, identity), nil}, {form("the identity at the end"), at(31, identity), nil}, {form("no field element"), at(3, ones), nil},
+		{form("an odd encoding"), at(7, negative), nil}, {form("the prime"), at(15, beyond), nil}, {form("no point"), at(20, noSquare), nil},
+		{number("31 elements", "brings 31"), func(e []byte) []byte { return e[:31*size] }, nil},
+		{number("33 elements", "cannot carry 33 elements"), func(e []byte) []byte { return append(e, e[:size]...) }, func(t *waypost.Ticket) { t.Elements = 33 }},
+		{number("half an element", "brings 31"), func(e []byte) []byte { return e[:31*size+16] }, nil},
+		{number("no elements", "brings 0"), func([]byte) []byte { return nil }, nil},
+		{bend{"a clock ten minutes slow", waypost.Expired, "older than"}, nil, func(t *waypost.Ticket) { t.IssuedAt = t.IssuedAt.Add(-10 * time.Minute) }},
+		{bend{"a clock ten minutes fast", waypost.Expired, "in the future"}, nil, func(t *waypost.Ticket) { t.IssuedAt = t.IssuedAt.Add(10 * time.Minute) }},
+		{bend{"the other environment", waypost.PermissionDenied, "environment"}, nil, func(t *waypost.Ticket) {
 			t.Environment = map[waypost.Environment]waypost.Environment{waypost.Test: waypost.Prod, waypost.Prod: waypost.Test}[t.Environment]
 		}},
-		{"another key", nil, func(t *waypost.Ticket) { t.Epoch += 7 }},
-		{"another roster", nil, func(t *waypost.Ticket) { t.RosterVersion += 7 }},
-		{"another state", nil, func(t *waypost.Ticket) { t.SOI = asking }},
+		{bend{"another key", waypost.Expired, "epoch"}, nil, func(t *waypost.Ticket) { t.Epoch += 7 }},
+		{bend{"another roster", waypost.Unavailable, "roster"}, nil, func(t *waypost.Ticket) { t.RosterVersion += 7 }},
+		{bend{"another state", waypost.PermissionDenied, "brought a ticket of"}, nil, func(t *waypost.Ticket) { t.SOI = asking }},
+		{bend{name: "nothing amiss"}, nil, nil}, // else refusals would say nothing
 	}
 }
 
@@ -60,34 +64,25 @@ func (p *play) spoil(ctx context.Context, r *result) {
 			if ctx.Err() != nil {
 				return
 			}
-			err := p.send(ctx, s)
-			switch code := waypost.CodeOf(err); {
-			case err == nil:
-				r.count("ANSWERED")
-				r.wrongf("a ticket over %s is answered", s.name)
-			case code == waypost.Internal:
-				r.count("internal errors")
-				r.wrongf("a ticket over %s ends in an internal error", s.name)
-			default:
-				r.count("refused: " + string(code))
+			l, err := p.spoiledLook(s)
+			if err != nil {
+				r.wrongf("no ticket over %s: %v", s.name, err)
+				continue
 			}
+			_, err = p.rogue.Evaluate(ctx, target, l.Ticket.Bytes(), l.Elements)
+			s.judge(ctx, r, "a ticket over "+s.name, err)
 		}
 	}
 }
 
-// send makes a ticket, spoils it and shows it to a key holder.
-func (p *play) send(ctx context.Context, s spoiled) error {
-	l, err := p.look(func(honest *rogue.Look) []byte {
+// spoiledLook makes a ticket, spoils it and signs it.
+func (p *play) spoiledLook(s spoiled) (*rogue.Look, error) {
+	return p.look(func(honest *rogue.Look) []byte {
 		if s.elements == nil {
 			return honest.Elements
 		}
 		return s.elements(bytes.Clone(honest.Elements))
 	}, s.ticket)
-	if err != nil {
-		return err
-	}
-	_, err = p.rogue.Evaluate(ctx, target, l.Ticket.Bytes(), l.Elements)
-	return err
 }
 
 // look is a signed ticket over the elements.
@@ -140,4 +135,7 @@ func (p *play) replay(ctx context.Context, r *result) {
 		})
 	}
 	sending.Wait()
+	if first == nil && ctx.Err() == nil {
+		r.wrongf("a good ticket is never answered")
+	}
 }

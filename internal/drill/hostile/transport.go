@@ -48,7 +48,7 @@ func (p *play) giants(ctx context.Context, r *result) {
 				continue
 			}
 			path := map[string]string{"hub": "/waypost.v1.Hub/Search", "holder": "/waypost.v1.KeyHolder/Evaluate", "ceremony": "/waypost.v1.Ceremony/GetCeremony",
-				"gateway": "/waypost.v1.Counter/Check", "public of hub": "/roster", "public of holder": "/roster", "witness": "/add-checkpoint"}[name]
+				"gateway": "/waypost.v1.Counter/Check", "gateway 2": "/waypost.v1.Counter/Check", "public of hub": "/roster", "public of holder": "/roster", "witness": "/add-checkpoint"}[name]
 			own := client(d.cert) // it may lose its connection
 			taken := swallowed(ctx, own, "https://"+d.addr+path)
 			own.CloseIdleConnections()
@@ -102,12 +102,12 @@ func (p *play) intrude(ctx context.Context, r *result) {
 		return
 	}
 	for range p.stage.Size.Pick(2, 20, 500) {
-		for _, name := range []string{"hub", "holder", "gateway"} {
+		for _, name := range []string{"hub", "holder", "gateway", "gateway 2"} {
 			for what, cert := range map[string]*tls.Certificate{"no certificate": nil, "a stranger's certificate": foreign, "an expired certificate": expired} {
 				if ctx.Err() != nil {
 					return
 				}
-				how, in := p.enter(ctx, p.doors[name].addr, cert, map[string]string{"hub": "/waypost.v1.Hub/GetKey", "holder": "/waypost.v1.KeyHolder/Evaluate", "gateway": "/waypost.v1.Counter/Status"}[name])
+				how, in := p.enter(ctx, p.doors[name].addr, cert, map[string]string{"hub": "/waypost.v1.Hub/GetKey", "holder": "/waypost.v1.KeyHolder/Evaluate", "gateway": "/waypost.v1.Counter/Status", "gateway 2": "/waypost.v1.Counter/Status"}[name])
 				r.count(how)
 				if in {
 					r.wrongf("with %s the door %s answers", what, name)
@@ -154,12 +154,13 @@ func (p *play) garbage(ctx context.Context, addr string) string {
 }
 
 // flood keeps slow and idle connections at every door, opens as many as there can be,
-// and gives calls up at once.
-func (p *play) flood(ctx context.Context, r *result) {
+// and gives calls up at once. Meanwhile somebody else knocks at each.
+func (p *play) flood(siege context.Context, r *result) {
 	long := time.Duration(p.stage.Size.Pick(3, 15, 120)) * time.Second
-	ctx, stop := context.WithTimeout(ctx, long)
+	ctx, stop := context.WithTimeout(siege, long)
 	defer stop()
 	var all sync.WaitGroup
+	all.Go(func() { p.stayOpen(siege, r, ctx) })
 	for _, name := range sorted(p.doors) {
 		d := p.doors[name]
 		if name == "ceremony" || name == "metrics" {
@@ -178,6 +179,9 @@ func (p *play) flood(ctx context.Context, r *result) {
 
 // idle opens connections from several addresses and says nothing in them.
 func (p *play) idle(ctx context.Context, r *result, d *door, n int) {
+	if !severalAddresses() {
+		n = min(n, 100) // the limit for one address would be the honest callers' too
+	}
 	var held []net.Conn
 	defer func() {
 		for _, c := range held {
@@ -248,7 +252,7 @@ func (p *play) rapid(ctx context.Context, r *result) {
 			calling.Go(func() {
 				short, stop := context.WithTimeout(ctx, time.Millisecond)
 				defer stop()
-				_, _ = fire(short, own, "https://"+d.addr+"/waypost.v1.Hub/GetKey", "application/proto", nil)
+				_, _ = shot{call: call{path: "/waypost.v1.Hub/GetKey", door: d}, client: own, form: forms[0]}.fire(short, patience)
 				r.count("calls given up")
 			})
 		}

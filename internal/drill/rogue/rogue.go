@@ -165,6 +165,9 @@ func (g *Gateway) Evaluated(ctx context.Context, l *Look, holders ...string) err
 	return err
 }
 
+// Hub is the state's own connection to the hub.
+func (g *Gateway) Hub() waypostv1connect.HubClient { return g.hub }
+
 // Search takes an evaluated look to the hub, part 1 or 2.
 func (g *Gateway) Search(ctx context.Context, l *Look, part uint32) (waypost.Candidates, error) {
 	req := &waypostv1.SearchRequest{Ticket: l.Ticket.Bytes(), Part: part}
@@ -213,21 +216,27 @@ func (g *Gateway) ask(ctx context.Context, to waypost.Jurisdiction, id waypost.T
 	if err != nil {
 		return err
 	}
+	if err := g.Post(ctx, to, id, messageType, raw); err != nil {
+		return err
+	}
+	return g.hear(ctx, id, answerType, answer)
+}
+
+// Post seals any bytes as a message of a type to another state, and sends it.
+func (g *Gateway) Post(ctx context.Context, to waypost.Jurisdiction, id waypost.TicketID, messageType string, body []byte) error {
 	key, err := g.keyOf(ctx, to)
 	if err != nil {
 		return err
 	}
 	m := seal.Message{Sender: string(g.State), Recipient: string(to), Type: messageType, Ticket: id,
-		RosterVersion: g.Folder.Roster.Current().Version, Expiry: g.now().Add(waypost.MessageLife), Body: raw}
+		RosterVersion: g.Folder.Roster.Current().Version, Expiry: g.now().Add(waypost.MessageLife), Body: body}
 	_, _ = rand.Read(m.ID[:])
 	sealed, err := seal.Seal(m, g.Folder.Identity, key)
 	if err != nil {
 		return err
 	}
-	if _, err := g.hub.Send(ctx, &waypostv1.SendRequest{Sealed: [][]byte{sealed}}); err != nil {
-		return err
-	}
-	return g.hear(ctx, id, answerType, answer)
+	_, err = g.hub.Send(ctx, &waypostv1.SendRequest{Sealed: [][]byte{sealed}})
+	return err
 }
 
 func (g *Gateway) keyOf(ctx context.Context, state waypost.Jurisdiction) (*seal.PublicKey, error) {
