@@ -117,11 +117,9 @@ func Restore(ctx context.Context, o RestoreOptions) (rep Restored, err error) {
 	if rep.Logs, rep.Then, err = r.position(ctx, a); err != nil {
 		return rep, r.filled(err)
 	}
-	for _, name := range []string{"database", "people"} {
-		if dump := r.dumps[name]; dump != "" {
-			if err := os.Remove(dump); err != nil {
-				return rep, err
-			}
+	for _, dump := range r.dumps {
+		if err := os.Remove(dump); err != nil {
+			return rep, err
 		}
 	}
 	if err := r.settle(); err != nil {
@@ -296,27 +294,26 @@ func (r *restore) filled(err error) error {
 	if len(r.dumps) == 0 {
 		return err
 	}
-	return fmt.Errorf("%w. The databases named on a server are filled by now, and nothing uses them: drop them, and name new ones when this is run again", err)
+	return fmt.Errorf("%w. The databases named on a server may be filled by now, and nothing uses them: drop them, and name new ones when this is run again", err)
 }
 
-// loadDumps fills databases on a server.
+// loadDumps fills databases on a server, once all of them are seen to be empty.
 func (r *restore) loadDumps(ctx context.Context) error {
 	main, people := r.folder.Databases()
-	for name, url := range map[string]string{"database": main, "people": people} {
-		dump := r.dumps[name]
-		if dump == "" {
-			continue
-		}
-		r.Progress("loading "+name, 0, 1)
-		empty, err := store.Empty(ctx, url)
+	urls := map[string]string{"database": main, "people": people}
+	for name := range r.dumps {
+		empty, err := store.Empty(ctx, urls[name])
 		if err == nil && !empty {
 			err = waypost.Errorf(waypost.AlreadyExists, "the database named for %s has tables already: a restore overwrites nothing; name an empty one", name)
 		}
-		if err == nil {
-			err = load(ctx, url, dump)
-		}
 		if err != nil {
 			return err
+		}
+	}
+	for name, dump := range r.dumps {
+		r.Progress("loading "+name, 0, 1)
+		if err := load(ctx, urls[name], dump); err != nil {
+			return r.filled(err)
 		}
 	}
 	return nil
