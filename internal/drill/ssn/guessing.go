@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -41,10 +42,7 @@ func (p *play) tryAll(ctx context.Context, g *rogue.Gateway) error {
 	out := guessed{people: len(people), among: waypost.CheckElements * p.Size.Pick(2, 6, 30)}
 	answers, has := make([][]string, 0, len(people)), make([]bool, 0, len(people))
 	for i, s := range people {
-		at := s.ssn5
-		if !s.has {
-			at = p.standIn(s.record.Person)
-		}
+		at := p.endingOf(s)
 		used, found, err := p.try(ctx, g, s, endingsWith(rng, at, out.among))
 		if err != nil {
 			return err
@@ -78,16 +76,13 @@ func (p *play) tryAll(ctx context.Context, g *rogue.Gateway) error {
 
 // tryInVain is how many tickets all of a list take, of which none leads to the person.
 func (p *play) tryInVain(ctx context.Context, g *rogue.Gateway, s *subject, list []string) (tickets int, err error) {
-	own := s.ssn5
-	if !s.has {
-		own = p.standIn(s.record.Person)
-	}
+	own := p.endingOf(s)
 	if i := slices.Index(list, own); i >= 0 {
-		list[i] = "12345" // whatever else
+		list[i] = "98765" // whatever else
 	}
 	tickets, found, err := p.try(ctx, g, s, list)
 	if err == nil && found != "" {
-		err = fmt.Errorf("an ending leads to a record that is not its own")
+		err = errors.New("an ending leads to a record that is not its own")
 	}
 	return tickets, err
 }
@@ -148,6 +143,14 @@ func (p *play) tried(r guessed, a advantage) {
 		Figure: &drill.Figure{Name: "tickets to try all endings for one person", Value: all, Low: all, High: all, Bound: 3000,
 			Others: []drill.Other{{Name: "plain index, tickets", Value: 0}, {Name: "unkeyed index, hashes offline", Value: each}}},
 	})
+}
+
+// endingOf is the ending that leads to somebody's record.
+func (p *play) endingOf(s *subject) string {
+	if s.has {
+		return s.ssn5
+	}
+	return p.standIn(s.record.Person)
 }
 
 // standIn is the ending by which a record without an SSN is found. The attacker cannot
