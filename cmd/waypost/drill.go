@@ -38,13 +38,15 @@ var drills = []drill.Drill{
 }
 
 type drillCommand struct {
-	Only   []string `help:"Only these drills, by name; --list names them." placeholder:"NAME,..."`
-	Size   string   `help:"How much is played: small takes two minutes, default under fifteen, full a night." enum:"small,default,full" default:"default"`
-	Seed   uint64   `help:"Of everything that is drawn, but for keys." default:"1"`
-	Dir    string   `help:"Folder for the drills' exchanges; what they made is removed. Default: a temporary one." type:"path"`
-	List   bool     `help:"Name the drills and play none."`
-	Report string   `help:"Write the table with charts to this file; or, where it ends in .md, put the tables of drills that have one between their two lines of that page." type:"path" placeholder:"FILE"`
-	JSON   bool     `help:"Print the table as JSON."`
+	Only []string `help:"Only these drills, by name; --list names them." placeholder:"NAME,..."`
+	Size string   `help:"How much is played: small takes two minutes, default under fifteen, full a night." enum:"small,default,full" default:"default"`
+	Seed uint64   `help:"Of everything that is drawn, but for keys." default:"1"`
+	Dir  string   `help:"Folder for the drills' exchanges; what they made is removed. Default: a temporary one." type:"path"`
+	// Database is the drill seized's only.
+	Database string `help:"Also play the theft of a hub's database on this PostgreSQL server: postgres://user@host/name. The user must be allowed to create databases; those that are made are dropped." placeholder:"URL"`
+	List     bool   `help:"Name the drills and play none."`
+	Report   string `help:"Write the table with charts to this file; or, where it ends in .md, put the tables of drills that have one between their two lines of that page." type:"path" placeholder:"FILE"`
+	JSON     bool   `help:"Print the table as JSON."`
 }
 
 // Help shows an example.
@@ -54,6 +56,7 @@ func (drillCommand) Help() string {
   waypost drill --only seized,clerk --size small
   waypost drill --report drills.html --json > drills.json
   waypost drill --only compelled --report THREAT-MODEL.md
+  waypost drill --only seized --database postgres://waypost@127.0.0.1/postgres
 It fails if a line is not as it should be. docs/drills.md says what each drill shows.`
 }
 
@@ -81,7 +84,7 @@ func (c drillCommand) Run(s *session) error {
 	r := &drill.Report{Size: drill.Size(c.Size), Seed: c.Seed, Began: time.Now(), Drills: chosen, Machine: bench.Machine()}
 	for _, d := range chosen {
 		var lines []drill.Line
-		lines, playErr := drill.Run(s.ctx, d, dir, drill.Stage{Size: r.Size, Seed: c.Seed, Log: s.log, Progress: progress(s)})
+		lines, playErr := drill.Run(s.ctx, d, dir, drill.Stage{Size: r.Size, Seed: c.Seed, Log: s.log, Database: c.Database, Progress: progress(s)})
 		r.Lines = append(r.Lines, lines...)
 		if err = errors.Join(err, playErr); s.ctx.Err() != nil {
 			break

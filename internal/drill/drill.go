@@ -104,6 +104,9 @@ type Stage struct {
 	Size Size
 	Seed uint64 // of everything that is drawn, but for keys
 	Log  *slog.Logger
+	// Database, if not empty, is the URL of a PostgreSQL server on which databases may be
+	// made, for what concerns a hub that keeps its own there.
+	Database string
 	// Progress reports a part of the drill, and how much of it is done.
 	Progress func(part string, done, total int)
 

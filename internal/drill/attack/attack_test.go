@@ -1,11 +1,15 @@
 package attack_test
 
 import (
+	"archive/tar"
 	"bytes"
+	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"filippo.io/age"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/drill/attack"
@@ -142,13 +146,54 @@ func TestFind(t *testing.T) {
 	for want, ssn := range map[bool]string{true: "52096", false: "11111"} {
 		guess := ann
 		guess.SSN5 = ssn
-		if got, err := finder.AnySSN(t.Context(), []waypost.Person{bob, guess}); err != nil || got != want {
+		if got, tried, err := finder.AnySSN(t.Context(), []waypost.Person{bob, guess}); err != nil || got != want || tried != 2 {
 			t.Errorf("SSN %v is found: %v, %v", want, got, err)
 		}
 	}
 	finder.H[0]++
 	if claims, err := finder.Find(t.Context(), []waypost.Person{ann}); err != nil || len(claims) > 0 {
 		t.Errorf("with another h: %+v, %v", claims, err)
+	}
+}
+
+// TestUnpack: an archive is opened by who has the identity, and by nobody else, and writes
+// nothing outside the folder.
+func TestUnpack(t *testing.T) {
+	right, err := age.GenerateHybridIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := age.GenerateHybridIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive := func(names ...string) string {
+		var b bytes.Buffer
+		sealed, err := age.Encrypt(&b, right.Recipient())
+		if err != nil {
+			t.Fatal(err)
+		}
+		files := tar.NewWriter(sealed)
+		for _, name := range names {
+			err = errors.Join(err, files.WriteHeader(&tar.Header{Name: name, Size: int64(len(name)), Mode: 0o600}))
+			_, failed := files.Write([]byte(name))
+			err = errors.Join(err, failed)
+		}
+		file := filepath.Join(t.TempDir(), "archive.age")
+		if err := errors.Join(err, files.Close(), sealed.Close(), os.WriteFile(file, b.Bytes(), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	dir := t.TempDir()
+	if err := attack.Unpack(archive("top", "below/file"), right, dir); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := os.ReadFile(filepath.Join(dir, "below", "file")); err != nil || string(raw) != "below/file" {
+		t.Errorf("%q, %v", raw, err)
+	}
+	if attack.Unpack(archive("top"), other, t.TempDir()) == nil || attack.Unpack(archive("../out"), right, filepath.Join(dir, "below")) == nil {
+		t.Error("opened by a stranger, or written outside the folder")
 	}
 }
 

@@ -107,11 +107,12 @@ func (f *Finder) whole(p waypost.Person) ([]Claim, error) {
 }
 
 // AnySSN reports whether a record is found by the SSN and date of birth of anybody in a
-// list: of one person under many SSNs.
-func (f *Finder) AnySSN(ctx context.Context, list []waypost.Person) (bool, error) {
+// list: of one person under many SSNs. It stops soon after the first that is, and says
+// how many it has tried.
+func (f *Finder) AnySSN(ctx context.Context, list []waypost.Person) (found bool, tried int, err error) {
 	for part := range slices.Chunk(list, atOnce) {
 		if err := ctx.Err(); err != nil {
-			return false, err
+			return false, tried, err
 		}
 		var keys [][]byte
 		for _, p := range part {
@@ -119,17 +120,18 @@ func (f *Finder) AnySSN(ctx context.Context, list []waypost.Person) (bool, error
 				keys = append(keys, s.Key)
 			}
 		}
+		tried += len(part)
 		tokens, err := f.Key.Tokens(keys)
 		if err != nil {
-			return false, err
+			return false, tried, err
 		}
 		for _, t := range tokens {
 			if len(f.Index.At(f.H, f.Key.epoch, t)) > 0 {
-				return true, nil
+				return true, tried, nil
 			}
 		}
 	}
-	return false, nil
+	return false, tried, nil
 }
 
 // slots are the ten keys of a person. Where there is no SSN the last four are of digits

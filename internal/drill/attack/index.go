@@ -79,9 +79,9 @@ func copyFile(from, to string) (err error) {
 	return errors.Join(err, out.Close())
 }
 
-// ReadIndex reads a copy of the hub's database.
-func ReadIndex(ctx context.Context, file string) (_ *Index, err error) {
-	db, err := store.Open(ctx, "sqlite:"+file, "hub")
+// ReadIndex reads a copy of the hub's database, by its URL.
+func ReadIndex(ctx context.Context, database string) (_ *Index, err error) {
+	db, err := store.Open(ctx, database, "hub")
 	if err != nil {
 		return nil, err
 	}

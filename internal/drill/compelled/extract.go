@@ -103,7 +103,7 @@ func (o *holding) role(ctx context.Context, name, dir string) (err error) {
 		err = o.gateway(ctx, dir)
 	case name == "hub":
 		if o.h, err = attack.LabelKey(dir); err == nil {
-			o.index, err = attack.ReadIndex(ctx, filepath.Join(dir, "hub.db"))
+			o.index, err = attack.ReadIndex(ctx, "sqlite:"+filepath.Join(dir, "hub.db"))
 		}
 	case strings.HasPrefix(name, "keyholder"):
 		var share toprf.Share

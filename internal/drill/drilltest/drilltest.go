@@ -10,10 +10,15 @@ import (
 )
 
 // Play plays a drill and fails for each line that is not as it should be, and unless
-// at least that many attacks were shown to succeed.
-func Play(t *testing.T, d drill.Drill, planted int) []drill.Line {
+// at least that many attacks were shown to succeed. What is unusual may be set on its
+// stage.
+func Play(t *testing.T, d drill.Drill, planted int, set ...func(*drill.Stage)) []drill.Line {
 	t.Helper()
-	lines, err := drill.Run(t.Context(), d, t.TempDir(), drill.Stage{Size: drill.Small, Seed: 1, Log: slog.New(slog.DiscardHandler)})
+	stage := drill.Stage{Size: drill.Small, Seed: 1, Log: slog.New(slog.DiscardHandler)}
+	for _, s := range set {
+		s(&stage)
+	}
+	lines, err := drill.Run(t.Context(), d, t.TempDir(), stage)
 	if err != nil {
 		t.Fatal(err)
 	}

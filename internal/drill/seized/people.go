@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
-	"time"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/drill"
@@ -83,7 +81,7 @@ func (p *people) try(who identity, ssn5 string) bool {
 
 // baselines attacks the two indexes that Waypost is held against, with the same list.
 func (t *theft) baselines(ctx context.Context) error {
-	began, hashes := time.Now(), 0
+	began, hashes := attack.Spent(), 0
 	for _, r := range t.plain.Rows {
 		if r.SSN5 == drill.NoSSN {
 			t.noSSN++
@@ -114,12 +112,13 @@ func (t *theft) baselines(ctx context.Context) error {
 			return err
 		}
 	}
-	t.hashRate = float64(hashes) / time.Since(began).Seconds()
+	took := (attack.Spent() - began).Seconds()
+	t.hashRate = float64(hashes) / took
 	t.Add(drill.Line{
 		Party:     "who has a copy of the unkeyed index (baseline)",
 		Attempted: fmt.Sprintf("hash %d people without an SSN, and %d of the others with every SSN", len(t.everybody()), t.tried),
-		Obtained: fmt.Sprintf("%d of the %d people without an SSN at once, %d of %d others with their SSN, at %.0f hashes a second of one core: all those without an SSN among 300 million listed people in %s (reckoned up)",
-			t.listed, t.noSSN, t.hashed, t.tried, t.hashRate, spent(nation/t.hashRate)),
+		Obtained: fmt.Sprintf("%d of the %d people without an SSN at once, %d of %d others with their SSN, in %s of one core at %.0f hashes a second: those without an SSN among 300 million listed people in %s, everybody else in %s (extrapolated)",
+			t.listed, t.noSSN, t.hashed, t.tried, spent(took), t.hashRate, spent(nation/t.hashRate), spent(nation*100_000/2/t.hashRate)),
 		Noticed: unnoticed, Baseline: fmt.Sprintf("plain: the table is the list, %d rows, %d of them marked %s", len(t.plain.Rows), t.noSSN, drill.NoSSN),
 		Target: "the baselines give everybody away, those without an SSN first", OK: t.listed == t.noSSN && t.hashed == t.tried && t.noSSN > 0, Planted: true,
 	})
@@ -128,13 +127,18 @@ func (t *theft) baselines(ctx context.Context) error {
 
 // spent writes seconds of one core.
 func spent(seconds float64) string {
-	switch d := time.Duration(seconds * float64(time.Second)); {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%.0f s", seconds)
-	case d < 3*time.Hour:
-		return fmt.Sprintf("%.0f minutes", d.Minutes())
+	const day, year = 24 * 3600, 365.25 * 24 * 3600
+	switch {
+	case seconds < 120:
+		return fmt.Sprintf("%.1f s", seconds)
+	case seconds < 3*3600:
+		return fmt.Sprintf("%.0f minutes", seconds/60)
+	case seconds < 3*day:
+		return fmt.Sprintf("%.0f hours", seconds/3600)
+	case seconds < year:
+		return fmt.Sprintf("%.0f days", seconds/day)
 	default:
-		return fmt.Sprintf("%.0f hours", d.Hours())
+		return fmt.Sprintf("%.0f years", seconds/year)
 	}
 }
 
@@ -146,126 +150,4 @@ func (p *people) beside() string {
 
 func (p *people) others() []drill.Other {
 	return []drill.Other{{Name: "plain table", Value: float64(len(p.plain.Rows))}, {Name: "unkeyed hash, as far as tried", Value: float64(p.listed + p.hashed)}}
-}
-
-// tables plays the dictionary of who has public name tables only, from the most likely
-// name and date down.
-func (t *theft) tables(ctx context.Context) error {
-	list := likely(t.Size.Pick(20_000, 1_000_000, 20_000_000))
-	found, began := 0, time.Now()
-	for i, who := range list {
-		if i%100_000 == 0 {
-			t.Progress("public tables", i, len(list))
-		}
-		if t.try(identity{who.Family, who.Given, who.Born.String()}, drill.NoSSN) {
-			found++
-		}
-	}
-	rate := float64(len(list)) / time.Since(began).Seconds()
-	tokens := list[:min(len(list), t.Size.Pick(3_000, 60_000, 2_000_000))]
-	points, err := t.fewer()
-	if err != nil {
-		return err
-	}
-	less, err := t.find(ctx, t.running, tokens, trial{points.Secret(), t.h})
-	if err != nil {
-		return err
-	}
-	quorum, err := attack.PointsOf(t.shares[:t.keys.Threshold()]...)
-	if err != nil {
-		return err
-	}
-	began = time.Now()
-	all, err := t.find(ctx, t.running, tokens, trial{quorum.Secret(), t.h})
-	tokenRate := float64(len(tokens)) / time.Since(began).Seconds()
-	t.Add(drill.Line{
-		Party:     fmt.Sprintf("who has the database, h and %d shares, and public name tables for a list", len(points)),
-		Attempted: fmt.Sprintf("the %d most likely names and dates of birth", len(tokens)),
-		Obtained: fmt.Sprintf("%d people identified; with one share more (conceded) %d, at %.0f people a second of this machine",
-			less.right+less.wrong, all.right, tokenRate),
-		Noticed:  unnoticed,
-		Baseline: fmt.Sprintf("plain: all %d; unkeyed: %d of the %d most likely names and dates, each without an SSN, at %.0f a second", len(t.plain.Rows), found, len(list), rate),
-		Target:   nobody, OK: true,
-		Figure: &drill.Figure{Name: "people identified by public tables", Value: float64(less.right + less.wrong), Low: float64(less.right + less.wrong), High: float64(less.right + less.wrong), AtMost: true,
-			Others: []drill.Other{{Name: "with t shares and h", Value: float64(all.right)}, {Name: "unkeyed hash, no SSN", Value: float64(found)}}},
-	})
-	return err
-}
-
-// likely are the n most likely names with all dates of their decade.
-func likely(n int) (list []waypost.Person) {
-	population.EachLikely(func(l population.Likely) bool {
-		for day := time.Date(l.Decade, 1, 1, 0, 0, 0, 0, time.UTC); day.Year() < l.Decade+10 && len(list) < n; day = day.AddDate(0, 0, 1) {
-			list = append(list, waypost.Person{Family: l.Family, Given: l.Given, Sex: l.Sex, Born: waypost.Date{Year: day.Year(), Month: int(day.Month()), Day: day.Day()}})
-		}
-		return len(list) < n
-	})
-	return list
-}
-
-// digits are what trying SSNs brings out of somebody who has one, or has none.
-type digits struct{ people, hit, tries int }
-
-// digitsOf tries all SSNs of one person who has one, or of one who has none, by a key
-// that is made of SSN and date. At a small size it tries a part of them, with the right
-// one in it.
-func (t *theft) digitsOf(ctx context.Context, finder attack.Finder, has bool) (d digits, err error) {
-	space := t.Size.Pick(2_000, 100_000, 100_000)
-	for _, who := range t.holders {
-		if has != (who.SSN5 != "") {
-			continue
-		}
-		first := 0
-		if n, err := strconv.Atoi(who.SSN5); err == nil {
-			first = max(0, min(n-space/2, 100_000-space))
-		}
-		list := make([]waypost.Person, space)
-		for i := range list {
-			list[i] = who
-			list[i].SSN5 = fmt.Sprintf("%05d", first+i)
-		}
-		hit, err := finder.AnySSN(ctx, list)
-		if err != nil {
-			return d, err
-		}
-		d.people, d.tries = d.people+1, d.tries+len(list)
-		if hit {
-			d.hit++
-		}
-		if d.people == t.Size.Pick(1, 1, 20) {
-			break
-		}
-	}
-	return d, nil
-}
-
-// statuses asks whether t shares and h tell who has no SSN. Where there is none other
-// digits stand in, so that whoever tries them all finds some for everybody.
-func (t *theft) statuses(ctx context.Context, finder attack.Finder) error {
-	with, err := t.digitsOf(ctx, finder, true)
-	if err != nil {
-		return err
-	}
-	without, err := t.digitsOf(ctx, finder, false)
-	if err != nil {
-		return err
-	}
-	all := with.tries == with.people*100_000
-	told := 0
-	words := fmt.Sprintf("digits that a record has for %d of %d people with an SSN and %d of %d without, trying %d for each", with.hit, with.people, without.hit, without.people, with.tries/max(1, with.people))
-	if all {
-		told = without.people - without.hit
-	} else {
-		words += " (of 100000: so few tell nothing of who has none)"
-	}
-	t.Add(drill.Line{
-		Party:     "the same (conceded)",
-		Attempted: "tell who has no SSN by trying all five digits of one person after the other",
-		Obtained:  words, Noticed: unnoticed,
-		Baseline: fmt.Sprintf("plain: %d people, by the mark %s; unkeyed: %d of a list, by one hash each", t.noSSN, drill.NoSSN, t.listed),
-		Target:   "digits are found for those who have an SSN, so the attempt is a real one, and for those who have none", OK: with.hit == with.people && with.people > 0 && without.people > 0,
-		Figure: &drill.Figure{Name: "people shown to have no SSN, with t shares and h", Value: float64(told), Low: float64(told), High: float64(told), AtMost: true,
-			Others: []drill.Other{{Name: "plain table", Value: float64(t.noSSN)}, {Name: "unkeyed hash", Value: float64(t.listed)}}},
-	})
-	return nil
 }

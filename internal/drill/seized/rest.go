@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/waypost/waypost"
@@ -55,8 +54,10 @@ func (t *theft) traces(ctx context.Context) error {
 	}
 	var size int64
 	worst := 0
-	for _, what := range []string{"running", "after", "backup"} {
-		size += sizeOf(t.files[what])
+	for _, what := range []string{"running", "after", "archives", "backup"} {
+		if err := attack.Files(t.files[what], func(content []byte) { size += int64(len(content)) }); err != nil {
+			return err
+		}
 		for _, pieces := range []*attack.Pieces{personal, secret} {
 			hits, err := pieces.Under(t.files[what])
 			if err != nil {
@@ -66,7 +67,7 @@ func (t *theft) traces(ctx context.Context) error {
 		}
 	}
 	t.Add(drill.Line{
-		Party:     "who has the files of the database, while it ran, afterwards, and a backup",
+		Party:     "who has the files of the database, while it ran and afterwards, and an archive of waypost backup, as it is and opened",
 		Attempted: fmt.Sprintf("search %.0f MB for %d names, dates and card numbers, and for %d tokens, shares and h", float64(size)/1e6, personal.Len(), secret.Len()),
 		Obtained:  fmt.Sprintf("%d of them", worst), Noticed: unnoticed,
 		Baseline: "plain: every row", Target: "none stands anywhere in the files", OK: size > 0 && personal.Len() > 0 && secret.Len() > 0,
@@ -80,11 +81,15 @@ func (t *theft) traces(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	keys, err := secret.Under(t.files["keys"])
+	if err != nil {
+		return err
+	}
 	t.Add(drill.Line{
-		Party:     "the same search, in the folder of a state; and of the hub, with the file of h (planted)",
+		Party:     "the same search, in the folder of a state; of the hub, with the file of h; and in the archive of its keys (planted)",
 		Attempted: "the same",
-		Obtained:  fmt.Sprintf("%d names, dates and cards of the state's people; %d secret in the hub's whole folder: h belongs in no backup of the database", len(own), len(folder)),
-		Noticed:   unnoticed, Target: "the search finds what is there", OK: len(own) >= len(t.x.Records["CA"]) && len(folder) == 1, Planted: true,
+		Obtained:  fmt.Sprintf("%d names, dates and cards of the state's people; %d secret in the hub's whole folder, %d in the archive that waypost backup --keys makes apart", len(own), len(folder), len(keys)),
+		Noticed:   unnoticed, Target: "the search finds what is there", OK: len(own) >= len(t.x.Records["CA"]) && len(folder) == 1 && len(keys) == 1, Planted: true,
 	})
 	return nil
 }
@@ -316,15 +321,4 @@ func (t *theft) shapes(ctx context.Context) error {
 		Target: "all of them are told apart", OK: told == noSSN, Planted: true,
 	})
 	return nil
-}
-
-// sizeOf is the size of the files in a folder, in bytes.
-func sizeOf(folder string) (size int64) {
-	files, _ := filepath.Glob(filepath.Join(folder, "*")) // no such folder is empty
-	for _, f := range files {
-		if info, err := os.Stat(f); err == nil {
-			size += info.Size()
-		}
-	}
-	return size
 }
