@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 
 	"github.com/waypost/waypost/internal/drill/estimate"
 )
@@ -71,8 +72,14 @@ func tell(people []sample, r *rand.Rand) (v verdict) {
 	}{{"logistic regression", logistic}, {"a tree", func(s []sample) classifier { return tree(s, 4) }}} {
 		var all []estimate.Interval
 		var byCommon [strata][]estimate.Interval
+		var learnt [folds]classifier
+		var group sync.WaitGroup
+		for i := range parts {
+			group.Go(func() { learnt[i] = c.learn(slices.Concat(slices.Concat(parts[:i]...), slices.Concat(parts[i+1:]...))) })
+		}
+		group.Wait()
 		for i, test := range parts {
-			f := c.learn(slices.Concat(slices.Concat(parts[:i]...), slices.Concat(parts[i+1:]...)))
+			f := learnt[i]
 			all = score(all, test, f, -1)
 			for stratum := range byCommon {
 				byCommon[stratum] = score(byCommon[stratum], test, f, stratum)
