@@ -100,9 +100,8 @@ func (o *Owned) Watch(ctx context.Context, log *slog.Logger) error {
 			return nil
 		case <-tick.C:
 		}
-		var not notOurs
 		err := o.ask(ctx)
-		if errors.As(err, &not) {
+		if _, not := errors.AsType[notOursError](err); not {
 			return err
 		}
 		if o.Whole() {

@@ -52,17 +52,17 @@ func (t *Table) mine(ctx context.Context) (o owner, err error) {
 	}
 	o, there, err := t.ownerOn(ctx, t.hub)
 	if err == nil && (!there || o.hub != me) {
-		err = notOurs{"shards: this database is a copy of the hub's, or the hub's after it was moved: its servers of labels belong to the other one, and nothing was changed there. " + adoptThem}
+		err = notOursError{"shards: this database is a copy of the hub's, or the hub's after it was moved: its servers of labels belong to the other one, and nothing was changed there. " + adoptThem}
 	}
 	return o, err
 }
 
-// notOurs says that labels are not this database's. All other errors say that it could not
+// notOursError says that labels are not this database's. All other errors say that it could not
 // be found out.
-type notOurs struct{ words string }
+type notOursError struct{ words string }
 
 // Error gives the words.
-func (n notOurs) Error() string { return n.words }
+func (n notOursError) Error() string { return n.words }
 
 const adoptThem = "If this is the hub now and no other database is, run: waypost hub shards adopt"
 
@@ -73,11 +73,11 @@ func (t *Table) check(ctx context.Context, c *pgx.Conn, server string, mine owne
 	case err != nil:
 		return err
 	case there && o.hub != mine.hub:
-		return notOurs{"its labels belong to another hub's database: nothing was changed. " + adoptThem}
+		return notOursError{"its labels belong to another hub's database: nothing was changed. " + adoptThem}
 	case o.switches > mine.switches:
-		return notOurs{"partitions were moved since this database was as it is (it was restored, or is a copy), and what is there is newer: nothing was changed. See docs/operations/scale.md, Backup. " + adoptThem}
+		return notOursError{"partitions were moved since this database was as it is (it was restored, or is a copy), and what is there is newer: nothing was changed. See docs/operations/scale.md, Backup. " + adoptThem}
 	case !there:
-		return errors.Join(t.sameLabels(ctx, c, server), notOurs{"nothing there says whose its labels are. " + adoptThem})
+		return errors.Join(t.sameLabels(ctx, c, server), notOursError{"nothing there says whose its labels are. " + adoptThem})
 	}
 	return t.sameLabels(ctx, c, server)
 }
@@ -176,9 +176,8 @@ func (t *Table) belongs(ctx context.Context, servers []string) (silent map[strin
 	silent = make(map[string]error)
 	for _, server := range servers {
 		err := t.lookAt(ctx, server, mine)
-		var not notOurs
-		switch {
-		case errors.As(err, &not):
+		switch _, not := errors.AsType[notOursError](err); {
+		case not:
 			return nil, fmt.Errorf("shards: server %s: %w", server, err)
 		case err != nil:
 			silent[server] = fmt.Errorf("server %s: %w", server, err)

@@ -132,7 +132,7 @@ func (t *Table) sameLabels(ctx context.Context, c *pgx.Conn, server string) erro
 		return discreet(err)
 	}
 	if there != len(tables) {
-		return notOurs{fmt.Sprintf("%d partitions are on this server, and %d of them are at the address given", len(tables), there)}
+		return notOursError{fmt.Sprintf("%d partitions are on this server, and %d of them are at the address given", len(tables), there)}
 	}
 	return nil
 }
