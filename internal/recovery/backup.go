@@ -236,7 +236,7 @@ func (b *backup) walk() error {
 
 // below reports whether a path is a folder or in it, wherever links lead.
 func below(path, folder string) bool {
-	real := func(path string) string {
+	led := func(path string) string {
 		if at, err := filepath.EvalSymlinks(path); err == nil {
 			path = at
 		}
@@ -245,7 +245,7 @@ func below(path, folder string) bool {
 		}
 		return path
 	}
-	rel, err := filepath.Rel(real(folder), real(path))
+	rel, err := filepath.Rel(led(folder), led(path))
 	return err == nil && filepath.IsLocal(rel)
 }
 
