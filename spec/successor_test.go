@@ -18,13 +18,13 @@ import (
 // A closed log is that of keyholder-2: 300 leaves were seen of it, 280 came back.
 const cameBack = 280
 
-var all = []string{"keyholder-1", "keyholder-3", "outside.example"}
+var cosigners = []string{"keyholder-1", "keyholder-3", "outside.example"}
 
 // saidOf is what a successor says of the first log.
 func saidOf(l *ledger) map[string]string {
 	root := func(n int) string { h := l.root(n); return hex.EncodeToString(h[:]) }
 	return map[string]string{"predecessor": l.origin(), "seen": strconv.Itoa(logSize), "seen_root": root(logSize), "restored": strconv.Itoa(cameBack),
-		"restored_root": root(cameBack), "checkpoint": base64.StdEncoding.EncodeToString([]byte(l.checkpoint(logSize, start.Add(2*time.Hour), all...)))}
+		"restored_root": root(cameBack), "checkpoint": base64.StdEncoding.EncodeToString([]byte(l.checkpoint(logSize, start.Add(2*time.Hour), cosigners...)))}
 }
 
 // successorLog writes the log that goes on, which begins with that entry.
@@ -40,7 +40,7 @@ func successorLog(t testing.TB, dir, instance string, said map[string]string) {
 	l.grow(4, "after")
 	l.lay(dir, make([][]byte, 5))
 	write(t, dir, "successor/1", opened)
-	write(t, dir, "checkpoint", []byte(l.checkpoint(5, start.Add(3*time.Hour), all...)))
+	write(t, dir, "checkpoint", []byte(l.checkpoint(5, start.Add(3*time.Hour), cosigners...)))
 }
 
 // comeback writes an exchange in which keyholder-2 has restored a backup.
@@ -81,7 +81,7 @@ func TestClosedLogs(t *testing.T) {
 			must(t, os.RemoveAll(filepath.Join(dir, one)))
 		}},
 		"all of it is left": {want: one + ": 300 leaves", later: func(dir string, _ *ledger) { published(t, filepath.Join(dir, one), "") }},
-		"seen by another":   {want: "hub/1: 3 leaves", later: func(dir string, l *ledger) { seenBy(dir, l.checkpoint(logSize, start, all...)) }},
+		"seen by another":   {want: "hub/1: 3 leaves", later: func(dir string, l *ledger) { seenBy(dir, l.checkpoint(logSize, start, cosigners...)) }},
 		"a leaf that came back is another": {bad: true, want: "tile/0/000 is not made of what lies below it", later: func(dir string, _ *ledger) {
 			b := read(t, dir, one+"/tile/entries/000")
 			write(t, dir, one+"/tile/entries/000", flipped(b, 9))
@@ -101,7 +101,7 @@ func TestClosedLogs(t *testing.T) {
 			said["checkpoint"] = base64.StdEncoding.EncodeToString([]byte(l.checkpoint(logSize, start, "keyholder-1", "keyholder-3")))
 		}},
 		"another checkpoint": {bad: true, want: "of another tree than is said to have been seen", say: func(l *ledger, said map[string]string) {
-			said["checkpoint"] = base64.StdEncoding.EncodeToString([]byte(l.checkpoint(299, start, all...)))
+			said["checkpoint"] = base64.StdEncoding.EncodeToString([]byte(l.checkpoint(299, start, cosigners...)))
 		}},
 		"about another log": {bad: true, want: "successor/1 is about another log", say: func(_ *ledger, said map[string]string) {
 			said["predecessor"] = "vectors.example/keyholder-1/1"
@@ -124,8 +124,8 @@ func TestClosedLogs(t *testing.T) {
 		"more was seen": {bad: true, want: "of which keyholder-2/2:0 says that 299 were seen", say: func(l *ledger, said map[string]string) {
 			root := l.root(299)
 			said["seen"], said["seen_root"] = "299", hex.EncodeToString(root[:])
-			said["checkpoint"] = base64.StdEncoding.EncodeToString([]byte(l.checkpoint(299, start, all...)))
-		}, later: func(dir string, l *ledger) { seenBy(dir, l.checkpoint(logSize, start, all...)) }},
+			said["checkpoint"] = base64.StdEncoding.EncodeToString([]byte(l.checkpoint(299, start, cosigners...)))
+		}, later: func(dir string, l *ledger) { seenBy(dir, l.checkpoint(logSize, start, cosigners...)) }},
 		"nobody says that it was closed": {bad: true, want: "there is no log below", later: func(dir string, _ *ledger) {
 			must(t, os.RemoveAll(filepath.Join(dir, two)))
 		}},
