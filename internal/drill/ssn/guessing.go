@@ -94,7 +94,10 @@ func (p *play) most(ctx context.Context, g *rogue.Gateway) (most int, err error)
 		for len(keys) < n {
 			keys = append(keys, rogue.Keys(waypost.Person{Family: "NOBODY", Given: fmt.Sprint("ATALL", n), Born: nobody.Born})[0])
 		}
-		look, err := g.Look(keys, g.Folder.Identity, func(t *waypost.Ticket) { t.Elements = n })
+		look, err := g.Look(keys, g.Folder.Identity, func(t *waypost.Ticket) {
+			oneClerk(t)
+			t.Elements = n
+		})
 		if err != nil {
 			return most, err
 		}
@@ -230,7 +233,7 @@ func (p *play) hits(ctx context.Context, g *rogue.Gateway, s *subject, some []st
 		who.SSN5 = ending
 		keys[i] = keyA(who, make([]byte, 32))
 	}
-	look, err := g.Look(keys, g.Folder.Identity, func(*waypost.Ticket) {})
+	look, err := g.Look(keys, g.Folder.Identity, oneClerk)
 	if err == nil {
 		err = g.Evaluated(ctx, look)
 	}

@@ -113,7 +113,7 @@ type heard struct {
 // ask makes a ticket for the keys and asks the state by it: both parts of the search,
 // the first leg, and where a person is given the second.
 func (p *play) ask(ctx context.Context, g *rogue.Gateway, of waypost.Jurisdiction, keys [][]byte, who *waypostv1.Applicant) (h heard, err error) {
-	look, err := g.Look(keys, g.Folder.Identity, func(*waypost.Ticket) {})
+	look, err := g.Look(keys, g.Folder.Identity, oneClerk)
 	if err != nil {
 		return h, err
 	}
@@ -152,6 +152,12 @@ func (p *play) ask(ctx context.Context, g *rogue.Gateway, of waypost.Jurisdictio
 	}
 	h.took = time.Since(began)
 	return h, nil
+}
+
+// oneClerk has all tickets be by one operator: there is a quota of how many a state has.
+func oneClerk(t *waypost.Ticket) {
+	clear(t.Operator[:])
+	t.Operator[0] = 1
 }
 
 // applicant is a person as a second leg names it.
