@@ -3,12 +3,13 @@ package store
 import (
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"math"
 	"reflect"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/waypost/waypost"
 )
 
 // bind appends to values the arguments as every driver takes them: nil, int64,
@@ -64,10 +65,11 @@ func argument(a any) (driver.Value, error) {
 	return argumentOfKind(reflect.ValueOf(a))
 }
 
-// text takes what PostgreSQL takes as TEXT.
+// text takes what PostgreSQL takes as TEXT. Anything else came from outside, as every text
+// of the program's own is one: it is refused as what somebody sent, and is no fault.
 func text(s string) (driver.Value, error) {
 	if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
-		return nil, errors.New("a string that is not text")
+		return nil, waypost.Errorf(waypost.InvalidArgument, "what was sent has a text with a byte of zero in it, or that is not UTF-8")
 	}
 	return s, nil
 }
@@ -96,7 +98,7 @@ func argumentOfKind(v reflect.Value) (driver.Value, error) {
 		return v.Int(), nil
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		if v.Uint() > math.MaxInt64 {
-			return nil, errors.New("beyond 63 bits")
+			return nil, waypost.Errorf(waypost.InvalidArgument, "what was sent has a number beyond 63 bits")
 		}
 		return int64(v.Uint()), nil
 	case reflect.String:

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -48,7 +49,7 @@ func parseRequest(body []byte) (request, error) {
 		r.proof = append(r.proof, hash)
 	}
 	origin, _, ok := strings.Cut(string(signed[:min(len(signed), maxOrigin+1)]), "\n")
-	if !ok || origin == "" {
+	if !ok || origin == "" || !utf8.ValidString(origin) || strings.IndexByte(origin, 0) >= 0 {
 		return request{}, errMalformed
 	}
 	r.origin = origin

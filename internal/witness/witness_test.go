@@ -68,6 +68,8 @@ func TestRefusals(t *testing.T) {
 		{"nothing", nil, http.StatusBadRequest},
 		{"no checkpoint", []byte("old 8\n\n"), http.StatusBadRequest},
 		{"no empty line", []byte("old 8\n" + origin + "\n"), http.StatusBadRequest},
+		{"origin that is no text", swap(origin, origin[:4]+"\xe5"+origin[5:]), http.StatusBadRequest},
+		{"origin with a byte of zero", swap(origin, origin[:4]+"\x00"+origin[5:]), http.StatusBadRequest},
 		{"leading zero", swap("old 8", "old 08"), http.StatusBadRequest},
 		{"sign", swap("old 8", "old +8"), http.StatusBadRequest},
 		{"negative", swap("old 8", "old -8"), http.StatusBadRequest},

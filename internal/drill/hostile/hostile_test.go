@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,28 +77,36 @@ func TestJudge(t *testing.T) {
 // TestHanging: a call that hangs is asked again, and is a fault if it hangs without a siege
 // too; so is a call that nobody serves.
 func TestHanging(t *testing.T) {
-	hangs := true
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if hangs {
-			<-r.Context().Done()
-		}
-	}))
-	defer server.Close()
-	c := call{path: "/x", door: &door{addr: strings.TrimPrefix(server.URL, "https://")}}
-	x := shot{call: c, client: server.Client(), form: forms[0]}
 	for _, quiet := range []bool{true, false} {
-		hangs = true
+		var asked atomic.Int64
+		release := make(chan struct{})
+		server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			if n := asked.Add(1); n == 2 || !quiet && n > 2 { // the first warms the connection
+				<-release
+			}
+		}))
+		c := call{path: "/x", door: &door{addr: strings.TrimPrefix(server.URL, "https://")}}
+		x := shot{call: c, client: server.Client(), form: forms[0]}
+		if how, _ := x.fire(t.Context(), patience); how != "answered" {
+			t.Fatal(how)
+		}
 		r := newResult()
 		r.calls = []call{c}
-		how, fault := x.fire(t.Context(), 50*time.Millisecond)
+		const short = 300 * time.Millisecond
+		how, fault := x.fire(t.Context(), short)
 		if r.shot(x, how, fault); how != late || len(r.bad) > 0 || r.served[c.url()] {
 			t.Fatalf("under siege: %s, %v", how, r.bad)
 		}
-		hangs = !quiet
-		r.again(t.Context(), 50*time.Millisecond)
+		again := short
+		if quiet {
+			again = patience
+		}
+		r.again(t.Context(), again)
 		if wrong := strings.Join(r.bad, "; "); quiet == strings.Contains(wrong, "hangs") || quiet == strings.Contains(wrong, "is not served") {
 			t.Errorf("quiet %t: %q", quiet, wrong)
 		}
+		close(release)
+		server.Close()
 	}
 }
 
