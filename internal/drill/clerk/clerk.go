@@ -88,7 +88,7 @@ type listed struct {
 // scale; an operator's hour is 60 checks but for the smallest.
 func quotaOf(size drill.Size, people int) roster.Quota {
 	return roster.Quota{
-		TicketsPerDay: size.Pick(16, 120, 2800), TicketsPerOperatorHour: size.Pick(12, 60, 60), Operators: size.Pick(6, 20, 400),
+		TicketsPerDay: size.Pick(16, 80, 2800), TicketsPerOperatorHour: size.Pick(12, 60, 60), Operators: size.Pick(6, 20, 400),
 		PublishElementsPerDay: 1000, PublishElementsForALoad: 2 * people * waypost.RecordElements,
 	}
 }

@@ -120,8 +120,9 @@ func (p *play) told(ctx context.Context, before map[waypost.Jurisdiction]int) (t
 		}
 		t := toldOf{delivered: now["hub"] - before["hub"], by: make(map[waypost.Jurisdiction]int)}
 		for state, n := range now {
-			if state != "hub" {
-				t.by[state] = n - before[state]
+			// The state that looked was stopped before, and is told of nobody's record but its own.
+			if was, running := before[state]; running && state != "hub" {
+				t.by[state] = n - was
 			}
 		}
 		if t.sum() >= t.delivered || time.Now().After(deadline) {
