@@ -64,8 +64,10 @@ func (p *play) ask(ctx context.Context) error {
 		return err
 	}
 	misuse := 0
-	for _, owner := range owners {
-		misuse += after[owner] - before[owner]
+	for state, was := range before {
+		if state != "hub" {
+			misuse += after[state] - was
+		}
 	}
 	p.Add(drill.Line{
 		Party:     "a state whose gateway was replaced",

@@ -33,6 +33,10 @@ type help struct {
 
 // replaced is the state with the other program.
 func (p *play) replaced(ctx context.Context) error {
+	// Before others help: what an auditor finds of those goes on into the next day.
+	if err := p.certainties(ctx); err != nil {
+		return err
+	}
 	for _, h := range []help{
 		{party: "a state whose gateway was replaced"},
 		{party: "the same, and one key holder", holders: 1},
@@ -46,9 +50,6 @@ func (p *play) replaced(ctx context.Context) error {
 			return err
 		}
 		p.Add(p.judge(h, l, found))
-	}
-	if err := p.certainties(ctx); err != nil {
-		return err
 	}
 	return p.ask(ctx)
 }
