@@ -181,10 +181,36 @@ func TestAttempts(t *testing.T) {
 		t.Errorf("%d ceremonies, %d messages", c, m)
 	}
 	r.hold(toprf.Keygen, 2, holderNames(1, 2), nil)
-	r.now = first.Add(keepAborted + attemptsIn/2)
+	r.now = first.Add(keepUnused + attemptsIn/2)
 	r.expire()
 	if c, m := count(); c != 2 || m != 2+8 {
 		t.Errorf("after a year %d ceremonies, %d messages", c, m)
+	}
+}
+
+// TestUnusedGoes: what was done for nothing goes after a year, what a roster names stays.
+func TestUnusedGoes(t *testing.T) {
+	r := newRig(t, 2)
+	_, err := r.lead(r.plan(toprf.Keygen, 2, holderNames(1, 2), nil), nil)
+	must(t, err)
+	used := r.hold(toprf.Keygen, 2, holderNames(1, 2), nil).Plan.ID()
+	ids := func() (all []ID) {
+		known, err := r.party["keyholder-1"].records(t.Context())
+		must(t, err)
+		for _, k := range known {
+			all = append(all, k.id)
+		}
+		return all
+	}
+	r.now = r.now.Add(keepUnused - 2*time.Hour)
+	r.expire()
+	if all := ids(); len(all) != 2 {
+		t.Errorf("within the year %d ceremonies are left, want 2", len(all))
+	}
+	r.now = r.now.Add(3 * time.Hour)
+	r.expire()
+	if all := ids(); len(all) != 1 || all[0] != used {
+		t.Errorf("after a year %x are left, want %x", all, used)
 	}
 }
 

@@ -209,18 +209,21 @@ func (h *Holder) expire(ctx context.Context) error {
 	return nil
 }
 
-// keepAborted is how long a ceremony that came to nothing is kept, with its messages.
-// Who was at fault stays in the ledger.
-const keepAborted = 365 * 24 * time.Hour
+// keepUnused is how long a ceremony that came to nothing is kept, with its messages, or
+// one whose shares no roster has named: whoever may open ceremonies must not fill the
+// database. Who was at fault stays in the ledger.
+const keepUnused = 365 * 24 * time.Hour
 
-// prune deletes what was given up long ago, and has no files any more.
+// prune deletes what was given up long ago, and has no files any more, and what was done
+// long ago for nothing.
 func (h *Holder) prune(ctx context.Context) error {
 	known, err := h.records(ctx)
 	if err != nil {
 		return err
 	}
 	for _, r := range known {
-		if r.state != stateAborted || r.slot != "" || h.Now().Sub(r.started) < keepAborted {
+		over := r.state == stateAborted && r.slot == "" || r.state == stateDone && !h.named(r)
+		if !over || h.Now().Sub(r.started) < keepUnused {
 			continue
 		}
 		if err := h.DB.Write(ctx, r.remove); err != nil {
@@ -228,6 +231,21 @@ func (h *Holder) prune(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// named reports whether a roster that is known here (the newest and those of a year
+// before it) has the shares of a ceremony.
+func (h *Holder) named(r record) bool {
+	for n := h.Roster.Latest().Version; n > 0; n-- {
+		v := h.Roster.Version(n)
+		if v == nil {
+			return false
+		}
+		if v.Ceremony == r.transcript || v.Beside != nil && v.Beside.Ceremony == r.transcript {
+			return true
+		}
+	}
+	return false
 }
 
 // drop gives up a ceremony without a word to the others.

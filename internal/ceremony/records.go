@@ -85,7 +85,7 @@ func (h *Holder) record(ctx context.Context, id ID) (r record, err error) {
 }
 
 // records are all, the latest last. There is one every few months, and those that were
-// given up go after a year.
+// given up, or that no roster names, go after a year.
 func (h *Holder) records(ctx context.Context) (all []record, err error) {
 	err = h.DB.Read(ctx, func(tx *store.Tx) error {
 		return tx.Query(selectRecord+`ORDER BY started, id`, nil, func(scan func(...any) error) error {
