@@ -32,7 +32,7 @@ var sqlStart = regexp.MustCompile(`^\s*(SELECT\s|INSERT\s+(OR|INTO)\s|UPDATE\s+\
 
 // outside are the folders and files whose statements are for one engine: what sets servers
 // up, other programs, the simulation, and ourselves.
-var outside = []string{"internal/store", "internal/shards", "internal/simulate", "internal/bench/peer.go", "internal/witness/litewitnesstest"}
+var outside = []string{"internal/store", "internal/shards", "internal/simulate", "internal/bench/peer.go", "internal/drill/seized/server.go", "internal/witness/litewitnesstest"}
 
 // texts returns the statements in the Go files of a tree, put together from constants.
 func texts(tree fs.FS) (found []sqlText, err error) {

@@ -61,7 +61,7 @@ func (p *play) fuzzWitnesses(ctx context.Context, r *result) {
 				case err != nil:
 					r.count("cut off")
 				case status == http.StatusOK || status == http.StatusInternalServerError:
-					r.count(fmt.Sprintf("WITH STATUS %d", status))
+					r.count(fmt.Sprintf("STATUS %d", status))
 					r.wrongf("%s answers %d to %.60q", w.name, status, body)
 				default:
 					r.count(fmt.Sprintf("refused with status %d", status))
