@@ -168,6 +168,7 @@ func everybody(t *testing.T, d *Demo) personal {
 // in reports whether the text holds a piece as a word of its own. Names are
 // upper case in the population; words in lower case are the program's.
 func (p personal) in(text string) bool {
+	text = address.ReplaceAllString(text, "") // a port may be somebody's digits
 	for _, word := range wordShape.FindAllString(text, -1) {
 		if p.words[word] && !isProgramWord(word) {
 			return true
@@ -175,6 +176,8 @@ func (p personal) in(text string) bool {
 	}
 	return false
 }
+
+var address = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 
 // isProgramWord spares what the program itself writes in capitals or digits.
 func isProgramWord(word string) bool {
