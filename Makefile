@@ -36,6 +36,11 @@ build: ## Build the program into bin/waypost
 # the real binary run without, as processes of their own that share no memory; so do
 # the drills, the demonstration and the benchmarks, which play the same roles once more
 # and take three times as long under it. Twice as many rooms at a time as there are cores: tests also wait.
+# What the detector does not look into: group arithmetic, hashes and signatures, which share
+# nothing, and SQLite, which was translated from C and locks for itself. Whoever calls
+# them from two goroutines is seen in the caller. It is two thirds of the time.
+UNWATCHED := github.com/oasisprotocol/curve25519-voi crypto/internal/fips140 modernc.org/sqlite modernc.org/libc
+RACE := -race $(foreach room,$(UNWATCHED),-gcflags=$(room)/...=-race=false)
 PLAYED := /cmd/|/internal/(drill|demo|bench)
 ATONCE := $(shell expr 2 '*' $$(nproc 2>/dev/null || echo 1))
 
@@ -45,7 +50,7 @@ test: build checkgenerate $(PEERS) ## Build, vet and test everything, with the r
 	$(call need,python3,python3)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || .ci/install postgresql
 	$(GO) vet ./...
-	CGO_ENABLED=1 $(GO) test -race -p $(ATONCE) -timeout 20m $$($(GO) list ./... | grep -vE '$(PLAYED)')
+	CGO_ENABLED=1 $(GO) test $(RACE) -p $(ATONCE) -timeout 20m $$($(GO) list ./... | grep -vE '$(PLAYED)')
 	$(GO) test -timeout 20m $$($(GO) list ./... | grep -E '$(PLAYED)')
 	$(MAKE) simulate
 	$(GO) test -tags planted -timeout 30m ./internal/simulate -run 'TestPlanted$$'
