@@ -2,7 +2,6 @@ package cluster_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -187,8 +186,7 @@ func (r *restoring) bringBack(name, successor string) {
 		r.Fatal(err)
 	}
 	if len(rep.Logs) != 1 || !strings.HasSuffix(rep.Logs[0].Successor, "/"+successor) || rep.Logs[0].Seen <= rep.Logs[0].Restored {
-		words, _ := json.Marshal(rep)
-		r.Fatalf("%s came back as %s", name, words)
+		r.Fatalf("%s came back as %+v", name, rep)
 	}
 	if err := r.c.Start(r.Context(), name); err != nil {
 		r.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"github.com/waypost/waypost/internal/drill"
 	"github.com/waypost/waypost/internal/drill/estimate"
@@ -90,12 +91,13 @@ func (p *trial) figure(v verdict, bound float64, atMost bool) *drill.Figure {
 }
 
 func (v verdict) String() string {
-	text := fmt.Sprintf("AUC %.3f (95 %%: %.3f to %.3f), by %s, tried on %d with and %d without an SSN; of the %d numbers known of each, %d are the same for all",
+	var text strings.Builder
+	fmt.Fprintf(&text, "AUC %.3f (95 %%: %.3f to %.3f), by %s, tried on %d with and %d without an SSN; of the %d numbers known of each, %d are the same for all",
 		v.Value, v.Low, v.High, v.by, v.with, v.without, v.numbers, v.same)
 	for _, o := range v.others {
-		text += fmt.Sprintf("; %s: %.3f (%.3f to %.3f)", o.name, o.v.Value, o.v.Low, o.v.High)
+		fmt.Fprintf(&text, "; %s: %.3f (%.3f to %.3f)", o.name, o.v.Value, o.v.Low, o.v.High)
 	}
-	return text
+	return text.String()
 }
 
 // tried reports whether a verdict rests on enough people of both kinds.

@@ -229,8 +229,9 @@ func (p *play) look(g *rogue.Gateway, n int, list []listed, first, second []int)
 	for i, who := range first {
 		keys[i] = keyOf(list[who].Person)
 	}
+	ssns := keys[waypost.NameElements:]
 	for i, who := range second {
-		keys[waypost.NameElements+i] = keyOf(list[who].Person)
+		ssns[i] = keyOf(list[who].Person)
 	}
 	return g.Look(keys, g.Folder.Identity, func(t *waypost.Ticket) {
 		clear(t.Operator[:])

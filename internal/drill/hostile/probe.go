@@ -87,8 +87,8 @@ func (b probe) try(ctx context.Context, d *door) error {
 	return proto.Unmarshal(got, proto.Clone(b.answer))
 }
 
-// stayOpen knocks at every door that is flooded, until the flood ends and at least once.
-func (p *play) stayOpen(ctx context.Context, r *result, flood context.Context) {
+// stayOpen knocks at every door that is flooded, until flooded is closed and at least once.
+func (p *play) stayOpen(ctx context.Context, r *result, flooded <-chan struct{}) {
 	probes := p.probes()
 	for {
 		for _, name := range sorted(probes) {
@@ -103,7 +103,7 @@ func (p *play) stayOpen(ctx context.Context, r *result, flood context.Context) {
 			}
 		}
 		select {
-		case <-flood.Done():
+		case <-flooded:
 			return
 		case <-time.After(250 * time.Millisecond):
 		}

@@ -160,7 +160,7 @@ func (p *play) flood(siege context.Context, r *result) {
 	ctx, stop := context.WithTimeout(siege, long)
 	defer stop()
 	var all sync.WaitGroup
-	all.Go(func() { p.stayOpen(siege, r, ctx) })
+	all.Go(func() { p.stayOpen(siege, r, ctx.Done()) })
 	for _, name := range sorted(p.doors) {
 		d := p.doors[name]
 		if name == "ceremony" || name == "metrics" {

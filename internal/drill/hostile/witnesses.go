@@ -54,18 +54,7 @@ func (p *play) fuzzWitnesses(ctx context.Context, r *result) {
 				break
 			}
 			for _, body := range badCheckpoints(draw, last, size) {
-				status, err := w.add(ctx, body)
-				switch {
-				case ctx.Err() != nil:
-					return
-				case err != nil:
-					r.count("cut off")
-				case status == http.StatusOK || status == http.StatusInternalServerError:
-					r.count(fmt.Sprintf("STATUS %d", status))
-					r.wrongf("%s answers %d to %.60q", w.name, status, body)
-				default:
-					r.count(fmt.Sprintf("refused with status %d", status))
-				}
+				w.refuses(ctx, r, body)
 			}
 		}
 		if !good {
@@ -73,6 +62,21 @@ func (p *play) fuzzWitnesses(ctx context.Context, r *result) {
 		} else {
 			r.count("cosigned, being good")
 		}
+	}
+}
+
+// refuses sends what the witness must refuse, in words and not by a fault.
+func (w witnessDoor) refuses(ctx context.Context, r *result, body []byte) {
+	status, err := w.add(ctx, body)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		r.count("cut off")
+	case status == http.StatusOK || status == http.StatusInternalServerError:
+		r.count(fmt.Sprintf("STATUS %d", status))
+		r.wrongf("%s answers %d to %.60q", w.name, status, body)
+	default:
+		r.count(fmt.Sprintf("refused with status %d", status))
 	}
 }
 
