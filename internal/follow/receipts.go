@@ -16,12 +16,13 @@ import (
 
 // Bounds of one round.
 const (
-	duePage     = 1000 // rows of receipts taken at once
-	duePages    = 20
-	waitingPage = 2048 // waiting receipts of one log taken at once
-	waitingMost = 8 * waitingPage
-	maxSights   = 64
-	missedMost  = 100 // receipts of one log that evidence is tried for at once
+	duePage      = 1000 // rows of receipts taken at once
+	duePages     = 20
+	waitingPage  = 2048 // waiting receipts of one log taken at once
+	waitingMost  = 8 * waitingPage
+	settleAtOnce = 50
+	maxSights    = 64
+	missedMost   = 100 // receipts of one log that evidence is tried for at once
 	// maxMissed is how much evidence of missed receipts there is about one
 	// member. Further ones wait, and with them the member: see Usable.
 	maxMissed = 1000
@@ -145,8 +146,9 @@ func (f *Follower) lookAgain(ctx context.Context, l *log) error {
 }
 
 // settle judges receipts about one log and makes what came of it durable:
-// first the evidence, then in one transaction the entry about it and what
-// waits.
+// first what waits and what was found, a few at a time, since after an hour in which a log
+// could not be read they are many, and others write too; then the evidence, then the
+// entries about it. A crash between has the rest judged again.
 func (f *Follower) settle(ctx context.Context, origin string, list []due) error {
 	l, err := f.logOf(ctx, origin, list[0].promise.receipt.Signer)
 	if err != nil || l == nil {
@@ -157,6 +159,9 @@ func (f *Follower) settle(ctx context.Context, origin string, list []due) error 
 	l.unsettled = err != nil
 	if !v.changes() {
 		return nil // the usual case
+	}
+	if err := errors.Join(f.inParts(ctx, v.wait, false, due.wait), f.inParts(ctx, v.kept, true, due.forget)); err != nil {
+		return fmt.Errorf("follow: %w", err)
 	}
 	for _, e := range v.missed {
 		if err := f.keep(e); err != nil {
@@ -169,6 +174,25 @@ func (f *Follower) settle(ctx context.Context, origin string, list []due) error 
 	}
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
+	}
+	return nil
+}
+
+// inParts does something with the receipts that are waiting, or those that are not, a few in
+// one transaction.
+func (f *Follower) inParts(ctx context.Context, all []due, waiting bool, do func(due, *store.Tx) error) error {
+	all = slices.DeleteFunc(slices.Clone(all), func(d due) bool { return d.waiting != waiting })
+	for some := range slices.Chunk(all, settleAtOnce) {
+		if err := f.DB.WriteBulk(ctx, func(tx *store.Tx) error {
+			for _, d := range some {
+				if err := do(d, tx); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -190,13 +214,8 @@ func (f *Follower) logOf(ctx context.Context, origin, signer string) (*log, erro
 	return l, f.add(ctx, []*log{l})
 }
 
-// conclude makes a verdict durable: the entries, and which receipts wait.
+// conclude makes the entries of a verdict.
 func (f *Follower) conclude(tx *store.Tx, l *log, v verdict) error {
-	for _, d := range v.wait {
-		if err := d.wait(tx); err != nil {
-			return err
-		}
-	}
 	for i, e := range v.missed {
 		if err := f.enter(tx, e, v.broken[i]); err != nil {
 			return err
@@ -207,7 +226,7 @@ func (f *Follower) conclude(tx *store.Tx, l *log, v verdict) error {
 			return err
 		}
 	}
-	for _, d := range slices.Concat(v.kept, v.broken, v.lost) {
+	for _, d := range slices.Concat(v.broken, v.lost) {
 		if err := d.forget(tx); err != nil {
 			return err
 		}

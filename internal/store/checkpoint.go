@@ -61,7 +61,10 @@ func (s *sqliteSession) shorten() error {
 		if err != nil || pages < checkpointAt || copied == pages {
 			return err
 		}
-		pages, copied, err = s.checkpoint("PASSIVE")
+		before := copied
+		if pages, copied, err = s.checkpoint("PASSIVE"); copied == before {
+			return err // somebody still reads what was before these pages
+		}
 	}
 	return err
 }

@@ -105,6 +105,9 @@ func Run(ctx context.Context, c Config) (r Report, err error) {
 			return r, err
 		}
 	}
+	if err := forgetPromises(ctx, x.Role("hub").DB); err != nil {
+		return r, err
+	}
 	d := newDesk(x)
 	// The gateways have announced the keys by which they are notified, and are in
 	// the way from here on.
