@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // WriteFile puts a file in the place of what is there, for the owner alone (mode 0600),
@@ -39,8 +40,8 @@ func SyncFolder(path string) error {
 		return err
 	}
 	err = folder.Sync()
-	if errors.Is(err, fs.ErrInvalid) || errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
-		err = nil // a system that keeps names by itself, such as Windows
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil // a system or file system that keeps names by itself, such as Windows
 	}
 	return errors.Join(err, folder.Close())
 }

@@ -75,8 +75,9 @@ func TestNoticeBeforeCancellation(t *testing.T) {
 				t.Errorf("the letter does not say %q:\n%s", needed, text)
 			}
 		}
+		said := strings.ReplaceAll(text, number, "") // random, and may hold anything
 		for _, told := range []string{"Moreno", "Ana ", "1988", "C1", "12345", "{"} {
-			if strings.Contains(text, told) {
+			if strings.Contains(said, told) {
 				t.Errorf("the letter says %q", told)
 			}
 		}

@@ -21,8 +21,9 @@ const (
 // checkpoints copies the write-ahead log into the file, on a connection of its own and
 // beside the writer, after commits that make the log long: a commit that did it would
 // keep everybody waiting who writes. A checkpoint that is "passive" waits for nobody
-// and nobody for it. Where it fails or cannot keep up, the writer's own limit holds
-// (writerSettings), which also is where an error of the disk is met.
+// and nobody for it. Where it fails or cannot keep up, nothing is lost: all stays in the
+// log, which grows, and from the writer's own limit on (writerSettings) commits try too.
+// A disk that takes no more is met by the next commit, which appends to the log.
 func (f *sqliteFile) checkpoints(committed, stopping <-chan struct{}) {
 	var s *sqliteSession
 	drop := func() {

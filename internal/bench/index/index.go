@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -79,6 +80,9 @@ const (
 func Run(ctx context.Context, c Config) (r Report, err error) {
 	if c.Pointers <= 0 || c.Searches <= 0 || c.Duration <= 0 || c.Published < 0 {
 		return r, waypost.Errorf(waypost.InvalidArgument, "an index needs pointers, searches and seconds, all above zero")
+	}
+	if c.Servers != "" && !strings.HasPrefix(c.Database, "postgres:") {
+		return r, waypost.Errorf(waypost.InvalidArgument, "labels can lie on other servers only where the hub's own database is on a PostgreSQL server: name it with --hub-database")
 	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return r, err

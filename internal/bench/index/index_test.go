@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,7 +55,11 @@ func TestRun(t *testing.T) {
 	if again.Filled != first.Filled {
 		t.Errorf("filled again: %+v", again.Filled)
 	}
-	c.Pointers = 0
+	c.Servers = "servers.json"
+	if _, err := Run(t.Context(), c); err == nil || !strings.Contains(err.Error(), "--hub-database") {
+		t.Errorf("labels of a database in a file over servers: %v", err)
+	}
+	c.Servers, c.Pointers = "", 0
 	if _, err := Run(t.Context(), c); err == nil {
 		t.Error("no pointers, and no error")
 	}
