@@ -119,7 +119,7 @@ func TestShardsKilled(t *testing.T) {
 		{"move", "--dir", folder, "--to", "b", "--partitions", "0,2"},
 		{"move", "--dir", folder, "--to", "a"},
 	} {
-		for wait := 100 * time.Millisecond; ; wait += time.Duration(rand.Int64N(int64(wait))) {
+		for wait := 25 * time.Millisecond; ; wait += time.Duration(rand.Int64N(int64(wait))) {
 			ctx, cancel := context.WithTimeout(t.Context(), wait)
 			cmd := exec.CommandContext(ctx, os.Args[0], append([]string{"hub", "shards"}, args...)...) // it is killed, not told
 			cmd.Args[0] = "waypost"

@@ -298,7 +298,7 @@ func (k *moveKills) finish(t *testing.T) {
 	if err := k.roles.Alive(); err != nil {
 		t.Error(err)
 	}
-	if err := k.roles.Close(); err != nil {
+	if err := k.roles.Settle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -223,7 +223,7 @@ func each(t *testing.T, batch []*journey, do func(*journey) error) {
 
 // found makes a check, and returns the candidates that agree.
 func (k *moveKills) found(ctx context.Context, state waypost.Jurisdiction, j *journey) (agree []*waypostv1.CandidateAnswer, err error) {
-	ctx, stop := context.WithTimeout(ctx, time.Minute)
+	ctx, stop := context.WithTimeout(ctx, 3*time.Minute)
 	defer stop()
 	raw, err := k.counters[state].Check(ctx, gateway.CheckToProto(gateway.Applicant{Person: j.Person}, waypost.IssueLicence, "MOVE-"+j.ID))
 	for err == nil && !raw.Complete {
@@ -301,7 +301,7 @@ func (k *moveKills) at(t *testing.T, batch []*journey, state string) {
 // eventually waits until nothing is missing any more.
 func eventually(t *testing.T, what string, missing func() (string, error)) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		why, err := missing()
 		switch {
 		case err == nil && why == "":
@@ -309,7 +309,7 @@ func eventually(t *testing.T, what string, missing func() (string, error)) {
 		case err != nil && !passing(err):
 			t.Fatalf("%s: %v", what, err)
 		case time.Now().After(deadline):
-			t.Fatalf("not within two minutes: %s: %s %v", what, why, err)
+			t.Fatalf("not within five minutes: %s: %s %v", what, why, err)
 		}
 	}
 }

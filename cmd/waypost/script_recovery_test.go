@@ -21,7 +21,7 @@ func published(ts *testscript.TestScript, neg bool, args []string) {
 	more, err := strconv.Atoi(args[2])
 	ts.Check(err)
 	file := filepath.Join(install.FolderOf(ts.MkAbs(args[0]), args[1]), "log", args[1], "1", "checkpoint")
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(500 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(500 * time.Millisecond) {
 		if len(args) > 3 {
 			ts.Check(ts.Exec(args[4], args[5:]...))
 		}

@@ -29,11 +29,11 @@ import (
 //	roles unkeyed DIR STATES the same, under a first roster that names no key: the key
 //	                         holders have no shares
 //	roles kill NAME          end a role as a power failure would
-//	roles stop NAME          end it in order
+//	roles stop NAME          end it in order, its ledger published to the end
 //	roles start NAME
 //	roles age STATE DAYS     what is unfinished at a stopped gateway was begun so
 //	                         many days earlier
-//	roles close              stop all
+//	roles close              stop all, in the same way
 func roles(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: roles open|unkeyed|kill|stop|start|age|close ...")
@@ -50,7 +50,7 @@ func roles(ts *testscript.TestScript, neg bool, args []string) {
 	case "kill 1":
 		ts.Check(running.Kill(args[1]))
 	case "stop 1":
-		ts.Check(running.Stop(args[1]))
+		ts.Check(running.stop(args[1]))
 	case "start 1":
 		ts.Check(running.Start(context.Background(), args[1]))
 	case "age 2":
@@ -58,7 +58,7 @@ func roles(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		ts.Check(running.age(ts, args[1], days))
 	case "close 0":
-		ts.Check(running.Close())
+		ts.Check(running.Settle(context.Background()))
 	default:
 		ts.Fatalf("roles %s: not known", strings.Join(args, " "))
 	}
@@ -72,14 +72,22 @@ type scriptRoles struct {
 	dir string
 }
 
-func openRoles(ts *testscript.TestScript, dir string, names []string, unkeyed bool) {
-	var program string
+// scriptProgram is the program that scripts run.
+func scriptProgram(ts *testscript.TestScript) string {
 	for _, folder := range filepath.SplitList(ts.Getenv("PATH")) {
 		if found, err := exec.LookPath(filepath.Join(folder, "waypost")); err == nil {
-			program = found
-			break
+			return found
 		}
 	}
+	return ""
+}
+
+func scriptProcess(ts *testscript.TestScript) func(args ...string) *exec.Cmd {
+	path := scriptProgram(ts)
+	return func(args ...string) *exec.Cmd { return exec.Command(path, args...) }
+}
+
+func openRoles(ts *testscript.TestScript, dir string, names []string, unkeyed bool) {
 	c := cluster.Config{Dir: dir, Holders: 3, Threshold: 2, Log: slog.New(slog.DiscardHandler)}
 	for _, name := range names {
 		c.States = append(c.States, waypost.Jurisdiction(name))
@@ -88,7 +96,7 @@ func openRoles(ts *testscript.TestScript, dir string, names []string, unkeyed bo
 		ts.Check(install.Create(dir, install.Plan{States: c.States, Holders: c.Holders, Threshold: c.Threshold, Quota: cluster.Ample, Now: time.Now()}))
 		ts.Check(unkey(dir))
 	}
-	opened, err := cluster.OpenProcesses(context.Background(), c, func(args ...string) *exec.Cmd { return exec.Command(program, args...) })
+	opened, err := cluster.OpenProcesses(context.Background(), c, scriptProcess(ts))
 	ts.Check(err)
 	running := ts.Value(rolesKey{}).(*scriptRoles)
 	running.Processes, running.dir = opened, dir

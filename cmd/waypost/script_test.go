@@ -76,31 +76,38 @@ func TestScripts(t *testing.T) {
 				}
 				ts.Setenv(args[0], m[1])
 			},
-			// until PATTERN exec COMMAND... runs a command until it prints what is like
-			// the pattern.
+			// until PATTERN [!] exec COMMAND... runs a command, which succeeds or fails, until
+			// it prints what is like the pattern. What is owed is made again after half a minute.
 			"until": func(ts *testscript.TestScript, neg bool, args []string) {
+				fails := len(args) > 3 && args[1] == "!"
+				if fails {
+					args = append(args[:1:1], args[2:]...)
+				}
 				if neg || len(args) < 3 || args[1] != "exec" {
-					ts.Fatalf("usage: until PATTERN exec COMMAND...")
+					ts.Fatalf("usage: until PATTERN [!] exec COMMAND...")
 				}
 				like := regexp.MustCompile("(?m)" + args[0])
-				for deadline := time.Now().Add(time.Minute); ; time.Sleep(300 * time.Millisecond) {
-					if err := ts.Exec(args[2], args[3:]...); err == nil && like.MatchString(ts.ReadFile("stdout")) {
+				for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(300 * time.Millisecond) {
+					if err := ts.Exec(args[2], args[3:]...); (err != nil) == fails && like.MatchString(ts.ReadFile("stdout")) {
 						return
 					}
 					if time.Now().After(deadline) {
-						ts.Fatalf("nothing printed is like %s within a minute", args[0])
+						ts.Fatalf("nothing printed is like %s within three minutes", args[0])
 					}
 				}
 			},
+			"answered":  answered,
+			"cut":       cut,
 			"roles":     roles,
 			"published": published,
+			"settled":   settled,
 			"shardable": shardable(t),
 		},
 	})
 }
 
 func ready(dir string, state waypost.Jurisdiction, published uint64) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for ctx.Err() == nil {
 		if counter, _, err := cluster.Counter(dir, state); err == nil {
@@ -111,5 +118,5 @@ func ready(dir string, state waypost.Jurisdiction, published uint64) error {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	return errors.New("the demo was not ready within two minutes")
+	return errors.New("the demo was not ready within five minutes")
 }

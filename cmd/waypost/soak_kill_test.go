@@ -107,11 +107,8 @@ func (s *soak) startAndEnd(name string, after time.Duration) {
 // what the last process left.
 func (s *soak) settle(t *testing.T) {
 	t.Helper()
-	deadline := time.Now().Add(3 * time.Minute)
+	deadline := time.Now().Add(5 * time.Minute)
 	for _, state := range soakStates {
-		if status, err := s.counters[state].Status(t.Context(), &waypostv1.StatusRequest{}); err != nil || status.Published != status.Records || int(status.Records) != len(s.people.early[state])+len(s.people.late[state]) {
-			t.Errorf("%s: of %d records %d are published: %v", state, status.GetRecords(), status.GetPublished(), err)
-		}
 		for {
 			if err := s.roles.Stop(string(state)); err != nil {
 				t.Fatal(err)
@@ -125,6 +122,9 @@ func (s *soak) settle(t *testing.T) {
 				t.Fatalf("%s has not come to its end: %s", state, left)
 			}
 			rest(t.Context(), 3*time.Second)
+		}
+		if status, err := s.counters[state].Status(t.Context(), &waypostv1.StatusRequest{}); err != nil || status.Published != status.Records || int(status.Records) != len(s.people.early[state])+len(s.people.late[state]) {
+			t.Errorf("%s: of %d records %d are published: %v", state, status.GetRecords(), status.GetPublished(), err)
 		}
 	}
 }

@@ -93,7 +93,7 @@ func TestSoak(t *testing.T) {
 		return
 	}
 	s.settle(t)
-	if err := s.roles.Close(); err != nil {
+	if err := s.roles.Settle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	took := time.Since(start).Round(time.Second)
@@ -197,7 +197,7 @@ func (s *soak) traffic(ctx context.Context, checks int, calm time.Duration) {
 	}
 	tick := time.NewTicker(time.Second / soakRate)
 	defer tick.Stop()
-	limit, cancel := context.WithTimeout(ctx, time.Minute+time.Duration(checks)*time.Second)
+	limit, cancel := context.WithTimeout(ctx, 5*time.Minute+time.Duration(checks)*time.Second)
 	defer cancel()
 	for i := range checks {
 		who := s.people.applicants[order.IntN(len(s.people.applicants))]

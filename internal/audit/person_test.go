@@ -65,13 +65,36 @@ func (r live) load(state waypost.Jurisdiction, people ...waypost.Person) {
 
 var atCounter = gateway.Counter{Operator: "clerk-1", Class: waypost.Attended, Purpose: waypost.IssueRealID, Case: "CASE-1"}
 
+// check waits for the last answer: on a busy machine an owner may answer after the
+// clerk was told that it has not.
 func (r live) check(state waypost.Jurisdiction, p waypost.Person) waypost.Answer {
+	r.t.Helper()
 	a, err := r.Gateway(state).Check(r.t.Context(), gateway.Applicant{Person: p}, atCounter)
 	must(r.t, err)
+	r.wait("the last answer", func() bool {
+		if !a.Complete {
+			a, err = r.Gateway(state).Answer(r.t.Context(), a.Ticket)
+			must(r.t, err)
+		}
+		return a.Complete
+	})
 	return a
 }
 
 func (r live) publish() { must(r.t, r.Publish(r.t.Context())) }
+
+// advance sets the clock forward, and waits until everybody relies on everybody's
+// ledger again.
+func (r live) advance(d time.Duration) {
+	r.t.Helper()
+	r.Clock.Advance(d)
+	names := []string{"hub", "keyholder-1", "keyholder-2", "keyholder-3"}
+	for _, name := range append(names, "AZ", "CA", "NV") {
+		for _, member := range names {
+			r.wait(name+" relies on "+member, func() bool { return r.Role(name).Follower.Usable(member) == nil })
+		}
+	}
+}
 
 var (
 	desmond = waypost.Person{Family: "Achterberg", Given: "Desmond", Born: waypost.Date{Year: 1984, Month: 3, Day: 17}, Sex: "M", SSN5: "52096"}

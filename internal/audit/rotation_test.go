@@ -42,7 +42,7 @@ func (d *drill) govern(change func(r *roster.Roster) error) {
 	if err := current.Publish(d.t.Context(), door.Public, signed); err != nil {
 		d.t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		known := 0
 		for _, name := range d.roles() {
 			if d.Role(name).Folder.Roster.Latest().Version == current.Version+1 {
@@ -53,10 +53,11 @@ func (d *drill) govern(change func(r *roster.Roster) error) {
 			break
 		}
 		if time.Now().After(deadline) {
-			d.t.Fatal("the roster is not known everywhere after a minute")
+			d.t.Fatalf("the roster is not known everywhere after %v", patience)
 		}
 	}
 	d.Clock.Advance(time.Minute) // it is settled
+	d.relied()
 }
 
 // found are card holders, by state.
@@ -77,7 +78,7 @@ func (d *drill) all(people found) {
 func (d *drill) republish(state waypost.Jurisdiction) {
 	d.t.Helper()
 	file := d.Gateway(state).File()
-	for range 100 {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		_, over, err := file.Republish(d.t.Context(), "loader")
 		if err != nil && waypost.CodeOf(err) != waypost.Unavailable {
 			d.t.Fatal(err)
@@ -164,8 +165,14 @@ func TestRotatedExchange(t *testing.T) {
 			}
 		}
 	})
-	if _, _, err := d.Gateway("CA").File().Republish(t.Context(), "loader"); err != nil {
-		t.Fatal(err)
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		_, _, err := d.Gateway("CA").File().Republish(t.Context(), "loader")
+		if err == nil {
+			break
+		}
+		if waypost.CodeOf(err) != waypost.Unavailable || time.Now().After(deadline) {
+			t.Fatal(err)
+		}
 	}
 	close(stop)
 	asking.Wait()

@@ -87,7 +87,7 @@ func (r live) redraw(o Options, s *Sample) {
 	must(t, again.Verify(o.Rosters))
 	for what, change := range map[string]func(*Sample){
 		"a ticket left out":    func(s *Sample) { s.Drawn = map[string][]string{} },
-		"a rate":               func(s *Sample) { s.Rate = "0.001" },
+		"a rate":               func(s *Sample) { s.Rate = "0.00001" },
 		"a key holder missing": func(s *Sample) { s.Beacon = s.Beacon[1:] },
 		"one twice":            func(s *Sample) { s.Beacon = append(s.Beacon[:2:2], s.Beacon[0], s.Beacon[2]) },
 		"a checkpoint": func(s *Sample) {

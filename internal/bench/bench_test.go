@@ -111,12 +111,14 @@ func checkFigures(t *testing.T, r Report) {
 			t.Errorf("%+v", p)
 		}
 		// The true candidate, and the look-alikes where there are some; a pair
-		// in the crowd may happen to look alike too.
+		// in the crowd may happen to look alike too. What a busy machine answers late has
+		// fewer at first.
 		want := 1.0
 		if p.Name == "offered_crowded" {
 			want += falseCandidates
 		}
-		if p.Candidates < want || p.Candidates > want+0.5 {
+		n := float64(p.Checks)
+		if p.Candidates*n < want*(n-float64(p.Unfound))-1e-6 || p.Candidates > want+0.5 {
 			t.Errorf("%s: %v candidates a check, want about %v", p.Name, p.Candidates, want)
 		}
 	}

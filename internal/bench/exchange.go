@@ -67,8 +67,8 @@ type process struct {
 }
 
 const (
-	startWait = 30 * time.Second
-	stopWait  = 15 * time.Second
+	startWait = 2 * time.Minute
+	stopWait  = time.Minute
 )
 
 // start starts a role and waits until it is ready.

@@ -90,7 +90,7 @@ func TestStartInterrupted(t *testing.T) {
 	c.Role = func(folder, profile string) *exec.Cmd {
 		if filepath.Base(folder) == "keyholder-2" {
 			cancel()
-			c := exec.Command("sleep", "1") // is never ready
+			c := exec.Command("cat") // is never ready, and ends when it is told to
 			started = append(started, c)
 			return c
 		}

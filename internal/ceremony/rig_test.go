@@ -230,7 +230,7 @@ func request(p Plan) *waypostv1.StartCeremonyRequest {
 }
 
 func (r *rig) lead(p Plan, change func(map[string]*link)) (*Transcript, error) {
-	ctx, stop := context.WithTimeout(r.t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(r.t.Context(), 2*time.Minute)
 	defer stop()
 	return Run(ctx, p, r.view.Version(p.Roster), r.links(change), func(Round, string, string) {})
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/waypost/waypost/internal/install"
 	"github.com/waypost/waypost/internal/keyholder"
 	"github.com/waypost/waypost/internal/roster"
+	"github.com/waypost/waypost/translog"
 )
 
 // Config says which exchange to run. Only Dir, Log and the hooks matter when
@@ -128,11 +129,31 @@ func (c *Cluster) keepRoster() {
 func (c *Cluster) Renew() error {
 	err := install.Renew(c.dir, c.Clock.Now())
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	for _, n := range c.nodes {
 		err = errors.Join(err, n.role.ReloadRoster())
 	}
-	return errors.Join(err, c.catchUp())
+	c.mu.Unlock()
+	return errors.Join(err, patiently(context.Background(), func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.catchUp()
+	}))
+}
+
+// busy is for how long a busy machine is given another chance.
+const busy = time.Minute
+
+// patiently does something until it succeeds, or fails for another reason than that
+// somebody has not answered in time: a witness has two seconds.
+func patiently(ctx context.Context, do func() error) error {
+	for deadline := time.Now().Add(busy); ; {
+		err := do()
+		late := errors.Is(err, translog.ErrUnwitnessed) || errors.Is(err, context.DeadlineExceeded) || waypost.CodeOf(err) == waypost.Unavailable
+		if !late || ctx.Err() != nil || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 // leap is the most by which the clock is set forward before ledgers would look
@@ -183,9 +204,11 @@ func (c *Cluster) each(do func(r *install.Role) error) (err error) {
 // Publish has everything that is in the ledgers now published and witnessed,
 // also where the public reads the logs of the gateways.
 func (c *Cluster) Publish(ctx context.Context) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.each(func(r *install.Role) error { return r.Publisher.Flush(ctx) })
+	return patiently(ctx, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.each(func(r *install.Role) error { return r.Publisher.Flush(ctx) })
+	})
 }
 
 func create(c Config) error {

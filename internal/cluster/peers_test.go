@@ -64,7 +64,7 @@ func TestOtherVerifiers(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, c)
-	publishing, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	publishing, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	for err = c.Publish(publishing); err != nil && publishing.Err() == nil; err = c.Publish(publishing) {
 		time.Sleep(200 * time.Millisecond) // litewitness was asked before it knew the logs
@@ -147,7 +147,7 @@ func fsck(t *testing.T, logs, member, vkey string) {
 	if err := os.WriteFile(key, []byte(vkey), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer stop()
 	door := httptest.NewServer(publisher.Handler(logs))
 	defer door.Close()

@@ -46,9 +46,11 @@ type process struct {
 	err      error // once ended
 }
 
+// Nobody waits for these on a machine that has time: they tell a role that hangs from a
+// machine that is busy with ten others.
 const (
-	startWait = 30 * time.Second
-	stopWait  = 20 * time.Second
+	startWait = 2 * time.Minute
+	stopWait  = time.Minute
 )
 
 // OpenProcesses creates the exchange if there is none in the folder, and starts

@@ -103,7 +103,7 @@ func (r *restoring) load(i int) {
 // finds has AZ ask, until the answer is complete.
 func (r *restoring) finds(i int) {
 	r.Helper()
-	ctx, stop := context.WithTimeout(r.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(r.Context(), 3*time.Minute)
 	defer stop()
 	for {
 		a, err := r.c.Gateway("AZ").Check(ctx, gateway.Applicant{Person: person(i)}, clerk)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -247,19 +248,34 @@ func (w *twins) settle() {
 		}
 	}
 	// Time for what was cut off to be made again, and for those that were killed to be
-	// found dead and their logs to be published by the others.
+	// found dead and their logs to be published by the others. On a busy machine it takes
+	// longer: the ledgers tell.
 	time.Sleep(35 * time.Second)
+	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(2 * time.Second) {
+		if report, _, err := w.audit(); err == nil && report.Open == 0 {
+			break
+		}
+	}
 	if err := w.roles.Close(); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
+// audit is what an auditor finds in the ledgers as they are published now; the error says
+// that there is something to be found.
+func (w *twins) audit() (report *audit.Report, out []byte, err error) {
+	out, err = w.run("audit", "reconcile", "--dir", w.dir, "--json").Output()
+	if jsonErr := json.Unmarshal(out, &report); jsonErr != nil {
+		return nil, out, errors.Join(err, jsonErr)
+	}
+	return report, out, err
+}
+
 func (w *twins) reconcile() {
 	w.t.Helper()
-	var report audit.Report
-	out, err := w.run("audit", "reconcile", "--dir", w.dir, "--json").Output()
-	if jsonErr := json.Unmarshal(out, &report); jsonErr != nil {
-		w.t.Fatalf("reconcile: %v, %v\n%s", err, jsonErr, out)
+	report, out, err := w.audit()
+	if report == nil {
+		w.t.Fatalf("reconcile: %v\n%s", err, out)
 	}
 	if err != nil || len(report.Findings) > 0 || report.Open > 0 {
 		w.t.Errorf("reconcile: %v; %d findings, %d tickets are open still", err, len(report.Findings), report.Open)

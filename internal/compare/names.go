@@ -48,11 +48,9 @@ func compareGiven(a, b reading) (ev Evidence, middleUsed bool) {
 		ev.Level, ev.Bits = "initial", initialBits
 	case nicknames(x, y):
 		ev.Level, ev.Bits = "nickname", variant(oneNickname, fx, fy, givenLimit)
-	case slices.Contains(a.middle, y) && len(y) > 1:
-		ev.Level, ev.Bits = "middle name used as first", variant(middleAsFirst, fy, fy, givenLimit)
-		return ev, true
-	case slices.Contains(b.middle, x) && len(x) > 1:
-		ev.Level, ev.Bits = "middle name used as first", variant(middleAsFirst, fx, fx, givenLimit)
+	case middleOf(a, y) || middleOf(b, x):
+		f := shareInMiddle(middleOf(a, y), middleOf(b, x), fx, fy)
+		ev.Level, ev.Bits = "middle name used as first", variant(middleAsFirst, f, f, givenLimit)
 		return ev, true
 	case slip(x, y):
 		ev.Level, ev.Bits = near, variant(oneTypo, fx, fy, givenLimit)
@@ -84,11 +82,9 @@ func compareFamily(a, b reading) (ev Evidence, middleUsed bool) {
 	switch {
 	case slip(a.joined, b.joined):
 		ev.Level, ev.Bits = near, variant(oneTypo, fx, fy, familyLimit)
-	case slices.Contains(a.middle, b.joined):
-		ev.Level, ev.Bits = "former surname kept as middle name", bits(maidenMiddle, fy, middleLimit)
-		return ev, true
-	case slices.Contains(b.middle, a.joined):
-		ev.Level, ev.Bits = "former surname kept as middle name", bits(maidenMiddle, fx, middleLimit)
+	case slices.Contains(a.middle, b.joined) || slices.Contains(b.middle, a.joined):
+		f := shareInMiddle(slices.Contains(a.middle, b.joined), slices.Contains(b.middle, a.joined), fx, fy)
+		ev.Level, ev.Bits = "former surname kept as middle name", bits(maidenMiddle, f, middleLimit)
 		return ev, true
 	case a.sex == "F" || b.sex == "F":
 		ev.Level, ev.Bits = differs, bits(familyDiffersF, 1, familyLimit)
@@ -96,6 +92,22 @@ func compareFamily(a, b reading) (ev Evidence, middleUsed bool) {
 		ev.Level, ev.Bits = differs, bits(familyDiffersM, 1, familyLimit)
 	}
 	return ev, false
+}
+
+// middleOf reports whether a name, more than an initial, is among the middle names.
+func middleOf(r reading, name string) bool { return len(name) > 1 && slices.Contains(r.middle, name) }
+
+// shareInMiddle is the share, fx or fy, of the name x or y that the other person has as a
+// middle name: of the commoner one where each has the other's, so that it does not matter
+// who comes first.
+func shareInMiddle(hasY, hasX bool, fx, fy float64) float64 {
+	switch {
+	case !hasY:
+		return fx
+	case !hasX:
+		return fy
+	}
+	return max(fx, fy)
 }
 
 // compareMiddle weighs the middle names, further given names among them.
@@ -150,14 +162,15 @@ func furtherParts(family []string) float64 {
 }
 
 // sharedPart returns the rarest part that two family names have in common, and
-// whether one of them has no other parts.
+// whether one of them has no other parts. GARCIA GARCIA has two.
 func sharedPart(a, b []string) (part string, subset bool) {
-	common := 0
+	common, rest := 0, slices.Clone(b)
 	for _, p := range a {
-		if !slices.Contains(b, p) {
+		i := slices.Index(rest, p)
+		if i < 0 {
 			continue
 		}
-		common++
+		common, rest = common+1, slices.Delete(rest, i, i+1)
 		if part == "" || matchkey.FamilyFrequency(p) < matchkey.FamilyFrequency(part) {
 			part = p
 		}

@@ -92,6 +92,11 @@ func (d *Demo) scene(ctx context.Context, s population.Scenario) (result, error)
 		if answer, err = d.lateAnswer(ctx, s, answer); err != nil {
 			return result{}, err
 		}
+	} else if !answer.Complete { // the machine is busy
+		if answer, err = d.last(ctx, s.Ask, answer); err != nil {
+			return result{}, err
+		}
+		r.candidates = len(answer.Candidates)
 	}
 	got := answer.Best()
 	if s.RecordID != "" {
@@ -111,27 +116,38 @@ func (d *Demo) lateAnswer(ctx context.Context, s population.Scenario, before way
 	if err := d.exchange.Start(ctx, string(s.Holder)); err != nil {
 		return before, err
 	}
-	counter, _, err := cluster.Counter(d.options.Dir, s.Ask)
-	if err != nil {
-		return before, err
+	return d.last(ctx, s.Ask, before)
+}
+
+// last waits until an answer is complete, and tells it. One that stays incomplete the scene
+// counts as wrong.
+func (d *Demo) last(ctx context.Context, ask waypost.Jurisdiction, before waypost.Answer) (waypost.Answer, error) {
+	answer, err := d.until(ctx, ask, before, func(a waypost.Answer) bool { return a.Complete })
+	if err == nil && answer.Complete {
+		tell(d.options.Out, answer)
 	}
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
-		raw, err := counter.GetCheck(ctx, &waypostv1.GetCheckRequest{Ticket: before.TicketHex})
-		if err != nil {
-			return before, err
-		}
-		if raw.Complete {
-			answer := gateway.AnswerFromProto(raw)
-			tell(d.options.Out, answer)
-			return answer, nil
-		}
+	return answer, err
+}
+
+// patience is how long somebody waits for an answer that was not there at once. What a
+// machine is too busy to search is made again after half a minute.
+const patience = 2 * time.Minute
+
+// until asks for an answer again until it is enough.
+func (d *Demo) until(ctx context.Context, ask waypost.Jurisdiction, a waypost.Answer, enough func(waypost.Answer) bool) (waypost.Answer, error) {
+	counter, _, err := cluster.Counter(d.options.Dir, ask)
+	for deadline := time.Now().Add(patience); err == nil && !enough(a) && time.Now().Before(deadline); {
 		select {
 		case <-ctx.Done():
-			return before, ctx.Err()
+			return a, ctx.Err()
 		case <-time.After(100 * time.Millisecond):
 		}
+		var raw *waypostv1.CheckAnswer
+		if raw, err = counter.GetCheck(ctx, &waypostv1.GetCheckRequest{Ticket: a.TicketHex}); err == nil {
+			a = gateway.AnswerFromProto(raw)
+		}
 	}
-	return before, nil // incomplete: the scene counts it as wrong
+	return a, err
 }
 
 func (d *Demo) check(ctx context.Context, state waypost.Jurisdiction, p waypost.Person, reference string) (waypost.Answer, error) {
@@ -179,8 +195,11 @@ func (d *Demo) crowd(ctx context.Context) (result, error) {
 	}
 	start, found := time.Now(), 0
 	for i, pair := range pairs {
-		other := waypost.Jurisdiction(pair.b.ID[:2])
-		answer, err := d.check(ctx, waypost.Jurisdiction(pair.a.ID[:2]), pair.a.Person, fmt.Sprintf("DEMO-CROWD-%d", i))
+		ask, other := waypost.Jurisdiction(pair.a.ID[:2]), waypost.Jurisdiction(pair.b.ID[:2])
+		answer, err := d.check(ctx, ask, pair.a.Person, fmt.Sprintf("DEMO-CROWD-%d", i))
+		if err == nil && !pair.b.Protected { // about those a person answers, later
+			answer, err = d.until(ctx, ask, answer, func(a waypost.Answer) bool { return !a.Owed && outcomeAt(a, other) != waypost.Pending })
+		}
 		if err != nil {
 			return result{}, err
 		}

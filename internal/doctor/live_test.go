@@ -96,6 +96,7 @@ func (l live) change(role, kind string, statements ...string) {
 // TestLive: an exchange that runs is found right from every role, and each fault of
 // others, of the network, of clocks and of ledgers is named.
 func TestLive(t *testing.T) {
+	defer doctor.Patience()()
 	dir := t.TempDir()
 	c, err := cluster.Open(t.Context(), config(dir))
 	must(t, err)
@@ -140,7 +141,11 @@ func (l live) impostors() {
 	}
 	nothing := func(http.ResponseWriter, *http.Request) {}
 	shows := func(body []byte, status int) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/roster/latest" { // roles that run ask for a version, and would take it up
+				http.NotFound(w, r)
+				return
+			}
 			w.WriteHeader(status)
 			_, _ = w.Write(body)
 		}
@@ -213,7 +218,7 @@ func (l live) few() {
 	l.look("hub", doctor.Options{}, doctor.Wrong, "witnesses", "0 of 1 outside", "stop using this role")
 	must(l, l.Start(l.Context(), "witness-1"))
 
-	must(l, l.Stop("CA"))
+	l.stopPublished("CA")
 	own, _ := l.addresses("CA")
 	certPEM, keyPEM, _, err := roster.NewCertificate("x", []string{"localhost"}, time.Hour)
 	must(l, err)
@@ -229,6 +234,25 @@ func (l live) few() {
 		l.Error("the database is in use, and the role is stopped")
 	}
 	must(l, db.Close())
+}
+
+// stopPublished stops a role whose ledger is published to the end then: on a busy machine
+// the moment that it has for its last entries may be too short.
+func (l live) stopPublished(name string) {
+	l.Helper()
+	for end := time.Now().Add(2 * time.Minute); ; {
+		must(l, l.Stop(name))
+		behind, err := cluster.Behind(l.Context(), l.dir, name)
+		must(l, err)
+		if len(behind) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			l.Fatalf("the last entries of %s are not published", name)
+		}
+		must(l, l.Start(l.Context(), name))
+		must(l, l.Publish(l.Context()))
+	}
 }
 
 // ledgers: what the database of CA, which is stopped, and what lies published do not agree

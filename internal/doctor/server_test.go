@@ -44,9 +44,11 @@ func TestServer(t *testing.T) {
 	db, err := store.Open(t.Context(), url, "hub", store.AsProcess(1))
 	must(t, err)
 	must(t, db.Seize(t.Context(), "log waypost.test/hub/1"))
+	back := doctor.Patience()
 	if r := look(doctor.Wrong, "listen", "nothing answers", "its door should be open"); !r.Running || !says(r, doctor.OK, "processes", "process 1 works; it holds log waypost.test/hub/1", "") {
 		t.Errorf("process 1: %s", text(r))
 	}
+	back()
 	must(t, db.Close())
 	name, _, _ := strings.Cut(filepath.Base(url), "?")
 	look(doctor.OK, "processes", "no process of this role is running", "")

@@ -20,6 +20,7 @@ import (
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/install"
+	"github.com/waypost/waypost/internal/loopback"
 	"github.com/waypost/waypost/internal/roster"
 	"github.com/waypost/waypost/translog"
 )
@@ -31,8 +32,14 @@ func TestPlainWitness(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(http.NotFoundHandler())
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	_ = server.Listener.Close()
+	if server.Listener, err = loopback.Listen(); err != nil { // where nobody else listens once it is stopped
+		t.Fatal(err)
+	}
+	server.Start()
 	defer server.Close()
+	defer Patience()()
 	dir := t.TempDir()
 	outside := roster.Witness{Key: translog.WitnessKey("plain.example", key), URL: server.URL}
 	if err := install.Create(dir, install.Plan{States: []waypost.Jurisdiction{"AZ", "CA"}, Holders: 3, Threshold: 2,
@@ -92,6 +99,7 @@ func TestVouched(t *testing.T) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	defer server.Close()
+	defer Patience()()
 	shown := knock(t.Context(), server.URL, "/", tls.Certificate{}, time.Now).shown
 	if len(shown) != 2 {
 		t.Fatalf("%d certificates were shown", len(shown))

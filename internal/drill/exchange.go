@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/waypost/waypost"
+	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/api/waypost/v1/waypostv1connect"
 	"github.com/waypost/waypost/internal/cluster"
 	"github.com/waypost/waypost/internal/gateway"
@@ -110,4 +112,57 @@ func (x *Exchange) Check(ctx context.Context, state waypost.Jurisdiction, p wayp
 		return waypost.Answer{}, err
 	}
 	return gateway.AnswerFromProto(raw), nil
+}
+
+// How long Made and Whole wait. A check for which a busy machine finds no quorum of the key
+// holders in five seconds is owed, and made again after half a minute; an answer later than
+// a second comes by the mailbox; and about a protected person none comes by itself.
+const (
+	owedWait    = 3 * time.Minute
+	pendingWait = time.Minute
+)
+
+// Made asks as Check does, and waits where the check is owed until it has been made.
+func (x *Exchange) Made(ctx context.Context, state waypost.Jurisdiction, p waypost.Person, purpose waypost.Purpose, reference string) (waypost.Answer, error) {
+	a, err := x.Check(ctx, state, p, purpose, reference)
+	if err != nil {
+		return a, err
+	}
+	return x.later(ctx, state, a, owedWait, func(a waypost.Answer) bool { return !a.Owed })
+}
+
+// Whole asks as Check does, and waits for the last answer.
+func (x *Exchange) Whole(ctx context.Context, state waypost.Jurisdiction, p waypost.Person, purpose waypost.Purpose, reference string) (waypost.Answer, error) {
+	a, err := x.Check(ctx, state, p, purpose, reference)
+	if err != nil {
+		return a, err
+	}
+	return x.Last(ctx, state, a)
+}
+
+// Last waits until a check is made and all states have answered. What has not come even
+// then is missing, as at a counter.
+func (x *Exchange) Last(ctx context.Context, state waypost.Jurisdiction, a waypost.Answer) (waypost.Answer, error) {
+	a, err := x.later(ctx, state, a, owedWait, func(a waypost.Answer) bool { return !a.Owed })
+	if err != nil || a.Owed {
+		return a, err
+	}
+	return x.later(ctx, state, a, pendingWait, func(a waypost.Answer) bool { return a.Complete })
+}
+
+// later asks for the answer to a check again until it is enough, or the wait is over.
+func (x *Exchange) later(ctx context.Context, state waypost.Jurisdiction, a waypost.Answer, wait time.Duration, enough func(waypost.Answer) bool) (waypost.Answer, error) {
+	counter, err := x.Counter(state)
+	for deadline := time.Now().Add(wait); err == nil && !enough(a) && time.Now().Before(deadline); {
+		select {
+		case <-ctx.Done():
+			return a, ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+		var raw *waypostv1.CheckAnswer
+		if raw, err = counter.GetCheck(ctx, &waypostv1.GetCheckRequest{Ticket: a.TicketHex}); err == nil {
+			a = gateway.AnswerFromProto(raw)
+		}
+	}
+	return a, err
 }

@@ -56,7 +56,7 @@ func TestErrand(t *testing.T) {
 	if reply := p.Replies[0]; reply.Word != "valid" || !reply.Final || reply.Number != 1 || string(reply.Body) != "re: how is it" || reply.Refused != "" {
 		t.Errorf("the reply is %+v", reply)
 	}
-	if s, err := seal.ParseStatement(p.Replies[0].Statement); err != nil || s.Ticket != p.Ticket || s.Sender != "CA" || bytes.Contains(s.Body, []byte("how")) {
+	if s, err := seal.ParseStatement(p.Replies[0].Statement); err != nil || s.Ticket != p.Ticket || s.Sender != "CA" || bytes.Contains(s.Body, []byte("how is it")) {
 		t.Errorf("the statement: %+v, %v", s, err)
 	}
 	if got := r.az.story(); got != "ask, concluded valid" {

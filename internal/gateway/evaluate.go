@@ -16,12 +16,13 @@ import (
 	"github.com/waypost/waypost/toprf"
 )
 
+// For one check; a batch to publish has more elements and gets more time.
 const (
-	// For one check; a batch to publish has more elements and gets more time.
-	hedgeAfter   = 20 * time.Millisecond  // then one more holder is asked, if the budget allows
-	silentAfter  = 300 * time.Millisecond // then another in any case: somebody is down without saying so
-	evaluateWait = 5 * time.Second        // for the quorum
+	hedgeAfter  = 20 * time.Millisecond  // then one more holder is asked, if the budget allows
+	silentAfter = 300 * time.Millisecond // then another in any case: somebody is down without saying so
 )
+
+var evaluateWait = 5 * time.Second // for the quorum; only tests change it
 
 // vote is one holder's verified answer, or why there is none.
 type vote struct {

@@ -113,6 +113,8 @@ func TestSilentHolders(t *testing.T) {
 		})
 	}
 	checking.Wait()
+	trouble.mu.Lock()
+	defer trouble.mu.Unlock()
 	if n := trouble.asked; n < 3*15 || n > 5*15 {
 		t.Errorf("%d holders were asked for 15 checks", n)
 	}

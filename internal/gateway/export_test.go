@@ -16,6 +16,13 @@ import (
 	"github.com/waypost/waypost/toprf"
 )
 
+// Unhurried has all gateways give key holders and hub a minute to answer: nobody waits for
+// that where they do, or are down.
+func Unhurried() { evaluateWait, searchWait = time.Minute, time.Minute }
+
+// Patience has checks wait so many times as long for other states.
+func Patience(times int64) { patience.Store(times - 1) }
+
 // Rogue is a check in the hands of a test, which takes each step by itself and
 // says what an honest gateway would not.
 type Rogue struct {
@@ -96,18 +103,24 @@ func (r *Rogue) SecondLeg(ref waypost.Reference, named Applicant) *waypostv1.Sec
 	return leg
 }
 
-// Say seals and sends anything to anybody, and returns the sealed bytes.
-func (s *Server) Say(ctx context.Context, to, messageType string, ticket waypost.TicketID, body proto.Message) ([]byte, error) {
+// Seal seals anything to anybody.
+func (s *Server) Seal(ctx context.Context, to, messageType string, ticket waypost.TicketID, body proto.Message) ([]byte, error) {
 	raw, err := proto.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	l, err := s.seal(ctx, to, messageType, ticket, raw)
+	return l.sealed, err
+}
+
+// Say seals and sends anything to anybody, and returns the sealed bytes.
+func (s *Server) Say(ctx context.Context, to, messageType string, ticket waypost.TicketID, body proto.Message) ([]byte, error) {
+	sealed, err := s.Seal(ctx, to, messageType, ticket, body)
 	if err != nil {
 		return nil, err
 	}
-	_, err = s.Mailbox.Send(ctx, &waypostv1.SendRequest{Sealed: [][]byte{l.sealed}})
-	return l.sealed, err
+	_, err = s.Mailbox.Send(ctx, &waypostv1.SendRequest{Sealed: [][]byte{sealed}})
+	return sealed, err
 }
 
 // Handle handles sealed messages as if they had come through the mailbox.

@@ -91,7 +91,7 @@ func (s *Server) open(ctx context.Context, who Applicant, why Counter) (*inquiry
 			case_reference, case_salt, operator, state, too_many, own, coverage, tries, due, created)
 			VALUES ($1, $2, $3, $3, $4, $3, $5, $6, $7, $8, $9, $10, $11, 0, $3, $3, $12, $13, $14)`,
 			q.ticket.ID[:], q.ticket.Bytes(), none, elements, q.seed[:], applicant, q.digits, why.Case, salt[:], why.Operator,
-			inquiryOpen, q.tries, now.Add(cutOffAfter).Unix(), now.Unix())
+			inquiryOpen, q.tries, now.Add(patiently(cutOffAfter)).Unix(), now.Unix())
 		if err != nil {
 			return err
 		}

@@ -71,6 +71,7 @@ func TestFormerName(t *testing.T) {
 // TestUnit: a question about a protected person waits, and is released or declined
 // by the special unit; declined, it looks like no match.
 func TestUnit(t *testing.T) {
+	impatient(t)
 	for _, release := range []bool{true, false} {
 		p := someone()
 		r := load(t, "CA", p, func(r *waypost.Record) { r.Protected = true })
@@ -113,6 +114,7 @@ func TestUnit(t *testing.T) {
 // TestCompared: the real hub agrees with the file after all that these tests do,
 // and what it loses is published anew.
 func TestCompared(t *testing.T) {
+	notAtThree(t, "NV")
 	p := someone()
 	r := load(t, "NV", p)
 	file := exchange.Gateway("NV").File()

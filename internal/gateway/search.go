@@ -29,8 +29,8 @@ var (
 // found nobody would look like a "no".
 var errInPart = waypost.Errorf(waypost.Unavailable, "a part of the hub's index does not answer: the check could be searched in part only")
 
-// searchWait bounds a call to the hub; its answer takes milliseconds.
-const searchWait = 5 * time.Second
+// searchWait bounds a call to the hub; its answer takes milliseconds. Only tests change it.
+var searchWait = 5 * time.Second
 
 // search sends one part's tokens to the hub and asks the candidates that come
 // back. The hub has told their owners before it answers.

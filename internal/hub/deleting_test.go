@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +29,18 @@ func TestDeletingGoesOn(t *testing.T) {
 	for _, m := range members {
 		s.boxes.acknowledge(m, 20)
 	}
+	// The writer is held until all have come, so that they ride together.
+	held, release := make(chan struct{}), make(chan struct{})
+	var holding sync.WaitGroup
+	defer holding.Wait()
+	holding.Go(func() {
+		_ = db.Write(t.Context(), func(*store.Tx) error { // is lost with them
+			close(held)
+			<-release
+			return nil
+		})
+	})
+	<-held
 	lost := make(chan error, 1)
 	db.LaterThen(func(tx *store.Tx) error { // rides with them, and meets the restart
 		var pid int64
@@ -50,11 +63,12 @@ func TestDeletingGoesOn(t *testing.T) {
 			t.Errorf("%s: no deletion was begun", m)
 		}
 	}
+	close(release)
 	if err := <-lost; err == nil {
 		t.Fatal("the transaction was not lost")
 	}
 	for _, m := range members {
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 			deleted, going := state(m)
 			if deleted == 20 {
 				break

@@ -3,9 +3,14 @@ package hub
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/waypost/waypost"
 )
+
+// NotByItself has no hub do its housekeeping by itself, which on a busy machine would meet
+// the faults of a test.
+func NotByItself() { cleanEvery = 24 * time.Hour }
 
 // Clean runs the housekeeping of a hub with these dependencies once.
 func Clean(ctx context.Context, d Deps) error {

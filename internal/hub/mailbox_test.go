@@ -274,7 +274,7 @@ func TestSendAtOnce(t *testing.T) {
 // a little later.
 func (r *rig) becomes(query string, want int) {
 	r.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); r.count(query) != want; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); r.count(query) != want; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("%s: %d, want %d", query, r.count(query), want)
 		}

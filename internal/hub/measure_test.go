@@ -13,6 +13,7 @@ import (
 func TestMeasure(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	r.afterMidnight()
 	letter := r.letter("AZ", "CA", "one")
 	r.send("AZ", letter, r.letter("AZ", "CA", "two"))
 	w := httptest.NewRecorder()

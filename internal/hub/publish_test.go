@@ -173,6 +173,7 @@ func TestPublishCrash(t *testing.T) {
 	quota := rpctest.Ample
 	quota.PublishElementsPerDay, quota.PublishElementsForALoad = 450, 0
 	r := newRigWith(t, quota)
+	r.afterMidnight()
 	r.publish("NV", person(900, token(1))) // shares a token
 	records := people(0, 45)               // three steps, between the first and the last
 	for cut := 1; ; cut++ {

@@ -160,6 +160,13 @@ func (r *rig) restart() {
 	r.start()
 }
 
+// afterMidnight makes it an hour after midnight in UTC, so that no day and no hour ends,
+// and with it no window of a quota, in the middle of a test.
+func (r *rig) afterMidnight() {
+	now := r.Now()
+	r.Advance(now.Truncate(24 * time.Hour).Add(25 * time.Hour).Sub(now))
+}
+
 // permit is a ticket with the receipts of a quorum.
 type permit struct {
 	waypost.SignedTicket

@@ -50,6 +50,7 @@ func TestSchema(t *testing.T) {
 	with, without := newRig(t), newRig(t)
 	secret := []byte(strings.Repeat("s", 32))
 	for _, r := range []*rig{with, without} {
+		r.afterMidnight()
 		all := made(60)
 		var records []*waypostv1.PublishedRecord
 		for i, p := range all {

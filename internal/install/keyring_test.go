@@ -111,7 +111,7 @@ func TestKeysOnlyWhileLeading(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
-	for deadline := time.Now().Add(20 * time.Second); ring.Current() == nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ring.Current() == nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Error("it leads without keys")
 			break

@@ -22,7 +22,7 @@ func TestAlarm(t *testing.T) {
 	quota := rpctest.Ample
 	quota.TicketsPerDay, quota.TicketsPerOperatorHour = 10, 4
 	r := newRig(t, quota)
-	r.Advance(r.Now().Truncate(24 * time.Hour).Add(25 * time.Hour).Sub(r.Now())) // an hour after midnight
+	r.earlyInADay()
 	by := func(operator byte) func(*waypost.Ticket) {
 		return func(t *waypost.Ticket) { t.Operator = [32]byte{operator} }
 	}
@@ -73,7 +73,7 @@ func TestMetrics(t *testing.T) {
 	quota := rpctest.Ample
 	quota.TicketsPerDay, quota.UnattendedPerDay = 3, 0
 	r := newRig(t, quota)
-	r.Advance(r.Now().Truncate(24 * time.Hour).Add(25 * time.Hour).Sub(r.Now())) // an hour after midnight
+	r.earlyInADay()
 	q := r.ask(func(t *waypost.Ticket) { t.Case, t.Operator = [32]byte{9, 9, 9}, [32]byte{8, 8, 8} })
 	for range 2 {
 		r.good(q)

@@ -79,6 +79,7 @@ func TestWithoutElementsRefused(t *testing.T) {
 	quota := rpctest.Ample
 	quota.FollowUpsPerDay = 1
 	r := newRig(t, quota)
+	r.earlyInADay()
 	status := r.bare(waypost.KindStatus, waypost.IssueLicence)
 	for _, c := range []struct {
 		name  string

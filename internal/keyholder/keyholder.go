@@ -322,23 +322,26 @@ func (s *Server) answer(t waypost.SignedTicket, shares []toprf.Share, elements [
 const remember = 15 * time.Minute
 
 // keepHouse forgets tickets whose window is over, which the freshness check
-// refuses from then on, and old quota windows.
+// refuses from then on, and old quota windows, every minute; ceremonies are looked
+// after from the start.
 func (s *Server) keepHouse(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
-	for {
-		err := s.Clean(ctx)
-		if s.Ceremony != nil {
-			err = errors.Join(err, s.Ceremony.Expire(ctx))
-		}
+	kept := func(err error) {
 		if err != nil && ctx.Err() == nil {
 			s.Log.Error("housekeeping failed", "cause", err)
+		}
+	}
+	for {
+		if s.Ceremony != nil {
+			kept(s.Ceremony.Expire(ctx))
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		kept(s.Clean(ctx))
 	}
 }
 

@@ -54,6 +54,12 @@ func newRig(t testing.TB, quota roster.Quota) *rig {
 	return r
 }
 
+// earlyInADay sets the clock to an hour after the next midnight: what is counted by the day,
+// or by the hour, is counted in one.
+func (r *rig) earlyInADay() {
+	r.Advance(r.Now().Truncate(24 * time.Hour).Add(25 * time.Hour).Sub(r.Now()))
+}
+
 func (r *rig) deps() keyholder.Deps {
 	me := r.Party(holderName)
 	return keyholder.Deps{

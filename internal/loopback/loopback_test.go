@@ -3,6 +3,7 @@ package loopback_test
 import (
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -12,8 +13,16 @@ import (
 // TestAddress: however many ask at once, everybody gets an address of its own, and
 // where there is no folder to count in all still get one.
 func TestAddress(t *testing.T) {
+	given := counted(t)
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("HOME", os.Getenv("XDG_CACHE_HOME")) // other systems' folder is below it
+	if _, err := loopback.Address(); err != nil {
+		t.Fatal(err)
+	}
+	// Far from those that other programs have been given, and are about to use.
+	if err := os.WriteFile(counter(t), make([]byte, (given+11000)%22000), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	all := make([]string, 400)
 	var asking sync.WaitGroup
 	for i := range all {
@@ -44,4 +53,27 @@ func TestAddress(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// counter is the file in which the programs of this user count.
+func counter(t *testing.T) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(cache, "waypost", "ports")
+}
+
+// counted is how many addresses have been given out; 0 where nobody counts.
+func counted(t *testing.T) int64 {
+	t.Helper()
+	if _, err := os.UserCacheDir(); err != nil {
+		return 0
+	}
+	info, err := os.Stat(counter(t))
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }

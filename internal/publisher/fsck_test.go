@@ -44,7 +44,7 @@ func fsck(t *testing.T, r *rig) {
 		t.Log("not checked with tessera's fsck: it is not there")
 		return
 	}
-	if out, err := runFsck(t, program, r, time.Minute); err != nil {
+	if out, err := runFsck(t, program, r, 5*time.Minute); err != nil {
 		t.Errorf("fsck: %v\n%s", err, out)
 	}
 	bundle := r.folder() + "/tile/entries/001"

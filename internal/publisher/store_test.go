@@ -124,7 +124,7 @@ func TestRunUploads(t *testing.T) {
 	hub.cut = 1
 	r.source.append(10)
 	p := r.open()
-	run, stop := context.WithTimeout(ctx, 10*time.Second)
+	run, stop := context.WithTimeout(ctx, 2*time.Minute)
 	var running sync.WaitGroup
 	running.Go(func() { p.Run(run) })
 	for run.Err() == nil {

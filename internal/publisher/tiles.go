@@ -36,20 +36,24 @@ func (s shape) partialDir(n int64) string { return s(n, width) + ".p" }
 // widest reads an object of at least the given width: the one asked for, the
 // whole one, or any wider one. All of a series begin with the same bytes.
 func (f *folder) widest(s shape, n int64, w int) (content []byte, have int, err error) {
-	for _, have := range []int{w, width} {
-		content, err = f.read(s(n, have))
-		if !errors.Is(err, fs.ErrNotExist) {
-			return content, have, err
+	for range 5 { // what is listed may be pruned before it is read, and another is there by then
+		for _, have := range []int{w, width} {
+			content, err = f.read(s(n, have))
+			if !errors.Is(err, fs.ErrNotExist) {
+				return content, have, err
+			}
 		}
-	}
-	names, listErr := f.list(s.partialDir(n))
-	if listErr != nil {
-		return nil, 0, listErr
-	}
-	for _, name := range names {
-		if have, _ := strconv.Atoi(name); have > w {
-			content, err := f.read(path.Join(s.partialDir(n), name))
-			return content, have, err
+		names, listErr := f.list(s.partialDir(n))
+		if listErr != nil {
+			return nil, 0, listErr
+		}
+		for _, name := range names {
+			if have, _ := strconv.Atoi(name); have > w {
+				content, err = f.read(path.Join(s.partialDir(n), name))
+				if !errors.Is(err, fs.ErrNotExist) {
+					return content, have, err
+				}
+			}
 		}
 	}
 	return nil, 0, err

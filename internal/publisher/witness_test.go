@@ -105,6 +105,7 @@ func TestRefresh(t *testing.T) {
 	r.flush(p)
 	r.check()
 	r.witnesses[1].set(nil)
+	r.witnesses[2].set(errors.New("down")) // the round waits for the two others
 	r.source.append(500)
 	p = r.open()
 	r.flush(p)

@@ -35,13 +35,14 @@ func (h *twin) Search(ctx context.Context, req *waypostv1.SearchRequest) (*waypo
 	return &waypostv1.SearchResponse{Candidates: req.Tokens}, nil
 }
 
-// twins serves a hub at two addresses and returns a client, and what ends the first
-// process. Without a first one, its address accepts connections and nothing more
-// comes of them.
-func twins(t *testing.T, first, second *twin) (waypostv1connect.HubClient, func()) {
+// twins serves a hub at two addresses and returns a client, what ends the first
+// process, and what begins the second: a client that is kept waiting tries both, so
+// that on a busy machine nobody knows which one it asks while there are two. Without a
+// process an address accepts connections and nothing more comes of them.
+func twins(t *testing.T, first, second *twin) (hub waypostv1connect.HubClient, stop, next func()) {
 	t.Helper()
 	x := rpctest.New(t, rpctest.Ample, "CA")
-	hub := x.Party("hub")
+	me := x.Party("hub")
 	listener, err := loopback.Listen()
 	if err != nil {
 		t.Fatal(err)
@@ -58,19 +59,20 @@ func twins(t *testing.T, first, second *twin) (waypostv1connect.HubClient, func(
 		return func(ctx context.Context, l net.Listener) error {
 			server := rpc.NewServer(x.View, slog.New(slog.DiscardHandler), nil)
 			waypostv1connect.RegisterHubHandler(server, h)
-			return rpc.Serve(ctx, rpc.NewHTTPServer(rpc.Mount(server), roster.ServerTLS(hub.Cert, x.View, roster.Gateway), slog.New(slog.DiscardHandler)), l)
+			return rpc.Serve(ctx, rpc.NewHTTPServer(rpc.Mount(server), roster.ServerTLS(me.Cert, x.View, roster.Gateway), slog.New(slog.DiscardHandler)), l)
 		}
 	}
-	stop := func() {}
 	if first != nil {
 		stop = x.Serve("hub", serve(first))
 	} else {
-		still := hub.Listener
+		still := me.Listener
 		t.Cleanup(func() { still.Close() })
 	}
-	hub.Listener = listener
-	x.Serve("hub", serve(second))
-	return waypostv1connect.NewHubClient(x.Dial("CA", "hub")), stop
+	next = func() {
+		me.Listener = listener
+		x.Serve("hub", serve(second))
+	}
+	return waypostv1connect.NewHubClient(x.Dial("CA", "hub")), stop, next
 }
 
 func ask(ctx context.Context, hub waypostv1connect.HubClient) error {
@@ -85,12 +87,13 @@ func ask(ctx context.Context, hub waypostv1connect.HubClient) error {
 func TestTwins(t *testing.T) {
 	t.Parallel()
 	var first, second twin
-	hub, stop := twins(t, &first, &second)
+	hub, stop, next := twins(t, &first, &second)
 	for range 3 {
 		if err := ask(t.Context(), hub); err != nil {
 			t.Fatal(err)
 		}
 	}
+	next()
 	stop()
 	for range 3 {
 		if err := ask(t.Context(), hub); err != nil {
@@ -109,10 +112,11 @@ func TestTwinsBreakOff(t *testing.T) {
 	broken := make(chan struct{})
 	first := twin{does: func(ctx context.Context) error { close(broken); <-ctx.Done(); return ctx.Err() }}
 	var second twin
-	hub, stop := twins(t, &first, &second)
+	hub, stop, next := twins(t, &first, &second)
 	done := make(chan error, 1)
 	go func() { done <- ask(t.Context(), hub) }()
 	<-broken
+	next()
 	stop()
 	if err := <-done; err != nil || second.calls.Load() != 1 {
 		t.Errorf("%v; the second was asked %d times", err, second.calls.Load())
@@ -128,7 +132,8 @@ func TestTwinsBreakOff(t *testing.T) {
 func TestTwinStandsStill(t *testing.T) {
 	t.Parallel()
 	var second twin
-	hub, _ := twins(t, nil, &second)
+	hub, _, next := twins(t, nil, &second)
+	next()
 	began := time.Now()
 	if err := ask(t.Context(), hub); err != nil || second.calls.Load() != 1 {
 		t.Errorf("%v after %v; the second was asked %d times", err, time.Since(began), second.calls.Load())

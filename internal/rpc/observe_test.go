@@ -29,7 +29,7 @@ func (c *calls) observe(call rpc.Call) {
 // have its answer before.
 func (c *calls) await(t *testing.T) rpc.Call {
 	t.Helper()
-	for range 1000 {
+	for range 12_000 { // a minute
 		c.mu.Lock()
 		if len(c.all) > 0 {
 			call := c.all[0]

@@ -27,6 +27,10 @@ const (
 // Serve answers on the listener until the context ends, then lets running calls
 // finish for a moment.
 func Serve(ctx context.Context, server *http.Server, listener net.Listener) error {
+	return serve(ctx, server, listener, graceTime, lastTime)
+}
+
+func serve(ctx context.Context, server *http.Server, listener net.Listener, finish, cutOff time.Duration) error {
 	calls := countCalls(server)
 	failed := make(chan error, 1)
 	go func() { failed <- server.ServeTLS(Limit(listener), "", "") }()
@@ -35,7 +39,7 @@ func Serve(ctx context.Context, server *http.Server, listener net.Listener) erro
 		return err
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceTime)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
 	defer cancel()
 	done := make(chan struct{})
 	go func() {
@@ -46,7 +50,7 @@ func Serve(ctx context.Context, server *http.Server, listener net.Listener) erro
 	// connection, though nothing is asked in it.
 	calls.settle(done)
 	_ = server.Close()
-	for end := time.Now().Add(lastTime); calls.running.Load() > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(cutOff); calls.running.Load() > 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	return nil

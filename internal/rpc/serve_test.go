@@ -17,8 +17,9 @@ import (
 )
 
 // serveOnce serves a key holder until the returned stop is called, which waits
-// for the end.
-func serveOnce(t *testing.T, h *holder) (client waypostv1connect.KeyHolderClient, stop func() time.Duration) {
+// for the end. Running calls then have the grace to finish, and much time to end when they
+// are cut off.
+func serveOnce(t *testing.T, h *holder, grace time.Duration) (client waypostv1connect.KeyHolderClient, stop func() time.Duration) {
 	t.Helper()
 	r := rpctest.New(t, rpctest.Ample, "CA")
 	me := r.Party("keyholder-1")
@@ -28,7 +29,7 @@ func serveOnce(t *testing.T, h *holder) (client waypostv1connect.KeyHolderClient
 	ended := make(chan struct{})
 	r.Serve(me.Name, func(_ context.Context, l net.Listener) error {
 		defer close(ended)
-		return rpc.Serve(ctx, rpc.NewHTTPServer(rpc.Mount(server), roster.ServerTLS(me.Cert, r.View, roster.Gateway), slog.New(slog.DiscardHandler)), l)
+		return rpc.ServeFor(ctx, rpc.NewHTTPServer(rpc.Mount(server), roster.ServerTLS(me.Cert, r.View, roster.Gateway), slog.New(slog.DiscardHandler)), l, grace, 60*rpc.LastTime)
 	})
 	return waypostv1connect.NewKeyHolderClient(r.Dial("CA", "keyholder-1")), func() time.Duration {
 		begun := time.Now()
@@ -49,7 +50,7 @@ func TestStop(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
 		return &waypostv1.EvaluateResponse{}, nil
 	})
-	client, stop := serveOnce(t, h)
+	client, stop := serveOnce(t, h, 30*rpc.GraceTime)
 	answer := make(chan error, 1)
 	go func() {
 		_, err := client.Evaluate(context.Background(), &waypostv1.EvaluateRequest{})
@@ -65,8 +66,8 @@ func TestStop(t *testing.T) {
 		return &waypostv1.EvaluateResponse{}, nil
 	})
 	best := time.Hour
-	for range 5 { // one of them on a machine that is not too busy
-		client, stop := serveOnce(t, h)
+	for range 60 { // one of them while the machine is not too busy
+		client, stop := serveOnce(t, h, rpc.GraceTime)
 		if _, err := client.Evaluate(context.Background(), &waypostv1.EvaluateRequest{}); err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +91,7 @@ func TestStopCutsOff(t *testing.T) {
 		written = true
 		return nil, ctx.Err()
 	})
-	client, stop := serveOnce(t, h)
+	client, stop := serveOnce(t, h, 100*time.Millisecond)
 	go func() { _, _ = client.Evaluate(context.Background(), &waypostv1.EvaluateRequest{}) }()
 	<-begun
 	stop()
@@ -140,7 +141,7 @@ func TestLimit(t *testing.T) {
 		t.Errorf("connection %d was the first to be refused", len(open))
 	}
 	open[0].Close()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		conn, ok := admitted()
 		open = append(open, conn)
 		if ok {

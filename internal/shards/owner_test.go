@@ -4,8 +4,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // testCopy: a copy of the hub's database has everything that is needed to destroy
@@ -58,12 +56,7 @@ func (r *rig) copyOf(t *testing.T, name string) string {
 	u, err := url.Parse(r.url)
 	must(t, err)
 	from := strings.TrimPrefix(u.Path, "/")
-	u.Path = "/postgres"
-	admin, err := pgx.Connect(t.Context(), u.String())
-	must(t, err)
-	defer admin.Close(t.Context())
-	_, err = admin.Exec(t.Context(), `CREATE DATABASE `+name+` TEMPLATE `+from)
-	must(t, err)
+	r.clusters[0].SQL("postgres", `CREATE DATABASE `+name+` TEMPLATE `+from)
 	u.Path = "/" + name
 	return u.String()
 }

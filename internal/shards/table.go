@@ -19,6 +19,7 @@ import (
 
 const (
 	connectTimeout = 10 * time.Second
+	closeTime      = 5 * time.Second
 	// lockWait is for how long a switch waits behind whoever reads, since all
 	// searches wait behind it; then it is tried again after a pause that grows.
 	// turnWait is for how long it waits for its turn among the writers, and stillFor
@@ -44,6 +45,7 @@ type Table struct {
 	schema  string            // on every server, where all that is ours lies
 	servers map[string]Server // by name
 	conns   map[string]*pgx.Conn
+	alone   bool                    // it is the only command that changes the arrangement
 	at      func(step string) error // of tests: where it fails is where the command was killed
 }
 
@@ -77,13 +79,18 @@ func Open(ctx context.Context, url string) (*Table, error) {
 	return t, nil
 }
 
-// Close ends the connections.
+// Close ends the connections. The lock of begin is given back before: a server notices
+// a little later that a connection has ended, and the next command would be told to wait for
+// this one.
 func (t *Table) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
 	var errs []error
 	for _, c := range t.conns {
 		errs = append(errs, c.Close(ctx))
+	}
+	if t.alone {
+		_, _ = t.hub.Exec(ctx, `SELECT pg_advisory_unlock_all()`) // where it fails the connection is gone
 	}
 	return errors.Join(append(errs, t.hub.Close(ctx))...)
 }
@@ -171,6 +178,7 @@ func (t *Table) begin(ctx context.Context) error {
 	if !alone {
 		return errors.New("shards: another command is at work on this table: wait for it")
 	}
+	t.alone = true
 	return nil
 }
 

@@ -162,7 +162,7 @@ func testFaults(t *testing.T, open func(...Option) *DB) {
 func testLostGroup(t *testing.T, open func(...Option) *DB) {
 	var lose atomic.Bool
 	stop := errors.New("injected")
-	db := open(WithFault(func(point string) error {
+	db := open(unhurried, WithFault(func(point string) error {
 		if point == "commit" && lose.Load() {
 			return stop
 		}

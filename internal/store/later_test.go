@@ -36,17 +36,19 @@ func TestLater(t *testing.T) {
 	}
 
 	db := open()
-	groups := db.Stats().Groups
+	groups, begun := db.Stats().Groups, time.Now()
 	db.Later(put(1))
 	db.Later(put(1)) // fails: the key is taken
 	if err := db.Write(ctx, put(2)); err != nil {
 		t.Fatal(err)
 	}
-	if n, g := count(db), db.Stats().Groups-groups; n != 2 || g != 1 {
+	// Where the machine took longer than a quarter of a second, they have gone by themselves.
+	inTime := time.Since(begun) < 250*time.Millisecond
+	if n, g := count(db), db.Stats().Groups-groups; n != 2 || inTime && g != 1 {
 		t.Errorf("%d rows after %d transactions, want 2 after 1", n, g)
 	}
 	db.Later(put(3))
-	for deadline := time.Now().Add(10 * time.Second); count(db) != 3 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); count(db) != 3 && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if n := count(db); n != 3 {

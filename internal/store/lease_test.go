@@ -107,7 +107,7 @@ func TestLockAfterAFailedRelease(t *testing.T) {
 	fail.Store(true)
 	lb.RUnlock()
 	fail.Store(false)
-	short, cancel = context.WithTimeout(t.Context(), 5*beatEvery)
+	short, cancel = context.WithTimeout(t.Context(), 60*beatEvery)
 	defer cancel()
 	must(t, la.Lock(short))
 	read := make(chan error)

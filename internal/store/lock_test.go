@@ -30,7 +30,6 @@ func TestLookedAt(t *testing.T) {
 		t.Error("nobody seems to have the file")
 	}
 	must(t, f.Close())
-	if isLocked(path) {
-		t.Error("a file that was given free seems locked")
-	}
+	// A process that another test is just starting has our open files until it runs.
+	eventually(t, func() bool { return !isLocked(path) })
 }

@@ -81,9 +81,10 @@ func TestCutInside(t *testing.T) {
 func TestHolderStops(t *testing.T) {
 	limit := writingSettings["idle_in_transaction_session_timeout"]
 	writingSettings["idle_in_transaction_session_timeout"] = "300ms"
-	defer func() { writingSettings["idle_in_transaction_session_timeout"] = limit }()
 	url := pgtest.Shared(t).URL()
-	stopped, db := openURL(t, url), openURL(t, url)
+	stopped := openURL(t, url)
+	writingSettings["idle_in_transaction_session_timeout"] = limit // who works slowly is not cut off
+	db := openURL(t, url)
 	holds, woken := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -132,6 +133,10 @@ func TestTwoProcesses(t *testing.T) {
 		}
 		must(t, a.Write(ctx, func(tx *Tx) error {
 			return add(tx, func() {
+				patience := 300 * time.Millisecond
+				if !locked {
+					patience = time.Minute // nothing keeps b from reading but a busy machine
+				}
 				wg.Go(func() {
 					if err := b.Write(ctx, func(tx *Tx) error { return add(tx, func() { close(bRead) }) }); err != nil {
 						t.Error(err)
@@ -139,7 +144,7 @@ func TestTwoProcesses(t *testing.T) {
 				})
 				select {
 				case <-bRead:
-				case <-time.After(300 * time.Millisecond):
+				case <-time.After(patience):
 				}
 			})
 		}))
@@ -154,16 +159,12 @@ func TestTwoProcesses(t *testing.T) {
 
 // TestTrips: how often a transaction waits for the server.
 func TestTrips(t *testing.T) {
-	db := openURL(t, pgtest.Shared(t).URL(), WithReaders(1))
+	db := openURL(t, pgtest.Shared(t).URL(), WithReaders(1), unhurried)
 	trips := func(c *conn, do func() error) int {
 		must(t, do()) // prepared from here on
-		least := 1000
-		for range 5 { // on a busy machine a group may come to be two
-			before := c.s.(*wire).trips
-			must(t, do())
-			least = min(least, c.s.(*wire).trips-before)
-		}
-		return least
+		before := c.s.(*wire).trips
+		must(t, do())
+		return c.s.(*wire).trips - before
 	}
 	n := 0
 	next := func(tx *Tx) error { n++; return add(tx, n) }

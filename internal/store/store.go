@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 var (
@@ -80,6 +81,8 @@ type DB struct {
 	committed chan struct{}  // has one in it where there was a commit lately
 	beside    sync.WaitGroup // what works on the file beside the writer
 
+	groupFor time.Duration // groupTime, but in tests of groups
+
 	writer *conn // of the writer goroutine only, as is broken
 	broken error // set once it is in doubt what is on the disk; no write is tried after it
 
@@ -116,6 +119,8 @@ func Open(ctx context.Context, url, role string, opts ...Option) (*DB, error) {
 		queue:   make(chan *request, queueLimit),
 		bulk:    make(chan *request, queueLimit),
 		stopped: make(chan struct{}),
+
+		groupFor: groupTime,
 
 		stopping:  make(chan struct{}),
 		committed: make(chan struct{}, 1),

@@ -39,6 +39,9 @@ func texts(tree fs.FS) (found []sqlText, err error) {
 	packages := make(map[string][]*ast.File)
 	set := token.NewFileSet()
 	err = fs.WalkDir(tree, ".", func(name string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() && name != "." && strings.HasPrefix(e.Name(), ".") {
+			return fs.SkipDir // what git does there meanwhile is its own affair
+		}
 		if err != nil || e.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
 			return err
 		}

@@ -153,7 +153,7 @@ func (db *DB) transact(lane chan *request, members *[]*request) error {
 	}
 	db.writer.begin()
 	kept := 0
-	limit := groupTime
+	limit := db.groupFor
 	if lane == db.bulk {
 		limit = bulkTime
 	}

@@ -19,7 +19,7 @@ func TestLitewitness(t *testing.T) {
 	lite := litewitnesstest.Start(t, "witness.example/lite", key)
 	lite.AddLog(t, log.origin, log.vkey(t))
 
-	client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
 	t.Cleanup(client.CloseIdleConnections)
 	talk(t, lite.URL, translog.WitnessKey("witness.example/lite", key.Public().(ed25519.PublicKey)), client, log, branch)
 }

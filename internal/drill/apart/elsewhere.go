@@ -75,7 +75,7 @@ func otherwise(why string) bool {
 func (p *play) elsewhere(ctx context.Context) error {
 	all := slices.Concat(p.abroad, p.altered)
 	return p.each(ctx, "checks by another state", all, func(ctx context.Context, s *subject, _ waypostv1connect.RecordsClient) error {
-		answer, err := p.x.Check(ctx, s.to, s.written, waypost.IssueLicence, s.record.ID+"-X")
+		answer, err := p.x.Made(ctx, s.to, s.written, waypost.IssueLicence, s.record.ID+"-X")
 		s.check = answer.Ticket
 		return err
 	})

@@ -15,7 +15,7 @@ import (
 )
 
 // movePatience is how long a move may take before the drill gives up.
-const movePatience = 30 * time.Second
+const movePatience = 3 * time.Minute
 
 // move has people become drivers of another state, and be checked there once more. Whom
 // the other state does not recognise by name stays among them.
@@ -38,7 +38,7 @@ func (p *play) move(ctx context.Context) error {
 	err := p.each(ctx, "moves to another state", going, func(ctx context.Context, s *subject, _ waypostv1connect.RecordsClient) error {
 		at := slices.Index(drill.States, s.state)
 		s.to = drill.States[(at+1)%len(drill.States)]
-		answer, err := p.x.Check(ctx, s.to, s.record.Person, waypost.IssueLicence, s.record.ID+"-M")
+		answer, err := p.x.Whole(ctx, s.to, s.record.Person, waypost.IssueLicence, s.record.ID+"-M")
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func (p *play) move(ctx context.Context) error {
 			}
 		}
 		// Where there are namesakes a person must look first, and nothing moves meanwhile.
-		again, err := p.x.Check(ctx, s.to, s.record.Person, waypost.Renew, s.record.ID+"-R")
+		again, err := p.x.Made(ctx, s.to, s.record.Person, waypost.Renew, s.record.ID+"-R")
 		s.again = again.Ticket
 		return err
 	})

@@ -144,7 +144,7 @@ func (p *play) issue(ctx context.Context) error {
 	p.issued = all
 	return p.each(ctx, "cards issued, and renewed", all, func(ctx context.Context, s *subject, door waypostv1connect.RecordsClient) error {
 		for i, purpose := range []waypost.Purpose{waypost.IssueLicence, waypost.Renew} {
-			answer, err := p.x.Check(ctx, s.state, s.record.Person, purpose, fmt.Sprintf("%s-%d", s.record.ID, i))
+			answer, err := p.x.Made(ctx, s.state, s.record.Person, purpose, fmt.Sprintf("%s-%d", s.record.ID, i))
 			if err != nil {
 				return err
 			}

@@ -30,7 +30,7 @@ func (p *play) counter(ctx context.Context) error {
 		n := 0
 		for ; n < 2*p.quota.TicketsPerOperatorHour; n++ { // beyond that there is no quota
 			who := p.list[looked%len(p.list)]
-			answer, err := p.x.Check(ctx, clerkState, who.Person, waypost.IssueLicence, fmt.Sprintf("CASE-%d", looked))
+			answer, err := p.x.Made(ctx, clerkState, who.Person, waypost.IssueLicence, fmt.Sprintf("CASE-%d", looked))
 			if waypost.CodeOf(err) == waypost.QuotaExceeded {
 				refused++
 				break

@@ -113,7 +113,7 @@ func (t toldOf) String() string {
 
 // told waits until the notices have arrived, and returns what came since before.
 func (p *play) told(ctx context.Context, before map[waypost.Jurisdiction]int) (toldOf, error) {
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; {
 		now, err := p.entries(ctx, "notified")
 		if err != nil {
 			return toldOf{}, err

@@ -115,7 +115,7 @@ func (c *scene) past(ctx context.Context) error {
 	if err := c.x.Stop(string(theState)); err != nil {
 		return err
 	}
-	late, stop := context.WithTimeout(ctx, 30*time.Second)
+	late, stop := context.WithTimeout(ctx, 5*time.Minute)
 	defer stop()
 	return c.visit(late, "NY", c.x.Records[theState][each].Person, waypost.IssueRealID)
 }
@@ -140,7 +140,7 @@ func (c *scene) since(ctx context.Context) error {
 func (c *scene) visit(ctx context.Context, state waypost.Jurisdiction, p waypost.Person, why waypost.Purpose) error {
 	c.visits++
 	c.add(p).counters[state] = true
-	_, err := c.x.Check(ctx, state, p, why, fmt.Sprintf("PAST-%d", c.visits))
+	_, err := c.x.Made(ctx, state, p, why, fmt.Sprintf("PAST-%d", c.visits))
 	return err
 }
 

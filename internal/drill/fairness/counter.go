@@ -18,6 +18,7 @@ type asked struct {
 	pair
 	outcome waypost.Outcome // of the state that has the record
 	late    bool            // the clerk was told to wait for an answer
+	open    bool            // and it never came: it is for a person to give
 	err     error
 }
 
@@ -68,6 +69,10 @@ func atCounters(ctx context.Context, s *drill.Stage) (all []asked, err error) {
 func ask(ctx context.Context, x *drill.Exchange, p pair, i int) asked {
 	answer, err := x.Check(ctx, p.asks, p.applicant, waypost.IssueLicence, fmt.Sprintf("FAIR-%d", i))
 	a := asked{pair: p, outcome: waypost.NoMatch, late: !answer.Complete, err: err}
+	if err == nil {
+		answer, a.err = x.Last(ctx, p.asks, answer)
+		a.open = !answer.Complete
+	}
 	for _, c := range answer.Candidates {
 		switch {
 		case c.State != p.holds:

@@ -274,7 +274,7 @@ func counters(ctx context.Context, s *drill.Stage) error {
 	late := rates(all, in, func(i int) bool { return all[i].late })
 	s.Add(drill.Line{Party: auditor, Attempted: "at real counters: who is told to wait for an answer", Obtained: late.words(100, "%.1f%%"),
 		Target: fmt.Sprintf("no target; stated, of at least %d checks", enough), OK: len(all) >= enough, Figure: late.figure("late", 1, true)})
-	all = slices.DeleteFunc(all, func(a asked) bool { return a.late })
+	all = slices.DeleteFunc(all, func(a asked) bool { return a.open })
 	agree := 0
 	for _, a := range all {
 		if f := weigh(a.applicant, a.record); f.outcome == a.outcome || f.seen() && a.outcome == waypost.Match {

@@ -202,7 +202,7 @@ func (p *play) forge(ctx context.Context) (*chain, error) {
 		if *l, err = p.rogue.Look(keys, key, func(*waypost.Ticket) {}); err != nil {
 			return nil, err
 		}
-		if err := p.rogue.Evaluated(ctx, *l); err != nil {
+		if err := (bend{}).reached(ctx, func() error { return p.rogue.Evaluated(ctx, *l) }); err != nil {
 			return nil, err
 		}
 	}
@@ -245,17 +245,35 @@ func (p *play) bendChains(ctx context.Context, r *result) {
 		for _, b := range searches {
 			req := &waypostv1.SearchRequest{Ticket: c.look.Ticket.Bytes(), Receipts: slices.Clone(c.look.Receipts), Part: 1, Tokens: tokens(c.look.Tokens[:waypost.NameElements])}
 			b.do(c, req)
-			_, err := p.rogue.Hub().Search(ctx, req)
+			err := b.reached(ctx, func() error {
+				_, err := p.rogue.Hub().Search(ctx, req)
+				return err
+			})
 			b.judge(ctx, r, "a search "+b.name, err)
 		}
 		for _, b := range bentRecords() {
 			req := &waypostv1.PublishRequest{Ticket: c.look.Ticket.Bytes(), Receipts: slices.Clone(c.look.Receipts),
 				Records: []*waypostv1.PublishedRecord{{Handle: bytes.Clone(c.handle), Tokens: tokens(c.look.Tokens[:waypost.RecordElements])}}}
 			b.do(c, req)
-			_, err := p.rogue.Hub().Publish(ctx, req)
+			err := b.reached(ctx, func() error {
+				_, err := p.rogue.Hub().Publish(ctx, req)
+				return err
+			})
 			b.judge(ctx, r, b.name, err)
 		}
 		p.letters(ctx, r, c, round)
+	}
+}
+
+// reached makes a request, and again where nobody was reached in time: on a machine that is
+// under attack that is no refusal.
+func (b bend) reached(ctx context.Context, request func() error) error {
+	for end := time.Now().Add(lastPatience); ; {
+		err := request()
+		if waypost.CodeOf(err) != waypost.Unavailable || b.code == waypost.Unavailable || ctx.Err() != nil || time.Now().After(end) {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 
@@ -284,7 +302,10 @@ func (b bend) judge(ctx context.Context, r *result, name string, err error) {
 func (p *play) letters(ctx context.Context, r *result, c *chain, round int) {
 	for n, l := range p.lettersOf(c, uint64(round)) {
 		to := []waypost.Jurisdiction{holding, asking, besieged}[n%3]
-		switch err := p.rogue.Post(ctx, to, c.look.Ticket.ID, l.messageType, l.body[:min(len(l.body), 60<<10)]); {
+		err := (bend{}).reached(ctx, func() error {
+			return p.rogue.Post(ctx, to, c.look.Ticket.ID, l.messageType, l.body[:min(len(l.body), 60<<10)])
+		})
+		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:

@@ -19,6 +19,7 @@ import (
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
 	"github.com/waypost/waypost/internal/install"
+	"github.com/waypost/waypost/internal/loopback"
 )
 
 // door is an address with what an attacker has to enter there.
@@ -151,8 +152,15 @@ func clientTLS(cert *tls.Certificate, protocols ...string) *tls.Config {
 
 func client(cert *tls.Certificate) *http.Client {
 	return &http.Client{Timeout: patience, Transport: &http.Transport{
-		TLSClientConfig: clientTLS(cert), ForceAttemptHTTP2: true, MaxConnsPerHost: 8, TLSHandshakeTimeout: patience, DialContext: strangers[2]().DialContext,
+		TLSClientConfig: clientTLS(cert), ForceAttemptHTTP2: true, MaxConnsPerHost: 8, TLSHandshakeTimeout: lastPatience, DialContext: strangers[2]().DialContext,
 	}}
+}
+
+// unhurried is a client that waits for as long as one does when the siege is over.
+func unhurried(c *http.Client) *http.Client {
+	one := *c
+	one.Timeout = lastPatience
+	return &one
 }
 
 // honestStranger is the number of the address from which doors are probed.
@@ -188,14 +196,13 @@ func (p *play) openMetrics(ctx context.Context) (string, error) {
 	if err := json.Unmarshal(raw, &config); err != nil {
 		return "", err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := loopback.Address()
 	if err != nil {
 		return "", err
 	}
-	addr := l.Addr().String()
 	config["metrics"] = addr
 	raw, err = json.Marshal(config)
-	if err := errors.Join(err, l.Close(), p.Stop("hub"), os.WriteFile(file, raw, 0o600)); err != nil {
+	if err := errors.Join(err, p.Stop("hub"), os.WriteFile(file, raw, 0o600)); err != nil {
 		return "", err
 	}
 	return addr, p.Start(ctx, "hub")

@@ -134,9 +134,9 @@ func (x shot) fire(ctx context.Context, patience time.Duration) (how string, fau
 	}
 	req.Header.Set("Content-Type", x.form)
 	req.Header.Set("TE", "trailers")
-	unhurried := *x.client
-	unhurried.Timeout = 0 // within has it
-	res, err := unhurried.Do(req)
+	untimed := *x.client
+	untimed.Timeout = 0 // within has it
+	res, err := untimed.Do(req)
 	if err != nil {
 		if within.Err() != nil || timedOut(err) {
 			return late, false
@@ -249,7 +249,7 @@ func (p *play) askOpen(ctx context.Context, r *result, d *door, method, url stri
 	if err != nil {
 		return // not a URL that can be sent
 	}
-	res, err := d.clients[0].Do(req)
+	res, err := unhurried(d.clients[0]).Do(req)
 	if timedOut(err) && ctx.Err() == nil {
 		r.wrongf("%s %.80s hangs", method, url)
 	}

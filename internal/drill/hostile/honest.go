@@ -73,7 +73,7 @@ func (ph phase) p99() time.Duration {
 
 // unanswered counts the checks that have no whole answer after a while.
 func (h *honest) unanswered(ctx context.Context, p *play) (n int) {
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		n = 0
 		for _, id := range h.asked {
 			a, err := p.Gateway(asking).Answer(ctx, id)

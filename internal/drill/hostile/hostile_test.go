@@ -78,20 +78,21 @@ func TestJudge(t *testing.T) {
 // too; so is a call that nobody serves.
 func TestHanging(t *testing.T) {
 	for _, quiet := range []bool{true, false} {
-		var asked atomic.Int64
+		var sieged atomic.Bool // not at first: that warms the connection
 		release := make(chan struct{})
 		server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-			if n := asked.Add(1); n == 2 || !quiet && n > 2 { // the first warms the connection
+			if sieged.Load() {
 				<-release
 			}
 		}))
 		c := call{path: "/x", door: &door{addr: strings.TrimPrefix(server.URL, "https://")}}
 		x := shot{call: c, client: server.Client(), form: forms[0]}
-		if how, _ := x.fire(t.Context(), patience); how != "answered" {
+		if how, _ := x.fire(t.Context(), lastPatience); how != "answered" {
 			t.Fatal(how)
 		}
 		r := newResult()
 		r.calls = []call{c}
+		sieged.Store(true)
 		const short = 300 * time.Millisecond
 		how, fault := x.fire(t.Context(), short)
 		if r.shot(x, how, fault); how != late || len(r.bad) > 0 || r.served[c.url()] {
@@ -99,7 +100,8 @@ func TestHanging(t *testing.T) {
 		}
 		again := short
 		if quiet {
-			again = patience
+			again = lastPatience
+			sieged.Store(false)
 		}
 		r.again(t.Context(), again)
 		if wrong := strings.Join(r.bad, "; "); quiet == strings.Contains(wrong, "hangs") || quiet == strings.Contains(wrong, "is not served") {

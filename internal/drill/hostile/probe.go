@@ -45,7 +45,7 @@ func (p *play) probes() map[string]probe {
 }
 
 // honestPatience is how long an honest caller waits on a machine that is under attack.
-const honestPatience = 30 * time.Second
+const honestPatience = time.Minute
 
 // try makes the call and says what was wrong with its answer.
 func (b probe) try(ctx context.Context, d *door) error {

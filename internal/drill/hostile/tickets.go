@@ -69,7 +69,10 @@ func (p *play) spoil(ctx context.Context, r *result) {
 				r.wrongf("no ticket over %s: %v", s.name, err)
 				continue
 			}
-			_, err = p.rogue.Evaluate(ctx, target, l.Ticket.Bytes(), l.Elements)
+			err = s.reached(ctx, func() error {
+				_, err := p.rogue.Evaluate(ctx, target, l.Ticket.Bytes(), l.Elements)
+				return err
+			})
 			s.judge(ctx, r, "a ticket over "+s.name, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/waypost/waypost"
 )
@@ -22,8 +23,8 @@ type witnessDoor struct {
 func (p *play) witnessDoors() []witnessDoor {
 	alone, holder := p.doors["witness"], p.doors["public of holder"]
 	return []witnessDoor{
-		{"the witness that stands alone", "https://" + alone.addr, alone.clients[0]},
-		{"a key holder's witness", "https://" + holder.addr + "/witness", holder.clients[0]},
+		{"the witness that stands alone", "https://" + alone.addr, unhurried(alone.clients[0])},
+		{"a key holder's witness", "https://" + holder.addr + "/witness", unhurried(holder.clients[0])},
 	}
 }
 
@@ -44,7 +45,7 @@ func (p *play) fuzzWitnesses(ctx context.Context, r *result) {
 				break
 			}
 			// It may go on to the next checkpoint meanwhile, and may be asked again.
-			for try := 0; try < 20 && !good; try++ {
+			for end := time.Now().Add(lastPatience); err == nil && !good && ctx.Err() == nil && time.Now().Before(end); {
 				status, _ := w.add(ctx, fmt.Appendf(nil, "old %d\n\n%s", size, last))
 				if good = status == http.StatusOK; !good {
 					last, size, err = w.last(ctx, p.origin)

@@ -113,7 +113,7 @@ func (m *month) visit(ctx context.Context, day int) error {
 			v.held = m.home[v.who]
 		}
 	}
-	answer, err := m.x.Check(ctx, v.state, m.people[v.who].Person, v.purpose, fmt.Sprintf("MONTH-%d", len(m.visits)))
+	answer, err := m.x.Whole(ctx, v.state, m.people[v.who].Person, v.purpose, fmt.Sprintf("MONTH-%d", len(m.visits)))
 	if err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (m *month) after(ctx context.Context, v *visit, answer waypost.Answer) erro
 
 // settle waits until no move of the day is under way: a day is over in a moment.
 func (m *month) settle(ctx context.Context) error {
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(3 * time.Minute)
 	for _, v := range m.visits {
 		for v.move != "" {
 			res, err := m.moves[v.state].Get(ctx, &waypostv1.GetMoveRequest{Id: v.move})
@@ -190,7 +190,7 @@ func (m *month) settle(ctx context.Context) error {
 				return fmt.Errorf("a move has ended: %s", res.Words)
 			}
 			if time.Now().After(deadline) {
-				return fmt.Errorf("a move is not done after a minute: %s", res.Words)
+				return fmt.Errorf("a move is not done after minutes: %s", res.Words)
 			}
 			time.Sleep(50 * time.Millisecond)
 		}

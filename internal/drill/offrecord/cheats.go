@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/waypost/waypost"
 	"github.com/waypost/waypost/internal/drill/hands"
@@ -80,19 +79,9 @@ func (p *play) ask(ctx context.Context, state, owner waypost.Jurisdiction) (wayp
 
 // check asks at a counter and waits for the last answer.
 func (p *play) check(ctx context.Context, state waypost.Jurisdiction, who waypost.Person) (waypost.Answer, error) {
-	a, err := p.Check(ctx, state, who, waypost.IssueRealID, fmt.Sprint("CASE-", p.asked))
-	for began := time.Now(); err == nil && !a.Complete && time.Since(began) < 30*time.Second; {
-		select {
-		case <-ctx.Done():
-			return a, ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-		complete, getErr := p.Gateway(state).Answer(ctx, a.Ticket)
-		complete.Ticket = a.Ticket
-		a, err = complete, getErr
-	}
+	a, err := p.Whole(ctx, state, who, waypost.IssueRealID, fmt.Sprint("CASE-", p.asked))
 	if err == nil && !a.Complete {
-		err = errors.New("a check is not complete after half a minute")
+		err = errors.New("a check is not complete after minutes")
 	}
 	return a, err
 }

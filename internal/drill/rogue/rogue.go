@@ -257,7 +257,7 @@ func (g *Gateway) keyOf(ctx context.Context, state waypost.Jurisdiction) (*seal.
 
 // hear reads the mailbox until the answer is there.
 func (g *Gateway) hear(ctx context.Context, id waypost.TicketID, answerType string, answer proto.Message) error {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		res, err := g.hub.Receive(ctx, &waypostv1.ReceiveRequest{Acknowledge: g.read, Max: 10, WaitMs: 5000})

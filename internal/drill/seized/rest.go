@@ -173,7 +173,7 @@ func (t *theft) pairs(ctx context.Context) error {
 	}
 	t.Add(drill.Line{
 		Party:     "who has a copy of the database",
-		Attempted: fmt.Sprintf("link the %d pairs of pointers of two states that share a token, by what is equal in their rows and by labels alike in 4 bytes", len(truth)),
+		Attempted: fmt.Sprintf("link the %d pairs of pointers of two states that share a token, by what is equal in their rows and by labels alike in 6 bytes", len(truth)),
 		Obtained:  fmt.Sprintf("%d pairs by rows and labels", byLabel), Noticed: unnoticed,
 		Baseline: fmt.Sprintf("plain: all; unkeyed: all; labels without a counter: %d of %d", without, len(truth)), Target: "no pair is linked", OK: len(truth) > 0,
 		Figure: &drill.Figure{Name: "pairs linked at rest", Value: float64(byLabel), Low: float64(byLabel), High: float64(byLabel), AtMost: true,
@@ -220,18 +220,19 @@ func (t *theft) linked(x *attack.Index, truth map[[2]int64]bool) (right, wrong, 
 }
 
 // similar reports whether rows of two pointers have something in common beyond their
-// owners' batches: the handle, the receipt, or labels with four equal bytes.
+// owners' batches: the handle, the receipt, or labels with six equal bytes: four are alike by chance
+// once in some hundred thousand copies of a small exchange, and often in large ones.
 func similar(x *attack.Index, pair [2]int64) bool {
 	a, b := x.Pointers[pair[0]], x.Pointers[pair[1]]
 	if string(a.Handle) == string(b.Handle) || string(a.Receipt) == string(b.Receipt) {
 		return true
 	}
-	starts := make(map[[4]byte]bool)
+	starts := make(map[[6]byte]bool)
 	for _, l := range x.Of(a.ID) {
-		starts[[4]byte(l[1:5])] = true
+		starts[[6]byte(l[1:7])] = true
 	}
 	for _, l := range x.Of(b.ID) {
-		if starts[[4]byte(l[1:5])] {
+		if starts[[6]byte(l[1:7])] {
 			return true
 		}
 	}

@@ -1,10 +1,13 @@
 package seized
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 
 	"filippo.io/age"
@@ -116,7 +119,7 @@ func (t *theft) plant(ctx context.Context) error {
 		}
 		r := t.x.Records["NV"][0]
 		r.Person, r.ID, r.CardNumber = who, fmt.Sprintf("NV-LIKELY-%05d", i), fmt.Sprintf("SYNNVLIKELY%05d", i)
-		answer, err := t.x.Check(ctx, "NV", who, waypost.IssueLicence, fmt.Sprintf("LIKELY-%d", i))
+		answer, err := t.x.Made(ctx, "NV", who, waypost.IssueLicence, fmt.Sprintf("LIKELY-%d", i))
 		if err != nil {
 			return err
 		}
@@ -136,14 +139,19 @@ func (t *theft) copied(ctx context.Context, database string) (*attack.Index, err
 		return nil, err
 	}
 	var torn error
-	for try := range 5 {
+	for try := range 20 {
 		dir, err := t.Dir(fmt.Sprintf("try-%d", try))
 		if err != nil {
 			return nil, err
 		}
+		before := logHeader(database)
 		file, err := attack.Copy(database, dir)
 		if err != nil {
 			return nil, err
+		}
+		if !bytes.Equal(before, logHeader(file)) {
+			torn = errors.Join(torn, errors.New("the log was begun anew between the database and it"))
+			continue
 		}
 		x, err := attack.ReadIndex(ctx, "sqlite:"+file)
 		if err == nil || ctx.Err() != nil {
@@ -152,6 +160,19 @@ func (t *theft) copied(ctx context.Context, database string) (*attack.Index, err
 		torn = errors.Join(torn, err)
 	}
 	return nil, torn
+}
+
+// logHeader is the beginning of the log beside a database. It changes when the log is
+// begun anew, which a copy made meanwhile does not always show when it is read.
+func logHeader(database string) []byte {
+	file, err := os.Open(database + "-wal")
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	header := make([]byte, 32)
+	n, _ := io.ReadFull(file, header)
+	return header[:n]
 }
 
 // serve has people of CA come to AZ, be checked and get a card, until the context ends
@@ -166,7 +187,7 @@ func (t *theft) serve(ctx context.Context, some chan<- struct{}) error {
 		if i == t.Size.Pick(4, 20, 100) {
 			close(some)
 		}
-		answer, err := t.x.Check(ctx, "AZ", r.Person, waypost.IssueLicence, fmt.Sprintf("SEIZED-%d", i))
+		answer, err := t.x.Made(ctx, "AZ", r.Person, waypost.IssueLicence, fmt.Sprintf("SEIZED-%d", i))
 		if err == nil {
 			r.ID, r.CardNumber = fmt.Sprintf("AZ-NEW-%05d", i), fmt.Sprintf("SYNAZNEW%05d", i)
 			_, err = file.Issue(ctx, &waypostv1.IssueRequest{Ticket: hex.EncodeToString(answer.Ticket[:]), Record: gateway.RecordToProto(r), Override: "the old card was surrendered"})

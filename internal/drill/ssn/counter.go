@@ -76,7 +76,10 @@ func (p *play) question(ctx context.Context, questions waypostv1connect.Question
 	if err != nil {
 		return err
 	}
-	checked := gateway.AnswerFromProto(raw)
+	checked, err := p.x.Last(ctx, asking, gateway.AnswerFromProto(raw))
+	if err != nil {
+		return err
+	}
 	var words []string
 	full := 0
 	for _, c := range checked.Candidates {
@@ -98,17 +101,29 @@ func (p *play) question(ctx context.Context, questions waypostv1connect.Question
 				return questions.Portrait(ctx, r)
 			},
 		} {
-			word, ok := said(ask(ctx, about))
+			word, ok := said(settled(ctx, questions)(ask(ctx, about)))
 			if words = append(words, word); ok {
 				full++
 			}
 		}
 	}
 	s.words["questions"], s.full["questions"] = words, full == 3
-	card, ok := said(questions.VerifyCard(ctx, &waypostv1.VerifyCardRequest{CaseReference: "CASE",
-		Card: &waypostv1.Applicant{Family: who.Family, Given: who.Given, Born: who.Born.String(), CardNumber: s.record.CardNumber, CardState: string(of)}}))
+	card, ok := said(settled(ctx, questions)(questions.VerifyCard(ctx, &waypostv1.VerifyCardRequest{CaseReference: "CASE",
+		Card: &waypostv1.Applicant{Family: who.Family, Given: who.Given, Born: who.Born.String(), CardNumber: s.record.CardNumber, CardState: string(of)}})))
 	s.words["card"], s.full["card"] = []string{card}, ok
 	return nil
+}
+
+// settled waits for the answer to a question that has not come at once, as on a busy
+// machine.
+func settled(ctx context.Context, questions waypostv1connect.QuestionsClient) func(*waypostv1.QuestionAnswer, error) (*waypostv1.QuestionAnswer, error) {
+	return func(a *waypostv1.QuestionAnswer, err error) (*waypostv1.QuestionAnswer, error) {
+		for deadline := time.Now().Add(time.Minute); err == nil && a.Word == string(waypost.Pending) && ctx.Err() == nil && time.Now().Before(deadline); {
+			time.Sleep(20 * time.Millisecond)
+			a, err = questions.Get(ctx, &waypostv1.GetQuestionRequest{Id: a.Id})
+		}
+		return a, err
+	}
 }
 
 // said is all that an answer says, or the code of its refusal; and whether it is an
@@ -131,7 +146,7 @@ func (p *play) campaign(ctx context.Context, of waypost.Jurisdiction, s *subject
 	if err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(2 * time.Minute); ; {
 		found, err := az.Found(ctx, id)
 		if err != nil {
 			return err

@@ -167,8 +167,8 @@ func (p *play) wordLines() {
 	}
 }
 
-// timeLines are about how long answers take. A difference that one series shows must
-// be in a second one to count. Of the state that tells, series are added until it is
+// timeLines are about how long answers take. A difference that one series shows must be in
+// three more to count: each shows one once in sixty times by chance. Of the state that tells, series are added until it is
 // found out, or there were ten.
 func (p *play) timeLines(ctx context.Context, g *rogue.Gateway) error {
 	repeats := p.Size.Pick(2, 4, 20)
@@ -179,7 +179,7 @@ func (p *play) timeLines(ctx context.Context, g *rogue.Gateway) error {
 				return err
 			}
 			a = p.byTime(of)
-			more = of == honest && series == 0 && a.Low > bound(len(p.people[of])) || of == telling && series < 9 && a.Low <= plantedBound
+			more = of == honest && series < 3 && a.Low > bound(len(p.people[of])) || of == telling && series < 9 && a.Low <= plantedBound
 		}
 		what := fmt.Sprintf("how long search and both legs take: the shortest of %d tickets for each, in mixed order", repeats)
 		if of == telling {

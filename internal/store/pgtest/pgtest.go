@@ -13,6 +13,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -28,6 +29,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/waypost/waypost/internal/loopback"
 )
@@ -209,14 +211,14 @@ func (c *Cluster) run(program string, args ...string) {
 // Begin starts the server again after [Cluster.Kill].
 func (c *Cluster) Begin() {
 	c.t.Helper()
-	c.run("pg_ctl", "-D", c.data(), "-w", "-t", "60", "-l", filepath.Join(c.dir, "log"), "-o",
+	c.run("pg_ctl", "-D", c.data(), "-w", "-t", "180", "-l", filepath.Join(c.dir, "log"), "-o",
 		fmt.Sprintf("-c listen_addresses=127.0.0.1 -c port=%d -c unix_socket_directories=%s -c max_connections=200 -c fsync=off -c full_page_writes=off", c.Port, c.dir), "start")
 }
 
 // Kill ends the server as a crash does: nothing is written any more.
 func (c *Cluster) Kill() {
 	c.t.Helper()
-	c.run("pg_ctl", "-D", c.data(), "-m", "immediate", "-w", "stop")
+	c.run("pg_ctl", "-D", c.data(), "-m", "immediate", "-w", "-t", "180", "stop")
 }
 
 func (c *Cluster) stop() {
@@ -266,15 +268,22 @@ func (c *Cluster) create(like string) (name string) {
 // SQL runs a statement in a database of the cluster, as its superuser.
 func (c *Cluster) SQL(database, statement string) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	admin, err := pgx.Connect(ctx, c.Local(database))
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	defer admin.Close(ctx)
-	if _, err := admin.Exec(ctx, statement); err != nil {
-		c.t.Fatal(err)
+	for {
+		_, err := admin.Exec(ctx, statement)
+		if err == nil {
+			return
+		}
+		// The server waits five seconds for those who have just left a database that is copied.
+		if left, ok := errors.AsType[*pgconn.PgError](err); !ok || left.Code != "55006" || ctx.Err() != nil {
+			c.t.Fatal(err)
+		}
 	}
 }
 

@@ -82,7 +82,7 @@ func Start(t *testing.T, name string, key ed25519.PrivateKey) Witness {
 		}
 	})
 	dialer := &net.Dialer{Timeout: time.Second}
-	for range 100 {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		conn, err := dialer.DialContext(t.Context(), "tcp", address)
 		if err == nil {
 			must(t, conn.Close())
