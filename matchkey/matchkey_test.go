@@ -93,6 +93,9 @@ func TestSecondPartIsUnderTheSecret(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := anyPerson(t)
 		p.SSN5 = rapid.SampledFrom([]string{"", "99999", "70000", "12a45", "123456"}).Draw(t, "no ssn5")
+		if n := Normalize(p); n.standIn(secretA, 0) == n.standIn(secretB, 0) {
+			t.Skip("the same digits: five are alike once in 100,000")
+		}
 		a, b := NewQuery(p, secretA), NewQuery(p, secretB)
 		theirs := make(map[string]bool)
 		for _, k := range b.Keys[NameProbes:] {

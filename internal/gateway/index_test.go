@@ -77,7 +77,9 @@ func TestIndexInPart(t *testing.T) {
 				t.Errorf("the clerk reads %q", w)
 			}
 			exchange.Clock.Advance(time.Minute)
+			wait := patience()
 			eventually(t, "it is tried again, and owed still", func() bool {
+				wait()
 				again, err := exchange.Gateway("AZ").Answer(t.Context(), a.Ticket)
 				return err == nil && again.Ticket != a.Ticket && again.Owed && again.Coverage.IndexInPart
 			})

@@ -178,7 +178,7 @@ func (p *play) atRest(ctx context.Context, t *transcript) error {
 		return err
 	}
 	p.told("a copy of the hub's database", "every column of the pointers, number and places of labels, order, times, batches",
-		tell(t.samples(p.loaded, c.features), p.chance(11)), limits{bound: restBound, excluded: p.pick(0.60, 0.535, 0.52), least: len(p.loaded) / 3})
+		tell(t.samples(p.loaded, c.features), p.chance(11)), limits{bound: restBound, excluded: p.pick(0.62, 0.535, 0.52), least: len(p.loaded) / 3})
 	p.told("a copy, of cards issued in the last minutes", "the same, and what is left of their searches, at national density",
 		tell(t.samples(p.issued, c.recent(t)), p.chance(12)), p.logged(p.issued))
 	return nil
