@@ -142,7 +142,7 @@ type Server struct {
 	operatorKey []byte
 	ring        keyRing
 	hedge       *hedgeBudget
-	turns       turns.Turns
+	turns       *turns.Turns
 	outgoing    chan letter // committed to the outbox
 	watch       *watch
 	notices     *recent[question, noticeRow]

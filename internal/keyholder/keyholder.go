@@ -81,7 +81,7 @@ type Server struct {
 	config Config
 	Deps
 	replays *replays
-	turns   turns.Turns
+	turns   *turns.Turns
 }
 
 // New checks that share, name and roster agree.

@@ -59,7 +59,7 @@ type Deps struct {
 	Quorum  Quorum
 	Permits errand.Permits
 	Ledgers Ledgers
-	Turns   turns.Turns // of the process; may be nil
+	Turns   *turns.Turns // of the process; may be nil
 	// Retention is how long a record stays findable in each status; nil for
 	// DefaultRetention.
 	Retention Retention

@@ -1,11 +1,12 @@
 // Package turns keeps arithmetic in bulk, as of a load, from standing in the way of
 // a check at a counter: as many batches are computed at once as there are
-// processors, and each pauses every millisecond or so, that others go first, those of
-// other processes too.
+// processors, and each pauses every millisecond or so, that others go first; where checks
+// come, those of other processes too.
 package turns
 
 import (
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/waypost/waypost"
@@ -13,32 +14,45 @@ import (
 )
 
 // Turns are the places for batches in one process. Nil is as many as come.
-type Turns chan struct{}
+type Turns struct {
+	places  chan struct{}
+	started time.Time
+	checked atomic.Int64 // when something was last computed for a check, since started; 0 is never
+}
 
 // New makes a place for each processor.
-func New() Turns { return make(Turns, runtime.GOMAXPROCS(0)) }
+func New() *Turns {
+	return &Turns{places: make(chan struct{}, runtime.GOMAXPROCS(0)), started: time.Now()}
+}
 
 // Take computes something about so many elements: at once for one check, else in
 // its turn and with the options that make it pause. It returns compute's error.
-func (t Turns) Take(elements int, compute func(opts ...toprf.Option) error) error {
-	if t == nil || elements <= waypost.CheckElements {
+func (t *Turns) Take(elements int, compute func(opts ...toprf.Option) error) error {
+	if t == nil {
 		return compute()
 	}
-	t <- struct{}{}
-	defer func() { <-t }()
-	return compute(toprf.Between(new(pace).pause))
+	if elements <= waypost.CheckElements {
+		t.checked.Store(int64(time.Since(t.started)))
+		return compute()
+	}
+	t.places <- struct{}{}
+	defer func() { <-t.places }()
+	return compute(toprf.Between((&pace{turns: t}).pause))
 }
 
 const (
+	// lately is for how long after a check others are expected.
+	lately = 2 * time.Second
 	// givenWay is how many times as long as a step took a batch rests where somebody else
-	// wanted the processor meanwhile: it keeps a fifth of it then.
-	givenWay = 4
-	// longestRest bounds one rest, also where a step was stopped for long.
-	longestRest = 20 * time.Millisecond
+	// wanted the processor meanwhile, and longestRest bounds that, also where the step was
+	// stopped for long.
+	givenWay    = 12
+	longestRest = 60 * time.Millisecond
 )
 
 // pace is that of one batch.
 type pace struct {
+	turns  *Turns
 	began  time.Time     // of the step
 	worked time.Duration // by the thread, until then
 }
@@ -47,9 +61,21 @@ type pace struct {
 // goroutines. Those of other processes are not seen, but felt: a step during which its
 // thread did not work all the time was stopped by the system for somebody else.
 func (p *pace) pause() {
-	if took, worked := time.Since(p.began), threadTime()-p.worked; !p.began.IsZero() && worked > 0 && took > worked+worked/4 {
-		time.Sleep(min(givenWay*took, longestRest))
+	if p.felt() && p.turns.busy() {
+		time.Sleep(min(givenWay*time.Since(p.began), longestRest))
 	}
 	runtime.Gosched()
 	p.began, p.worked = time.Now(), threadTime()
+}
+
+// felt reports whether somebody else had the processor for a part of the step.
+func (p *pace) felt() bool {
+	took, worked := time.Since(p.began), threadTime()-p.worked
+	return !p.began.IsZero() && worked > 0 && took > worked+worked/4
+}
+
+// busy reports whether checks come.
+func (t *Turns) busy() bool {
+	last := time.Duration(t.checked.Load())
+	return last > 0 && time.Since(t.started)-last < lately
 }
