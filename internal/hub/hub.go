@@ -227,17 +227,26 @@ func (s *Server) keepHouse(ctx context.Context) {
 	}
 }
 
-// cleanAtOnce bounds what one transaction deletes: everybody else's commits
-// wait for it.
-const cleanAtOnce = 256
+// cleanAtOnce bounds what one transaction deletes: what is over lies all over its tables,
+// and who searches waits for one such transaction.
+const cleanAtOnce = 64
+
+// forgetSearches are the searches that a step forgets, the same in both of its statements.
+const forgetSearches = `FROM search WHERE expires < $1 ORDER BY expires, ticket, part LIMIT $2`
 
 // Clean deletes what is over and delivers what is owed. Run calls it every minute.
 func (s *Server) Clean(ctx context.Context) error {
 	now := s.Now().Unix()
+	// The references go with the first part of their search; owners have theirs in the notice.
+	if err := s.repeat(ctx, func(tx *store.Tx) (int64, error) {
+		if _, err := tx.Exec(`DELETE FROM reference WHERE ticket IN (SELECT ticket `+forgetSearches+`)`, now, cleanAtOnce); err != nil {
+			return 0, err
+		}
+		return tx.Exec(`DELETE FROM search WHERE (ticket, part) IN (SELECT ticket, part `+forgetSearches+`)`, now, cleanAtOnce)
+	}); err != nil {
+		return err
+	}
 	for _, statement := range []string{
-		// The references go before their searches; owners have theirs in the notice.
-		`DELETE FROM reference WHERE (ticket, pointer, owner) IN (SELECT r.ticket, r.pointer, r.owner FROM search s JOIN reference r ON r.ticket = s.ticket WHERE s.part = 1 AND s.expires < $1 LIMIT $2)`,
-		`DELETE FROM search WHERE (ticket, part) IN (SELECT ticket, part FROM search WHERE expires < $1 LIMIT $2)`,
 		`DELETE FROM misuse WHERE ticket IN (SELECT ticket FROM misuse WHERE expires < $1 LIMIT $2)`,
 		`DELETE FROM owed WHERE (owner, number) IN (SELECT owner, number FROM owed WHERE expires < $1 LIMIT $2)`,
 		`DELETE FROM searched WHERE ticket IN (SELECT ticket FROM searched WHERE expires < $1 LIMIT $2)`,
@@ -279,7 +288,7 @@ func (s *Server) Clean(ctx context.Context) error {
 // repeat runs a step of at most cleanAtOnce rows until it finds fewer.
 func (s *Server) repeat(ctx context.Context, step func(tx *store.Tx) (int64, error)) error {
 	for n := int64(cleanAtOnce); n == cleanAtOnce; {
-		err := s.DB.Write(ctx, func(tx *store.Tx) (err error) {
+		err := s.DB.WriteBulk(ctx, func(tx *store.Tx) (err error) {
 			n, err = step(tx)
 			return err
 		})

@@ -14,8 +14,8 @@ import (
 // is, and the housekeeping before it goes on with the rest. Nothing waits for
 // either: all of it is invisible from the beginning.
 const (
-	departAtOnce  = 400
-	departInHouse = 1000
+	departAtOnce  = 1600
+	departInHouse = 4000
 )
 
 // leave makes all that the owner has invisible. Withdrawing it takes as many
@@ -72,7 +72,7 @@ type departure struct {
 // withdrawAll takes up to so many steps of a departure.
 func (s *Server) withdrawAll(ctx context.Context, owner waypost.Jurisdiction, steps int) (d departure, err error) {
 	for range steps {
-		err = s.DB.Write(ctx, func(tx *store.Tx) (err error) {
+		err = s.DB.WriteBulk(ctx, func(tx *store.Tx) (err error) {
 			d, err = s.departStep(tx, owner)
 			return err
 		})

@@ -11,7 +11,7 @@ import (
 // How many steps of cleanAtOnce labels the housekeeping takes before it goes on with
 // the rest, and how many epochs it looks back for what it was kept from.
 const (
-	purgeInHouse = 1000
+	purgeInHouse = 4000
 	purgeBack    = 8
 )
 
@@ -89,7 +89,7 @@ func (s *Server) purgeBetween(ctx context.Context, first, end []byte) (n int, er
 	}); err != nil || len(labels) == 0 {
 		return 0, err
 	}
-	return len(labels), s.DB.Write(ctx, func(tx *store.Tx) error {
+	return len(labels), s.DB.WriteBulk(ctx, func(tx *store.Tx) error {
 		for part := range slices.Chunk(labels, labelsAtOnce) {
 			for _, at := range part {
 				if err := s.Owned.MayWrite(tx, at[:]); err != nil {

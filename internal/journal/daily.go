@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/waypost/waypost/internal/store"
@@ -30,41 +32,100 @@ type counts struct {
 	first map[int64]uint64
 }
 
+func newCounts() counts {
+	return counts{make(map[int64]map[string]uint64), make(map[int64]uint64)}
+}
+
+func (c counts) add(day int64, kind string, n, first uint64) {
+	if c.of[day] == nil {
+		c.of[day], c.first[day] = make(map[string]uint64), first
+	}
+	c.of[day][kind] += n
+	c.first[day] = min(c.first[day], first)
+}
+
+// tally is what this process has counted so far, so that every row is read once and not
+// again and again until its day is over.
+type tally struct {
+	mu    sync.Mutex
+	begun bool
+	done  int64 // the newest day that has its entry, or -1
+	counts
+	next uint64 // the first row that is not in counts
+}
+
+// tallyAtOnce is how many rows are read on one snapshot.
+const tallyAtOnce = 10_000
+
 // Daily appends the entry "daily" of every UTC day that is over and has none
 // yet, unless nothing was appended on it: how many entries of each kind stand
 // before it in the log with a time on that day. Called again, after a crash
 // too, it does what is left to do.
 func (j *Journal) Daily(ctx context.Context, now time.Time) error {
-	yesterday := now.Add(-dailyGrace).Unix()/int64(day/time.Second) - 1
-	var c counts
-	var read uint64 // rows that c has counted, from the first that may matter
-	var done int64
-	err := j.db.Read(ctx, func(tx *store.Tx) error {
-		var from uint64
-		err := tx.Row("SELECT day, next FROM journal_daily WHERE log = $1 ORDER BY day DESC LIMIT 1", j.log).Scan(&done, &from)
-		if errors.Is(err, store.ErrNoRows) {
-			done, err = -1, nil
-		}
-		if err != nil || done >= yesterday {
-			return err
-		}
-		if c, err = j.count(tx, from); err != nil {
-			return err
-		}
-		return tx.Row("SELECT coalesce(max(seq), -1) + 1 FROM journal WHERE log = $1", j.log).Scan(&read)
-	})
-	if err != nil {
+	t := &j.tally
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := j.goOnCounting(ctx, t); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	for _, d := range slices.Sorted(maps.Keys(c.of)) {
-		if d <= done || d > yesterday {
-			continue
+	yesterday := now.Add(-dailyGrace).Unix()/int64(day/time.Second) - 1
+	for _, d := range slices.Sorted(maps.Keys(t.of)) {
+		if d > yesterday {
+			break
 		}
-		if err := j.db.Write(ctx, func(tx *store.Tx) error { return j.countDay(tx, d, c, read, now) }); err != nil {
-			return fmt.Errorf("journal: counting a day: %w", err)
+		if d > t.done {
+			if err := j.db.Write(ctx, func(tx *store.Tx) error { return j.countDay(tx, d, t.counts, t.next, now) }); err != nil {
+				return fmt.Errorf("journal: counting a day: %w", err)
+			}
+			t.done = d
 		}
+		delete(t.of, d)
+		delete(t.first, d)
 	}
 	return nil
+}
+
+// goOnCounting counts what was appended since the last time.
+func (j *Journal) goOnCounting(ctx context.Context, t *tally) error {
+	if !t.begun {
+		if err := j.beginCounting(ctx, t); err != nil {
+			return err
+		}
+	}
+	for {
+		var c counts
+		var end uint64
+		err := j.db.Read(ctx, func(tx *store.Tx) (err error) {
+			if err := tx.Row("SELECT coalesce(max(seq), -1) + 1 FROM journal WHERE log = $1", j.log).Scan(&end); err != nil {
+				return err
+			}
+			end = min(end, t.next+tallyAtOnce)
+			c, err = j.count(tx, t.next, end)
+			return err
+		})
+		if err != nil || end <= t.next {
+			return err
+		}
+		for d, kinds := range c.of {
+			for kind, n := range kinds {
+				t.add(d, kind, n, c.first[d])
+			}
+		}
+		t.next = end
+	}
+}
+
+// beginCounting reads up to which day all is counted, and where the next one begins.
+func (j *Journal) beginCounting(ctx context.Context, t *tally) error {
+	t.done, t.next, t.counts = -1, 0, newCounts()
+	err := j.db.Read(ctx, func(tx *store.Tx) error {
+		return tx.Row("SELECT day, next FROM journal_daily WHERE log = $1 ORDER BY day DESC LIMIT 1", j.log).Scan(&t.done, &t.next)
+	})
+	if errors.Is(err, store.ErrNoRows) {
+		err = nil
+	}
+	t.begun = err == nil
+	return err
 }
 
 // countDay appends the entry of one day from what was counted before and what
@@ -74,7 +135,7 @@ func (j *Journal) countDay(tx *store.Tx, d int64, before counts, from uint64, no
 	if err := tx.Row("SELECT count(*) FROM journal_daily WHERE log = $1 AND day >= $2", j.log, d).Scan(&known); err != nil || known > 0 {
 		return err
 	}
-	later, err := j.count(tx, from)
+	later, err := j.count(tx, from, math.MaxInt64)
 	if err != nil {
 		return err
 	}
@@ -107,21 +168,19 @@ func (j *Journal) countDay(tx *store.Tx, d int64, before counts, from uint64, no
 	return err
 }
 
-func (j *Journal) count(tx *store.Tx, from uint64) (counts, error) {
-	c := counts{make(map[int64]map[string]uint64), make(map[int64]uint64)}
-	err := tx.Query(`SELECT at / 86400, kind, count(*), min(seq) FROM journal WHERE log = $1 AND seq >= $2 GROUP BY 1, 2`, []any{j.log, from},
+// count counts the rows from one number up to, and without, another.
+func (j *Journal) count(tx *store.Tx, from, end uint64) (counts, error) {
+	c := newCounts()
+	err := tx.Query(`SELECT at / 86400, kind, count(*), min(seq) FROM journal WHERE log = $1 AND seq >= $2 AND seq < $3 GROUP BY 1, 2`, []any{j.log, from, end},
 		func(scan func(...any) error) error {
 			var d int64
 			var kind string
 			var n, first uint64
-			if err := scan(&d, &kind, &n, &first); err != nil {
-				return err
+			err := scan(&d, &kind, &n, &first)
+			if err == nil {
+				c.add(d, kind, n, first)
 			}
-			if c.of[d] == nil {
-				c.of[d], c.first[d] = make(map[string]uint64), first
-			}
-			c.of[d][kind], c.first[d] = n, min(c.first[d], first)
-			return nil
+			return err
 		})
 	return c, err
 }

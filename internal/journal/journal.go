@@ -69,6 +69,7 @@ type Journal struct {
 	keys   dataKeys
 	page   int // rows that one step of an erasure looks at
 	guard  func(tx *store.Tx) error
+	tally  tally // of the entry "daily"
 	// lastReceipt is the highest number of a kept receipt, so that no number
 	// is given out again.
 	lastReceipt atomic.Int64

@@ -97,7 +97,7 @@ func (j *Journal) Erase(ctx context.Context, r Retention, now time.Time) (erased
 		s := sweep{class: c, before: now.Add(-c.period), now: now, through: math.MaxInt64}
 		for done := false; !done; {
 			var n int
-			err := j.db.Write(ctx, func(tx *store.Tx) (err error) {
+			err := j.db.WriteBulk(ctx, func(tx *store.Tx) (err error) {
 				n, done, err = j.step(tx, &s)
 				return err
 			})

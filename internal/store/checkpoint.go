@@ -9,8 +9,9 @@ import (
 
 const (
 	// checkpointAt is how many pages the write-ahead log may have before they are copied
-	// into the file (16 MiB): a page that is written again and again is copied once.
-	checkpointAt = 4000
+	// into the file (4 MiB): a page that is written again and again is copied once, and a
+	// commit that meets the sync of the copies is not kept waiting for many of them.
+	checkpointAt = 1000
 	// checkpointTries bounds how often what was appended meanwhile is copied as well. Only
 	// when all is copied does the log begin anew.
 	checkpointTries = 8
