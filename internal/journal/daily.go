@@ -54,8 +54,9 @@ type tally struct {
 	next uint64 // the first row that is not in counts
 }
 
-// tallyAtOnce is how many rows are read on one snapshot.
-const tallyAtOnce = 10_000
+// tallyAtOnce is how many rows are read at once: a statement is not interrupted, and who
+// searches meanwhile waits for the processor.
+const tallyAtOnce = 500
 
 // Daily appends the entry "daily" of every UTC day that is over and has none
 // yet, unless nothing was appended on it: how many entries of each kind stand

@@ -8,20 +8,22 @@ import (
 )
 
 const (
-	// checkpointAt is how many pages the write-ahead log may have before they are copied
-	// into the file (4 MiB): a page that is written again and again is copied once, and a
-	// commit that meets the sync of the copies is not kept waiting for many of them.
+	// checkpointAt is how many pages of the write-ahead log that are not in the file yet are
+	// copied there at once (4 MiB): a page that is written again and again is copied once,
+	// and a commit that meets the sync of the copies does not wait for many of them.
 	checkpointAt = 1000
-	// checkpointTries bounds how often what was appended meanwhile is copied as well. Only
-	// when all is copied does the log begin anew.
-	checkpointTries = 8
+	// anewAt is how long the log becomes until it is to begin anew (32 MiB), for which all of it
+	// must be copied, also what is appended meanwhile: anewTries bounds how often that is
+	// looked at, for each time costs two syncs.
+	anewAt    = 8000
+	anewTries = 8
 	// checkpointRest is between two looks at the log, and after a failure.
 	checkpointRest = 50 * time.Millisecond
 )
 
 // checkpoints copies the write-ahead log into the file, on a connection of its own and
-// beside the writer, after commits that make the log long: a commit that did it would
-// keep everybody waiting who writes. A checkpoint that is "passive" waits for nobody
+// beside the writer, after commits: a commit that did it would keep everybody waiting who
+// writes. A checkpoint that is "passive" waits for nobody
 // and nobody for it. Where it fails or cannot keep up, nothing is lost: all stays in the
 // log, which grows, and from the writer's own limit on (writerSettings) commits try too.
 // A disk that takes no more is met by the next commit, which appends to the log.
@@ -56,11 +58,11 @@ func (f *sqliteFile) checkpoints(committed, stopping <-chan struct{}) {
 	}
 }
 
-// shorten copies a log that is long, and again what was appended meanwhile.
+// shorten copies what is due of the log, and of a long one all, to its end.
 func (s *sqliteSession) shorten() error {
 	pages, copied, err := s.checkpoint("NOOP") // counts, and copies nothing
-	for range checkpointTries {
-		if err != nil || pages < checkpointAt || copied == pages {
+	for range anewTries {
+		if err != nil || copied == pages || pages < anewAt && pages-copied < checkpointAt {
 			return err
 		}
 		before := copied

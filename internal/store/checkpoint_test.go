@@ -78,7 +78,7 @@ func giveTime(t *testing.T, db *DB, log *sqliteSession) {
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(250 * time.Millisecond) {
 		pages, _, err := log.checkpoint("NOOP") // counts, and copies nothing
 		must(t, err)
-		if pages < 3*checkpointAt {
+		if pages < anewAt+4*checkpointAt {
 			return
 		}
 		if time.Now().After(end) {
