@@ -16,6 +16,7 @@ type indexFlags struct {
 	Pointers  int     `help:"Synthetic pointers in the hub's index, ten labels each." default:"100000" group:"With --only index"`
 	HubDB     string  `name:"hub-database" help:"Database of the hub: sqlite:PATH, or postgres://... of an empty one. Default: a file in --dir." group:"With --only index"`
 	Servers   string  `name:"hub-servers" help:"Spread the labels over the PostgreSQL servers in this file, as waypost hub shards init --servers does." type:"existingfile" group:"With --only index"`
+	Warm      bool    `help:"Hold the hub's file in memory while it is searched, where the system would take it away (SQLite in --dir, on Linux, as root or with a large ulimit -l)." group:"With --only index"`
 	Searches  float64 `help:"Searches offered per second." default:"200" group:"With --only index"`
 	Published float64 `help:"Records published per second beside them, a hundred to a ticket." default:"200" group:"With --only index"`
 }
@@ -30,7 +31,7 @@ func (c benchCommand) index(s *session) (err error) {
 		defer os.RemoveAll(dir)
 	}
 	r, err := index.Run(s.ctx, index.Config{
-		Dir: dir, Database: c.HubDB, Servers: c.Servers, Pointers: c.Pointers, Searches: c.Searches, Published: c.Published,
+		Dir: dir, Database: c.HubDB, Servers: c.Servers, Warm: c.Warm, Pointers: c.Pointers, Searches: c.Searches, Published: c.Published,
 		Duration: time.Duration(c.Seconds * float64(time.Second)), Log: s.log, Progress: progress(s),
 	})
 	if err != nil {
@@ -47,6 +48,9 @@ func (c benchCommand) index(s *session) (err error) {
 	}
 	fmt.Fprintf(s.out, "An index of %d pointers, %d labels, on %s: filled in %.0f s, %.0f labels/s, %.0f bytes a label and %.0f a pointer\n",
 		r.Pointers, 10*r.Pointers, engine, r.Filled.Seconds, r.Filled.LabelsPerSecond, r.Filled.BytesPerLabel, r.Filled.BytesPerPointer)
+	if r.Warm {
+		fmt.Fprintln(s.out, "Held in memory while it was searched")
+	}
 	if r.Spread != nil {
 		fmt.Fprintf(s.out, "Spread over %d servers in %.0f s, %.0f bytes a label\n", len(r.Spread.Servers), r.Spread.Seconds, r.Spread.BytesPerLabel)
 	}

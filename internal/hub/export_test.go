@@ -45,6 +45,9 @@ const (
 )
 
 // LabelStatements are those that look for labels, with how many arguments each has.
+// CleanAtOnce is how much one transaction deletes.
+const CleanAtOnce = cleanAtOnce
+
 var LabelStatements = map[string]int{findFew: fewLabels, findLabels: labelsAtOnce, deleteLabels: labelsAtOnce}
 
 // LabelsBetween has the ends of a range and a limit.

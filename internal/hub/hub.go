@@ -229,7 +229,7 @@ func (s *Server) keepHouse(ctx context.Context) {
 
 // cleanAtOnce bounds what one transaction deletes: what is over lies all over its tables,
 // and who searches waits for one such transaction.
-const cleanAtOnce = 64
+const cleanAtOnce = 32
 
 // forgetSearches are the searches that a step forgets, the same in both of its statements.
 const forgetSearches = `FROM search WHERE expires < $1 ORDER BY expires, ticket, part LIMIT $2`

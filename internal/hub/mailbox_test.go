@@ -238,7 +238,7 @@ func TestReceiveInParts(t *testing.T) {
 	if got := r.mail("CA", 9+320); len(got) != 0 {
 		t.Errorf("%d messages after all were acknowledged", len(got))
 	}
-	for left := 320 - 64; left >= 0; left -= 64 { // as many at once as housekeeping
+	for left := 320 - hub.CleanAtOnce; left >= 0; left -= hub.CleanAtOnce { // as many at once as housekeeping
 		r.becomes("SELECT count(*) FROM mailbox", left)
 		r.mail("CA", 9+320)
 	}

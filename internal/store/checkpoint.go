@@ -9,16 +9,16 @@ import (
 
 const (
 	// checkpointAt is how many pages of the write-ahead log that are not in the file yet are
-	// copied there at once (4 MiB): a page that is written again and again is copied once,
+	// copied there at once (2 MiB): a page that is written again and again is copied once,
 	// and a commit that meets the sync of the copies does not wait for many of them.
-	checkpointAt = 1000
+	checkpointAt = 500
 	// anewAt is how long the log becomes until it is to begin anew (32 MiB), for which all of it
 	// must be copied, also what is appended meanwhile: anewTries bounds how often that is
 	// looked at, for each time costs two syncs.
 	anewAt    = 8000
 	anewTries = 8
 	// checkpointRest is between two looks at the log, and after a failure.
-	checkpointRest = 50 * time.Millisecond
+	checkpointRest = 20 * time.Millisecond
 )
 
 // checkpoints copies the write-ahead log into the file, on a connection of its own and

@@ -5,6 +5,7 @@
 //	index.go   what is measured
 //	fill.go    the pointers
 //	spread.go  their labels over several servers
+//	warm_*.go  the file held in memory
 //	tickets.go tickets and receipts without key holders at work
 package index
 
@@ -32,6 +33,7 @@ type Config struct {
 	Dir       string  // where the exchange is kept: a fill is gone on with there
 	Database  string  // of the hub: sqlite:PATH or postgres://...; "" is a file in Dir
 	Servers   string  // a file that lists servers for the labels, as "waypost hub shards init" takes it; "" for none
+	Warm      bool    // hold the file of a hub on SQLite in memory meanwhile
 	Pointers  int     // synthetic, each with ten labels
 	Searches  float64 // offered per second
 	Published float64 // records per second beside them, 0 for none
@@ -43,6 +45,7 @@ type Config struct {
 // Report is what was measured.
 type Report struct {
 	Pointers int     `json:"index_pointers"`
+	Warm     bool    `json:"index_warm"` // the file was held in memory
 	Filled   Filled  `json:"index_fill"`
 	Spread   *Spread `json:"index_spread,omitempty"`
 	Phases   []Phase `json:"index_phases"`
@@ -84,6 +87,9 @@ func Run(ctx context.Context, c Config) (r Report, err error) {
 	if c.Servers != "" && !strings.HasPrefix(c.Database, "postgres:") {
 		return r, waypost.Errorf(waypost.InvalidArgument, "labels can lie on other servers only where the hub's own database is on a PostgreSQL server: name it with --hub-database")
 	}
+	if c.Warm && c.Database != "" {
+		return r, waypost.Errorf(waypost.InvalidArgument, "only the file in the folder of the measurement can be held in memory: name no other database")
+	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return r, err
 	}
@@ -111,6 +117,13 @@ func Run(ctx context.Context, c Config) (r Report, err error) {
 	}
 	if err := forgetPromises(ctx, x.Role("hub").DB); err != nil {
 		return r, err
+	}
+	if r.Warm = c.Warm; c.Warm {
+		release, err := holdFile(filepath.Join(c.Dir, "hub", "hub.db"))
+		if err != nil {
+			return r, err
+		}
+		defer func() { _ = release() }() // at the end it is let go anyway
 	}
 	d := newDesk(x)
 	// The gateways have announced the keys by which they are notified, and are in

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +62,11 @@ func TestRun(t *testing.T) {
 	if _, err := Run(t.Context(), c); err == nil || !strings.Contains(err.Error(), "--hub-database") {
 		t.Errorf("labels of a database in a file over servers: %v", err)
 	}
-	c.Servers, c.Pointers = "", 0
+	c.Servers, c.Warm, c.Database = "", true, "postgres://nobody@localhost/none"
+	if _, err := Run(t.Context(), c); err == nil || !strings.Contains(err.Error(), "held in memory") {
+		t.Errorf("a server held in memory: %v", err)
+	}
+	c.Warm, c.Database, c.Pointers = false, "", 0
 	if _, err := Run(t.Context(), c); err == nil {
 		t.Error("no pointers, and no error")
 	}
@@ -105,5 +112,32 @@ func TestFill(t *testing.T) {
 	})
 	if err != nil || labels != 10*n || pointers != n || odd != 0 {
 		t.Errorf("%d labels, %d pointers, %d of the first forty without ten labels: %v", labels, pointers, odd, err)
+	}
+}
+
+// TestHold: a file is held, and read as before; what cannot be is an error in words.
+func TestHold(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, make([]byte, 10_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	release, err := holdFile(path)
+	if runtime.GOOS != "linux" {
+		if err == nil {
+			t.Error("held, where nothing can be")
+		}
+		return
+	}
+	if err != nil { // 10 kB are allowed to everybody
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(path); err != nil || len(b) != 10_000 {
+		t.Error(len(b), err)
+	}
+	if err := release(); err != nil {
+		t.Error(err)
+	}
+	if _, err := holdFile(path + "?"); err == nil {
+		t.Error("a file that is not there is held")
 	}
 }
