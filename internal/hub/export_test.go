@@ -44,10 +44,10 @@ const (
 	OwnPlaces  = ownPlaces
 )
 
-// LabelStatements are those that look for labels, with how many arguments each has.
 // CleanAtOnce is how much one transaction deletes.
 const CleanAtOnce = cleanAtOnce
 
+// LabelStatements are those that look for labels, with how many arguments each has.
 var LabelStatements = map[string]int{findFew: fewLabels, findLabels: labelsAtOnce, deleteLabels: labelsAtOnce}
 
 // LabelsBetween has the ends of a range and a limit.

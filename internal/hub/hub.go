@@ -203,7 +203,7 @@ func (s *Server) inWindow(t waypost.Ticket, window time.Duration) error {
 // forgetAfter is when, in Unix seconds, what was answered to a ticket may be
 // forgotten: its window later the ticket is refused, and some minutes more see to
 // it that it acts once even if the clock is set back a little.
-func forgetAfter(t waypost.SignedTicket, usable time.Duration) int64 {
+func forgetAfter(t waypost.Ticket, usable time.Duration) int64 {
 	return t.IssuedAt.Add(usable + window).Unix()
 }
 
@@ -231,25 +231,16 @@ func (s *Server) keepHouse(ctx context.Context) {
 // and who searches waits for one such transaction.
 const cleanAtOnce = 32
 
-// forgetSearches are the searches that a step forgets, the same in both of its statements.
-const forgetSearches = `FROM search WHERE expires < $1 ORDER BY expires, ticket, part LIMIT $2`
-
 // Clean deletes what is over and delivers what is owed. Run calls it every minute.
 func (s *Server) Clean(ctx context.Context) error {
 	now := s.Now().Unix()
-	// The references go with the first part of their search; owners have theirs in the notice.
-	if err := s.repeat(ctx, func(tx *store.Tx) (int64, error) {
-		if _, err := tx.Exec(`DELETE FROM reference WHERE ticket IN (SELECT ticket `+forgetSearches+`)`, now, cleanAtOnce); err != nil {
-			return 0, err
-		}
-		return tx.Exec(`DELETE FROM search WHERE (ticket, part) IN (SELECT ticket, part `+forgetSearches+`)`, now, cleanAtOnce)
-	}); err != nil {
-		return err
-	}
 	for _, statement := range []string{
+		// Owners have their references in the notice.
+		`DELETE FROM reference WHERE (expires, ticket, pointer, owner) IN (SELECT expires, ticket, pointer, owner FROM reference WHERE expires < $1 LIMIT $2)`,
+		`DELETE FROM search WHERE (expires, ticket, part) IN (SELECT expires, ticket, part FROM search WHERE expires < $1 LIMIT $2)`,
 		`DELETE FROM misuse WHERE ticket IN (SELECT ticket FROM misuse WHERE expires < $1 LIMIT $2)`,
 		`DELETE FROM owed WHERE (owner, number) IN (SELECT owner, number FROM owed WHERE expires < $1 LIMIT $2)`,
-		`DELETE FROM searched WHERE ticket IN (SELECT ticket FROM searched WHERE expires < $1 LIMIT $2)`,
+		`DELETE FROM searched WHERE (expires, ticket) IN (SELECT expires, ticket FROM searched WHERE expires < $1 LIMIT $2)`,
 		`DELETE FROM publication WHERE ticket IN (SELECT ticket FROM publication WHERE expires < $1 LIMIT $2)`,
 		`DELETE FROM upkeep WHERE ticket IN (SELECT ticket FROM upkeep WHERE expires < $1 LIMIT $2)`,
 		`DELETE FROM passed WHERE (owner, change) IN (SELECT owner, change FROM passed WHERE expires < $1 LIMIT $2)`,

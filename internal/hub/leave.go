@@ -14,8 +14,8 @@ import (
 // is, and the housekeeping before it goes on with the rest. Nothing waits for
 // either: all of it is invisible from the beginning.
 const (
-	departAtOnce  = 1600
-	departInHouse = 4000
+	departAtOnce  = 3200
+	departInHouse = 8000
 )
 
 // leave makes all that the owner has invisible. Withdrawing it takes as many

@@ -68,7 +68,7 @@ func (s *Server) misused(ctx context.Context, t waypost.SignedTicket, words stri
 		usable = publishWindow
 	}
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
-		n, err := tx.Exec(`INSERT INTO misuse (ticket, expires) VALUES ($1, $2) ON CONFLICT (ticket) DO NOTHING`, t.ID[:], forgetAfter(t, usable))
+		n, err := tx.Exec(`INSERT INTO misuse (ticket, expires) VALUES ($1, $2) ON CONFLICT (ticket) DO NOTHING`, t.ID[:], forgetAfter(t.Ticket, usable))
 		if err != nil || n == 0 {
 			return err
 		}

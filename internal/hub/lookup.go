@@ -81,7 +81,7 @@ func (s *Server) lookUpWhole(ctx context.Context, t waypost.Ticket, id waypost.T
 
 // seen are those of the pointers that a search returns.
 func (s *Server) seen(tx *store.Tx, t waypost.Ticket, id waypost.TicketID, hits map[int64]int) (all []found, err error) {
-	before, err := returnedBefore(tx, id)
+	before, err := returnedBefore(tx, t, id)
 	if err != nil {
 		return nil, err
 	}
@@ -108,9 +108,9 @@ type returned struct {
 	owner   waypost.Jurisdiction
 }
 
-func returnedBefore(tx *store.Tx, id waypost.TicketID) (map[returned]bool, error) {
+func returnedBefore(tx *store.Tx, t waypost.Ticket, id waypost.TicketID) (map[returned]bool, error) {
 	all := make(map[returned]bool)
-	err := tx.Query(`SELECT pointer, owner FROM reference WHERE ticket = $1`, []any{id[:]}, func(scan func(dest ...any) error) error {
+	err := tx.Query(`SELECT pointer, owner FROM reference WHERE expires = $1 AND ticket = $2`, []any{forgetAfter(t, window), id[:]}, func(scan func(dest ...any) error) error {
 		var r returned
 		err := scan(&r.pointer, &r.owner)
 		all[r] = true

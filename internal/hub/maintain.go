@@ -179,7 +179,7 @@ func (s *Server) commitUpkeep(ctx context.Context, t waypost.SignedTicket, recei
 			return err
 		}
 		_, err = tx.Exec(`INSERT INTO upkeep (ticket, answer, sequence, deadline, expires) VALUES ($1, $2, $3, $4, $5)`,
-			t.ID[:], done.answer, done.sequence, done.deadline.Unix(), forgetAfter(t, window))
+			t.ID[:], done.answer, done.sequence, done.deadline.Unix(), forgetAfter(t.Ticket, window))
 		return err
 	})
 	return done, err

@@ -223,7 +223,7 @@ func (s *Server) begin(tx *store.Tx, b batch, body []byte, now time.Time) (alarm
 		return nil, place, err
 	}
 	_, err = tx.Exec(`INSERT INTO publication (ticket, inputs, sequence, deadline, live, expires) VALUES ($1, $2, $3, $4, 0, $5)`,
-		b.ID[:], b.keyed[:], place.sequence, place.deadline.Unix(), forgetAfter(b.SignedTicket, usable))
+		b.ID[:], b.keyed[:], place.sequence, place.deadline.Unix(), forgetAfter(b.Ticket, usable))
 	return alarms, place, err
 }
 
@@ -232,7 +232,7 @@ func (s *Server) begin(tx *store.Tx, b batch, body []byte, now time.Time) (alarm
 func (b batch) admissible(tx *store.Tx) error {
 	if b.Kind == waypost.KindCheck {
 		var searched bool
-		if err := tx.Row(`SELECT EXISTS (SELECT 1 FROM searched WHERE ticket = $1)`, b.ID[:]).Scan(&searched); err != nil {
+		if err := tx.Row(`SELECT EXISTS (SELECT 1 FROM searched WHERE expires = $1 AND ticket = $2)`, forgetAfter(b.Ticket, publishWindow), b.ID[:]).Scan(&searched); err != nil {
 			return err
 		}
 		if !searched {

@@ -11,7 +11,7 @@ import (
 // How many steps of cleanAtOnce labels the housekeeping takes before it goes on with
 // the rest, and how many epochs it looks back for what it was kept from.
 const (
-	purgeInHouse = 4000
+	purgeInHouse = 8000
 	purgeBack    = 8
 )
 

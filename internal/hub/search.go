@@ -101,7 +101,7 @@ func (s *Server) authoriseSearch(ctx context.Context, req *waypostv1.SearchReque
 	if err := s.inWindow(ticket.Ticket, window); err != nil {
 		return ticket, nil, nil, err
 	}
-	before, err := s.searchesOf(ctx, ticket.ID)
+	before, err := s.searchesOf(ctx, ticket)
 	if err != nil {
 		return ticket, nil, nil, err
 	}
@@ -114,11 +114,11 @@ func (s *Server) authoriseSearch(ctx context.Context, req *waypostv1.SearchReque
 	return ticket, receipts, nil, waypost.VerifyChain(ticket, receipts, s.Authority)
 }
 
-func (s *Server) searchesOf(ctx context.Context, id waypost.TicketID) (map[uint32]*searched, error) {
+func (s *Server) searchesOf(ctx context.Context, t waypost.SignedTicket) (map[uint32]*searched, error) {
 	var all map[uint32]*searched
 	err := s.DB.Read(ctx, func(tx *store.Tx) error {
 		all = make(map[uint32]*searched)
-		return tx.Query(`SELECT part, inputs, candidates, sequence, deadline FROM search WHERE ticket = $1`, []any{id[:]},
+		return tx.Query(`SELECT part, inputs, candidates, sequence, deadline FROM search WHERE expires = $1 AND ticket = $2`, []any{forgetAfter(t.Ticket, window), t.ID[:]},
 			func(scan func(dest ...any) error) error {
 				var part uint32
 				var one searched
@@ -212,7 +212,8 @@ func (s *Server) commit(ctx context.Context, t waypost.SignedTicket, receipts []
 func (s *Server) commitSearch(tx *store.Tx, t waypost.SignedTicket, part uint32, action waypost.Action, inputs [32]byte, p plan) (searched, error) {
 	var done searched
 	var deadline int64
-	err := tx.Row(`SELECT inputs, candidates, sequence, deadline FROM search WHERE ticket = $1 AND part = $2`, t.ID[:], part).
+	err := tx.Row(`SELECT inputs, candidates, sequence, deadline FROM search WHERE expires = $1 AND ticket = $2 AND part = $3`,
+		forgetAfter(t.Ticket, window), t.ID[:], part).
 		Scan(&done.inputs, &done.candidates, &done.sequence, &deadline)
 	if err == nil {
 		done.deadline = time.Unix(deadline, 0)
@@ -234,7 +235,7 @@ func (s *Server) commitSearch(tx *store.Tx, t waypost.SignedTicket, part uint32,
 		if err := s.Journal.KeepReceipts(tx, t, p.receipts); err != nil {
 			return done, err
 		}
-		if _, err := tx.Exec(`INSERT INTO searched (ticket, expires) VALUES ($1, $2)`, t.ID[:], forgetAfter(t, publishWindow)); err != nil {
+		if _, err := tx.Exec(`INSERT INTO searched (expires, ticket) VALUES ($1, $2)`, forgetAfter(t.Ticket, publishWindow), t.ID[:]); err != nil {
 			return done, err
 		}
 	}
@@ -246,16 +247,16 @@ func (s *Server) commitSearch(tx *store.Tx, t waypost.SignedTicket, part uint32,
 			return done, err
 		}
 	}
-	_, err = tx.Exec(`INSERT INTO search (ticket, part, inputs, candidates, sequence, deadline, expires) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		t.ID[:], part, keyed[:], done.candidates, done.sequence, done.deadline.Unix(), forgetAfter(t, window))
+	_, err = tx.Exec(`INSERT INTO search (expires, ticket, part, inputs, candidates, sequence, deadline) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		forgetAfter(t.Ticket, window), t.ID[:], part, keyed[:], done.candidates, done.sequence, done.deadline.Unix())
 	return done, err
 }
 
 // deliver commits one candidate: its reference, the notice in its owner's box,
 // and the entry that says so.
 func (s *Server) deliver(tx *store.Tx, t waypost.SignedTicket, one planned, now time.Time) error {
-	if _, err := tx.Exec(`INSERT INTO reference (ticket, pointer, owner, reference) VALUES ($1, $2, $3, $4)`,
-		t.ID[:], one.pointer, one.owner, one.candidate.Reference[:]); err != nil {
+	if _, err := tx.Exec(`INSERT INTO reference (expires, ticket, pointer, owner, reference) VALUES ($1, $2, $3, $4, $5)`,
+		forgetAfter(t.Ticket, window), t.ID[:], one.pointer, one.owner, one.candidate.Reference[:]); err != nil {
 		return err
 	}
 	if _, err := s.log(tx, t, "deliver", one.entry, now); err != nil {

@@ -63,33 +63,36 @@ CREATE TABLE unread (
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX unread_letter ON unread (letter);
 
--- One part of one ticket's search, kept as long as it may be asked again.
+-- One part of one ticket's search, kept as long as it may be asked again. When that is
+-- over is known from the ticket: what is searched in the same minute lies side by side, and
+-- goes side by side.
 CREATE TABLE search (
+    expires    BIGINT  NOT NULL,
     ticket     BYTEA   NOT NULL,
     part       INTEGER NOT NULL,
     inputs     BYTEA   NOT NULL,
     candidates BYTEA   NOT NULL,
     sequence   BIGINT  NOT NULL,
     deadline   BIGINT  NOT NULL,
-    expires    BIGINT  NOT NULL,
-    PRIMARY KEY (ticket, part)
+    PRIMARY KEY (expires, ticket, part)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
-CREATE INDEX search_expires ON search (expires);
 
 -- Tickets of which part one was searched: each may publish one record.
 CREATE TABLE searched (
-    ticket  BYTEA  NOT NULL PRIMARY KEY,
-    expires BIGINT NOT NULL
+    expires BIGINT NOT NULL,
+    ticket  BYTEA  NOT NULL,
+    PRIMARY KEY (expires, ticket)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
-CREATE INDEX searched_expires ON searched (expires);
 
--- What a reference means, for one ticket: a pointer, and whose it was.
+-- What a reference means, for one ticket: a pointer, and whose it was. It goes when the
+-- searches of the ticket do.
 CREATE TABLE reference (
+    expires   BIGINT NOT NULL,
     ticket    BYTEA  NOT NULL,
     pointer   BIGINT NOT NULL,
     owner     TEXT   NOT NULL,
     reference BYTEA  NOT NULL,
-    PRIMARY KEY (ticket, pointer, owner)
+    PRIMARY KEY (expires, ticket, pointer, owner)
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 
 CREATE TABLE mailbox (
