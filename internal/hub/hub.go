@@ -264,7 +264,7 @@ func (s *Server) Clean(ctx context.Context) error {
 	if err := s.repeat(ctx, s.sayAgain); err != nil {
 		return err
 	}
-	if err := s.DB.Write(ctx, func(tx *store.Tx) error { return quota.Expire(tx, s.Now()) }); err != nil {
+	if err := s.DB.WriteBulk(ctx, func(tx *store.Tx) error { return quota.Expire(tx, s.Now()) }); err != nil {
 		return err
 	}
 	if err := s.settleAll(ctx); err != nil {

@@ -346,13 +346,13 @@ func (s *Server) keepHouse(ctx context.Context) {
 }
 
 // cleanAtOnce bounds what one transaction deletes: others wait for it.
-const cleanAtOnce = 500
+const cleanAtOnce = 32
 
 // Clean deletes what is over. Run calls it at once and every minute.
 func (s *Server) Clean(ctx context.Context) error {
 	now := s.Now()
 	for deleted := int64(cleanAtOnce); deleted == cleanAtOnce; {
-		err := s.DB.Write(ctx, func(tx *store.Tx) (err error) {
+		err := s.DB.WriteBulk(ctx, func(tx *store.Tx) (err error) {
 			deleted, err = tx.Exec(`DELETE FROM ticket WHERE id IN (SELECT id FROM ticket WHERE expires < $1 LIMIT $2)`, now.Unix(), cleanAtOnce)
 			return err
 		})
@@ -360,5 +360,5 @@ func (s *Server) Clean(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.DB.Write(ctx, func(tx *store.Tx) error { return quota.Expire(tx, now) })
+	return s.DB.WriteBulk(ctx, func(tx *store.Tx) error { return quota.Expire(tx, now) })
 }

@@ -85,6 +85,7 @@ type File struct {
 	// The night whose comparison is done, when to try one again, and when to look
 	// for what is kept no longer, in Unix seconds.
 	compared, tried, forgotten atomic.Int64
+	looked                     atomic.Int64 // up to which checks that found no card are forgotten
 }
 
 // New returns the file of one state.

@@ -307,13 +307,57 @@ func (f *File) forget(ctx context.Context) error {
 		return nil
 	}
 	f.forgotten.Store(now.Add(forgetEvery).Unix())
-	return f.DB.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.Exec(`DELETE FROM check_token WHERE at < $1 OR (at < $2 AND NOT EXISTS (
-			SELECT 1 FROM ask WHERE ask.ticket = check_token.ticket AND ask.outcome IN ($3, $4)))`,
-			now.Add(-onMove).Unix(), now.Add(-onCheck).Unix(), string(waypost.Match), string(waypost.Possible))
-		return err
-	})
+	for n := int64(forgetAtOnce); n == forgetAtOnce; {
+		if err := f.DB.WriteBulk(ctx, func(tx *store.Tx) (err error) {
+			n, err = tx.Exec(`DELETE FROM check_token WHERE ticket IN (SELECT ticket FROM check_token WHERE at < $1 LIMIT $2)`, now.Add(-onMove).Unix(), forgetAtOnce)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return f.forgetUnused(ctx, now.Add(-onCheck).Unix())
 }
+
+// forgetUnused deletes the tokens of checks before a time that found no card. Those that
+// it has looked at and left, and there may be a month of them, it does not look at again.
+func (f *File) forgetUnused(ctx context.Context, limit int64) error {
+	at, last := f.looked.Load(), []byte{}
+	for n := forgetAtOnce; n == forgetAtOnce; {
+		var unused [][]any
+		if err := f.DB.Read(ctx, func(tx *store.Tx) error {
+			n, unused = 0, nil
+			return tx.Query(`SELECT c.ticket, c.at, EXISTS (SELECT 1 FROM ask WHERE ask.ticket = c.ticket AND ask.outcome IN ($1, $2))
+				FROM check_token c WHERE c.at < $3 AND (c.at > $4 OR c.at = $4 AND c.ticket > $5) ORDER BY c.at, c.ticket LIMIT $6`,
+				[]any{string(waypost.Match), string(waypost.Possible), limit, at, last, forgetAtOnce}, func(scan func(dest ...any) error) error {
+					var used bool
+					last = nil // a new one, which unused may keep
+					if err := scan(&last, &at, &used); err != nil {
+						return err
+					}
+					if n++; !used {
+						unused = append(unused, []any{last})
+					}
+					return nil
+				})
+		}); err != nil {
+			return err
+		}
+		if len(unused) == 0 {
+			continue
+		}
+		if err := f.DB.WriteBulk(ctx, func(tx *store.Tx) error {
+			_, err := tx.ExecMany(`DELETE FROM check_token WHERE ticket = $1`, unused)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	f.looked.Store(limit)
+	return nil
+}
+
+// forgetAtOnce is how many checks one transaction forgets: others wait for it.
+const forgetAtOnce = 32
 
 const (
 	forgetEvery = 10 * time.Minute
