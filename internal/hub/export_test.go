@@ -99,7 +99,7 @@ func LookUp(ctx context.Context, d Deps, r reach, soi waypost.Jurisdiction, toke
 func PurgeEpoch(ctx context.Context, d Deps, epoch byte, steps int) (left int, err error) {
 	s, err := New(Config{Name: "hub"}, d)
 	if err == nil {
-		err = s.purgeEpoch(ctx, epoch, &steps)
+		err = s.purgeEpoch(ctx, epoch, &steps, d.Now().Add(time.Hour))
 	}
 	return steps, err
 }

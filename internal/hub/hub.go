@@ -227,9 +227,9 @@ func (s *Server) keepHouse(ctx context.Context) {
 	}
 }
 
-// cleanAtOnce bounds what one transaction deletes: what is over lies all over its tables,
-// and who searches waits for one such transaction.
-const cleanAtOnce = 32
+// cleanAtOnce bounds what one transaction deletes: who searches waits for one such
+// transaction, and it for one part of each load that is under way.
+const cleanAtOnce = 128
 
 // Clean deletes what is over and delivers what is owed. Run calls it every minute.
 func (s *Server) Clean(ctx context.Context) error {

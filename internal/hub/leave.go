@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/waypost/waypost"
 	waypostv1 "github.com/waypost/waypost/api/waypost/v1"
@@ -10,12 +11,17 @@ import (
 	"github.com/waypost/waypost/internal/store"
 )
 
-// How many steps of cleanAtOnce pointers a call takes before it says how far it
+// How many steps a call takes before it says how far it
 // is, and the housekeeping before it goes on with the rest. Nothing waits for
 // either: all of it is invisible from the beginning.
 const (
 	departAtOnce  = 3200
 	departInHouse = 8000
+	// departFor is how long they take at most: who asked waits for half a minute.
+	departFor = 15 * time.Second
+	// departRows is how many pointers a step withdraws: they lie all over the table, and who
+	// searches waits for one step.
+	departRows = 32
 )
 
 // leave makes all that the owner has invisible. Withdrawing it takes as many
@@ -71,7 +77,7 @@ type departure struct {
 
 // withdrawAll takes up to so many steps of a departure.
 func (s *Server) withdrawAll(ctx context.Context, owner waypost.Jurisdiction, steps int) (d departure, err error) {
-	for range steps {
+	for until := s.Now().Add(departFor); steps > 0 && s.Now().Before(until); steps-- {
 		err = s.DB.WriteBulk(ctx, func(tx *store.Tx) (err error) {
 			d, err = s.departStep(tx, owner)
 			return err
@@ -91,7 +97,7 @@ func (s *Server) departStep(tx *store.Tx, owner waypost.Jurisdiction) (d departu
 	now := s.Now().Unix()
 	var next []standing
 	err = tx.Query(`SELECT id, state, generation, handle FROM pointer WHERE owner = $1 AND handle > $2 AND state IN (0, 1) ORDER BY handle LIMIT $3`,
-		[]any{owner, d.reached, cleanAtOnce}, func(scan func(dest ...any) error) error {
+		[]any{owner, d.reached, departRows}, func(scan func(dest ...any) error) error {
 			var at standing
 			err := scan(&at.pointer, &at.state, &at.in, &d.reached)
 			next = append(next, at)
@@ -105,7 +111,7 @@ func (s *Server) departStep(tx *store.Tx, owner waypost.Jurisdiction) (d departu
 			return d, err
 		}
 	}
-	if d.withdrawn += int64(len(next)); len(next) < cleanAtOnce {
+	if d.withdrawn += int64(len(next)); len(next) < departRows {
 		d.ended = now
 	}
 	if _, err := tx.Exec(`UPDATE departure SET reached = $1, withdrawn = $2, ended = $3 WHERE owner = $4`, d.reached, d.withdrawn, d.ended, owner); err != nil {

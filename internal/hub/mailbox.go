@@ -19,6 +19,7 @@ import (
 const (
 	maxSend    = 64       // messages in one Send
 	maxReceive = 64       // messages in one Receive
+	readAtOnce = 256      // deleted at once of those that were read: more than one Receive, or they would pile up
 	maxBytes   = 1 << 20  // of sealed messages in one Receive
 	boxLimit   = 16 << 30 // of sealed messages in one box: more than two weeks' worth of the largest state
 	noLimit    = 0        // for the hub's own notices, which quotas bound
@@ -236,8 +237,8 @@ func deleteThrough(tx *store.Tx, recipient string, through uint64) (whole bool, 
 	if _, err := tx.Exec(`DELETE FROM unread WHERE recipient = $1 AND id IN (SELECT id FROM mailbox WHERE recipient = $1 AND sequence <= $2)`, recipient, through); err != nil {
 		return false, err
 	}
-	n, err := deleteMail(tx, `SELECT recipient, sequence FROM mailbox WHERE recipient = $1 AND sequence <= $2 LIMIT $3`, recipient, through, cleanAtOnce)
-	return n < cleanAtOnce, err
+	n, err := deleteMail(tx, `SELECT recipient, sequence FROM mailbox WHERE recipient = $1 AND sequence <= $2 LIMIT $3`, recipient, through, readAtOnce)
+	return n < readAtOnce, err
 }
 
 // lastOf is the last number that was given out in a box, 0 where there is none.

@@ -4,14 +4,16 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
+	"time"
 
 	"github.com/waypost/waypost/internal/store"
 )
 
-// How many steps of cleanAtOnce labels the housekeeping takes before it goes on with
+// How many steps of cleanAtOnce labels the housekeeping takes, and for how long, before it goes on with
 // the rest, and how many epochs it looks back for what it was kept from.
 const (
 	purgeInHouse = 8000
+	purgeFor     = 15 * time.Second
 	purgeBack    = 8
 )
 
@@ -27,9 +29,9 @@ const (
 // at. A ticket of the last day may still publish under them.
 func (s *Server) purgeLabels(ctx context.Context) error {
 	oldest := s.Roster.OldestEpoch(s.Now().Add(-publishWindow - window))
-	steps := purgeInHouse
+	steps, until := purgeInHouse, s.Now().Add(purgeFor)
 	for epoch := oldest; epoch > 1 && oldest-epoch < purgeBack; epoch-- {
-		if err := s.purgeEpoch(ctx, byte(epoch-1), &steps); err != nil { // labels have the epoch's last byte
+		if err := s.purgeEpoch(ctx, byte(epoch-1), &steps, until); err != nil { // labels have the epoch's last byte
 			return err
 		}
 	}
@@ -38,9 +40,9 @@ func (s *Server) purgeLabels(ctx context.Context) error {
 
 // purgeEpoch goes through an epoch's labels span after span, so wide that a step has
 // enough of them to delete and no server has to look far for them.
-func (s *Server) purgeEpoch(ctx context.Context, epoch byte, steps *int) error {
+func (s *Server) purgeEpoch(ctx context.Context, epoch byte, steps *int, until time.Time) error {
 	span := uint64(firstSpan)
-	for at := uint64(0); at < epochSpan && *steps > 0; *steps-- {
+	for at := uint64(0); at < epochSpan && *steps > 0 && s.Now().Before(until); *steps-- {
 		span = min(span, epochSpan-at)
 		n, err := s.purgeBetween(ctx, edge(epoch, at), edge(epoch, at+span))
 		switch {

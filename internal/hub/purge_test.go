@@ -21,7 +21,7 @@ func TestPurgeEpoch(t *testing.T) {
 	for _, test := range []struct {
 		epoch        byte
 		labels, most int
-	}{{7, 0, 7}, {7, 3, 20}, {255, 3000, 20 + 2*3000/hub.CleanAtOnce}, {2, 700, 20 + 2*700/hub.CleanAtOnce}} {
+	}{{7, 0, 7}, {7, 3, 20}, {255, 3000, 40 + 2*3000/hub.CleanAtOnce}, {2, 700, 40 + 2*700/hub.CleanAtOnce}} {
 		must(t, r.db.Write(t.Context(), func(tx *store.Tx) error {
 			var lists [][]any
 			for n := range test.labels {

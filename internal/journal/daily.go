@@ -52,6 +52,7 @@ type tally struct {
 	done  int64 // the newest day that has its entry, or -1
 	counts
 	next uint64 // the first row that is not in counts
+	page uint64 // how many rows are read at once
 }
 
 // tallyAtOnce is how many rows are read at once: a statement is not interrupted, and who
@@ -100,7 +101,7 @@ func (j *Journal) goOnCounting(ctx context.Context, t *tally) error {
 			if err := tx.Row("SELECT coalesce(max(seq), -1) + 1 FROM journal WHERE log = $1", j.log).Scan(&end); err != nil {
 				return err
 			}
-			end = min(end, t.next+tallyAtOnce)
+			end = min(end, t.next+t.page)
 			c, err = j.count(tx, t.next, end)
 			return err
 		})

@@ -84,10 +84,10 @@ func TestDaily(t *testing.T) {
 // TestDailyProperty: whenever it is called, and whatever fails, the counters of
 // a day are what an auditor counts who reads the log up to them.
 func TestDailyProperty(t *testing.T) {
-	fail := false
+	fail := ""
 	db, err := store.Open(ctx, storetest.URL(t, t.TempDir()+"/test.db", "test"), "test", store.WithFault(func(point string) error {
-		if fail && point == "commit" {
-			fail = false
+		if fail == point {
+			fail = ""
 			return errUndo
 		}
 		return nil
@@ -97,6 +97,7 @@ func TestDailyProperty(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		empty(t, db)
 		j := openPlain(t, db)
+		j.tally.page = 3
 		clock := now
 		r.Repeat(map[string]func(*rapid.T){
 			"append": func(r *rapid.T) {
@@ -105,7 +106,15 @@ func TestDailyProperty(t *testing.T) {
 				must(t, err)
 			},
 			"wait":  func(r *rapid.T) { clock = clock.Add(time.Duration(rapid.IntRange(1, 40).Draw(r, "hours")) * time.Hour) },
-			"crash": func(r *rapid.T) { fail = true; _ = j.Daily(ctx, clock); fail = false },
+			"crash": func(r *rapid.T) { fail = "commit"; _ = j.Daily(ctx, clock); fail = "" },
+			"lost":  func(r *rapid.T) { fail = "committed"; _ = j.Daily(ctx, clock); fail = "" },
+			"restart": func(r *rapid.T) {
+				j = openPlain(t, db)
+				j.tally.page = 4
+			},
+			"back": func(r *rapid.T) {
+				clock = clock.Add(-time.Duration(rapid.IntRange(1, 200).Draw(r, "minutes")) * time.Minute)
+			},
 			"daily": func(r *rapid.T) { must(t, j.Daily(ctx, clock)) },
 		})
 		must(t, j.Daily(ctx, clock.Add(2*day)))

@@ -86,7 +86,7 @@ func Open(ctx context.Context, db *store.DB, origin string, recipients ...age.Re
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{db: db, role: db.Role(), origin: origin, log: log, page: eraseStep}
+	j := &Journal{db: db, role: db.Role(), origin: origin, log: log, page: eraseStep, tally: tally{page: tallyAtOnce}}
 	if err := j.SetRecipients(recipients...); err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 
 // eraseStep is how many rows one transaction of an erasure looks at: some
 // milliseconds, in which nobody else can write.
-const eraseStep = 256
+const eraseStep = 64
 
 const year = 8766 * time.Hour // 365.25 days
 

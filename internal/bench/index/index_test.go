@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -128,7 +129,10 @@ func TestHold(t *testing.T) {
 		}
 		return
 	}
-	if err != nil { // 10 kB are allowed to everybody
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOMEM) {
+		t.Skip("nothing may be locked into memory here: ", err)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	if b, err := os.ReadFile(path); err != nil || len(b) != 10_000 {

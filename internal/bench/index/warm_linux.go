@@ -12,16 +12,16 @@ import (
 // away within seconds what has not been read lately, and then it is the disk that is
 // measured. It needs the right to lock so much (CAP_IPC_LOCK, or ulimit -l).
 func holdFile(path string) (release func() error, err error) {
-	f, err := os.Open(path)
+	// Never closed: that would take SQLite's locks from the file, which belong to the process.
+	f, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", path, err)
+	}
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() // the mapping stays
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	pages, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	pages, err := unix.Mmap(f, 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("mapping %s: %w", path, err)
 	}
