@@ -11,17 +11,16 @@ import (
 	"github.com/waypost/waypost/internal/store"
 )
 
-// How many steps a call takes before it says how far it
-// is, and the housekeeping before it goes on with the rest. Nothing waits for
-// either: all of it is invisible from the beginning.
+// How many steps a call takes before it says how far it is, and the housekeeping before
+// it goes on with the rest. Nothing waits for either: all of it is invisible from the
+// beginning.
 const (
 	departAtOnce  = 3200
 	departInHouse = 8000
 	// departFor is how long they take at most: who asked waits for half a minute.
 	departFor = 15 * time.Second
-	// departRows is how many pointers a step withdraws: they lie all over the table, and who
-	// searches waits for one step.
-	departRows = 32
+	// departRows is how many pointers a step withdraws: who searches waits for one step.
+	departRows = 128
 )
 
 // leave makes all that the owner has invisible. Withdrawing it takes as many
