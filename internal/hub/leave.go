@@ -11,16 +11,14 @@ import (
 	"github.com/waypost/waypost/internal/store"
 )
 
-// How many steps a call takes before it says how far it is, and the housekeeping before
-// it goes on with the rest. Nothing waits for either: all of it is invisible from the
+// How many steps of cleanAtOnce pointers a call takes before it says how far it is, and
+// the housekeeping before it goes on with the rest. Nothing waits for either: all of it is invisible from the
 // beginning.
 const (
 	departAtOnce  = 3200
 	departInHouse = 8000
 	// departFor is how long they take at most: who asked waits for half a minute.
 	departFor = 15 * time.Second
-	// departRows is how many pointers a step withdraws: who searches waits for one step.
-	departRows = 128
 )
 
 // leave makes all that the owner has invisible. Withdrawing it takes as many
@@ -96,7 +94,7 @@ func (s *Server) departStep(tx *store.Tx, owner waypost.Jurisdiction) (d departu
 	now := s.Now().Unix()
 	var next []standing
 	err = tx.Query(`SELECT id, state, generation, handle FROM pointer WHERE owner = $1 AND handle > $2 AND state IN (0, 1) ORDER BY handle LIMIT $3`,
-		[]any{owner, d.reached, departRows}, func(scan func(dest ...any) error) error {
+		[]any{owner, d.reached, cleanAtOnce}, func(scan func(dest ...any) error) error {
 			var at standing
 			err := scan(&at.pointer, &at.state, &at.in, &d.reached)
 			next = append(next, at)
@@ -110,7 +108,7 @@ func (s *Server) departStep(tx *store.Tx, owner waypost.Jurisdiction) (d departu
 			return d, err
 		}
 	}
-	if d.withdrawn += int64(len(next)); len(next) < departRows {
+	if d.withdrawn += int64(len(next)); len(next) < cleanAtOnce {
 		d.ended = now
 	}
 	if _, err := tx.Exec(`UPDATE departure SET reached = $1, withdrawn = $2, ended = $3 WHERE owner = $4`, d.reached, d.withdrawn, d.ended, owner); err != nil {
