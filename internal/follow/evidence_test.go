@@ -265,6 +265,34 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// TestFullPage: where exactly a page of receipts waits, and all of it is settled, nothing is
+// left to look at.
+func TestFullPage(t *testing.T) {
+	r := newRig(t)
+	gone := r.logs["keyholder-1"]
+	r.publishAll()
+	r.round()
+	hidden := gone.dir + ".away"
+	must(t, os.Rename(gone.dir, hidden))
+	for range waitingPage {
+		ticket := r.ask()
+		r.keep(ticket, gone.evaluate(ticket))
+	}
+	r.clock = r.clock.Add(2 * time.Minute)
+	for range 3 {
+		r.round()
+	}
+	if n := r.kept(); n != waitingPage {
+		t.Fatalf("%d receipts wait, want a page of %d", n, waitingPage)
+	}
+	must(t, os.Rename(hidden, gone.dir))
+	gone.publish(r.clock)
+	r.round()
+	if n := r.kept(); n != 0 || len(r.evidence()) != 0 {
+		t.Errorf("%d receipts wait after the log is back, %d pieces of evidence", n, len(r.evidence()))
+	}
+}
+
 // TestDown: a member that was down shows first what it had, and then what it
 // owes: nobody accuses it.
 func TestDown(t *testing.T) {

@@ -111,7 +111,7 @@ func (f *Follower) takeOver(ctx context.Context, rows []journal.DueReceipts) err
 
 // lookAgain judges the receipts about one log that are waiting.
 func (f *Follower) lookAgain(ctx context.Context, l *log) error {
-	for looked := 0; looked < waitingMost; {
+	for looked := 0; looked < waitingMost && !l.owing.IsZero(); { // the last page may have been a full one
 		var list []due
 		err := f.DB.Read(ctx, func(tx *store.Tx) error {
 			return tx.Query(`SELECT ticket, receipt FROM follow_receipt WHERE origin = $1 ORDER BY seq LIMIT $2`,
